@@ -1,0 +1,204 @@
+"""From nouns to records: a workload, a policy and a setup become the world of the engine."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+
+from numalab import hardware as hw
+from numalab.dataset import IMAGE_VMAS
+from numalab.layout import ProcessSetup, Setup, threads_of
+from numalab.linux import structs as st
+from numalab.policy import Policy
+from numalab.units import HPAGE_PMD_NR, PAGES_PER_MB, msecs_to_jiffies, tick_nsec
+from numalab.workload import Access, Churn, Task, Vma, Workload
+
+START_JIFFIES = 1_000_000
+"""Jiffies at the start: any number well above every delay."""
+START_NS = 4_000_000_000_000
+MMAP_BASE = 0x7FFFF7FFF
+"""Page number below which mmap places mappings, from the top down."""
+
+churn_type = np.dtype(
+    [
+        ("task", "i8"),
+        ("vma", "i8"),
+        ("guard", "i8"),
+        ("access", "i8"),
+        ("pages", "i8"),
+        ("alive", "i8"),
+        ("next_ns", "i8"),
+        ("turn", "i8"),
+        ("gap_ns", "i8"),
+        ("births", "i8"),
+    ]
+)
+
+_KIND_FLAGS = {
+    "anon": st.VM_PRIVATE,
+    "shmem": st.VM_SHMEM,
+    "file_ro": st.VM_FILE_RO | st.VM_PRIVATE | st.VM_SHMEM,
+    "file_rw": st.VM_SHMEM,
+    "hugetlb": st.VM_PRIVATE | st.VM_HUGETLB,
+    "text": st.VM_FILE_RO | st.VM_PRIVATE | st.VM_SHMEM,
+    "data": st.VM_PRIVATE,
+    "heap": st.VM_PRIVATE,
+    "stack": st.VM_PRIVATE,
+    "thread-stack": st.VM_PRIVATE,
+    "guard": st.VM_PRIVATE | st.VM_INACCESSIBLE,
+    "vdso": st.VM_PRIVATE | st.VM_SPECIAL,
+    "vvar": st.VM_PRIVATE | st.VM_NO_MIGRATE,
+    "other": st.VM_PRIVATE,
+}
+"""Files of the recorder's guest lie on its tmpfs root, so they are shmem to the kernel."""
+
+
+class ScanLog(NamedTuple):
+    """What the engine counts beside vmstat; first axis of each is the VMA reported."""
+
+    skips: np.ndarray
+    scan_calls: np.ndarray
+    scan_pages: np.ndarray
+    notifier_calls: np.ndarray
+    notifier_pages: np.ndarray
+    chunks: np.ndarray
+    rows: np.ndarray
+    scans: np.ndarray
+
+
+def owners_of(workload: Workload) -> list[str]:
+    """Names along the ``vma`` dimension: VMAs, churns, then the image's."""
+    return [v.name for v in workload.vmas] + [c.name for c in workload.churns] + list(IMAGE_VMAS)
+
+
+def kernel_record(workload: Workload, policy: Policy) -> np.ndarray:
+    """Return the ``sched_numa`` record: knobs as C sees them, and the policy's rules."""
+    k = st.records(st.sched_numa, 1)
+    machine, tunables = workload.machine, workload.tunables
+    r = k[0]
+    r.hz = machine.hz
+    r.tick_ns = tick_nsec(machine.hz)
+    r.nr_node_ids = machine.nodes
+    r.numa_balancing = int(tunables.numa_balancing and machine.nodes > 1)
+    for item in dataclasses.fields(tunables):
+        if item.name != "numa_balancing":
+            setattr(r, item.name, getattr(tunables, item.name))
+    r.cpusets_enabled = int(any(p.cpuset_mems for p in workload.processes))
+    for name in (
+        "one_node_cpuset", "shmem_task_policy", "vma_scan_delay", "pid_filter",
+        "pid_reset_early", "seq_completed", "start_scan_seq", "partial_vma",
+        "thread_count_rule", "forced_scan", "single_thread_rule_thp",
+    ):  # fmt: skip
+        setattr(r, name, int(getattr(policy, name)))
+    r.pinned_filter = 2 if policy.pinned_filter == "all" else 1
+    r.notifier_per_pud = int(policy.notifier_level == "pud")
+    return k
+
+
+def speed_record(workload: Workload) -> np.ndarray:
+    """Return the machine's speed as a record."""
+    speed = st.records(hw.speed_type, 1)
+    for item in dataclasses.fields(workload.machine.speed):
+        setattr(speed[0], item.name, getattr(workload.machine.speed, item.name))
+    return speed
+
+
+def mapping_flags(kind: str, vma: Vma | None) -> int:
+    """Return the ``VM_`` flags of a mapping; ``vma`` is the workload's, if it is one."""
+    flags = _KIND_FLAGS[kind]
+    if vma is None:
+        return flags
+    if vma.thp:
+        flags |= st.VM_THP
+    if vma.policy in ("bind", "interleave"):
+        flags |= st.VM_BOUND
+    if vma.policy == "bind_balancing":
+        flags |= st.VM_POLICY_MOF
+    return flags
+
+
+def ranges_of(access: Access, vma: Vma) -> list[tuple[int, int, float]]:
+    """Return (lo, hi, share) in pages of the concatenated mappings; two for hot and cold."""
+    total = vma.pages * vma.count
+    lo = min(int(access.lo * total), total - 1)
+    hi = max(int(access.hi * total), lo + 1)
+    if access.pattern != "hot":
+        return [(lo, hi, 1.0)]
+    border = lo + max(1, int(access.hot_fraction * (hi - lo)))
+    if border >= hi:
+        return [(lo, hi, 1.0)]
+    return [(lo, border, access.hot_share), (border, hi, 1.0 - access.hot_share)]
+
+
+def borders_of(workload: Workload, vma: Vma) -> list[int]:
+    """Page offsets at which the accessors or the pin state of a VMA change."""
+    total = vma.pages * vma.count
+    unit = HPAGE_PMD_NR if vma.thp else 1
+    found = {0, total, *range(0, total, vma.pages)}
+    for task in workload.tasks:
+        for access in (a for a in task.access if a.vma == vma.name):
+            for lo, hi, _ in ranges_of(access, vma):
+                found |= {lo, hi}
+    for copy in range(vma.count):
+        found.add(copy * vma.pages + round(vma.pages * vma.populated))
+        if vma.pin_placement == "head":
+            found.add(copy * vma.pages + round(vma.pages * vma.pinned_fraction))
+    return sorted({min(total, -(-b // unit) * unit) for b in found})
+
+
+def mm_record(mm: np.void, workload: Workload, process: ProcessSetup) -> None:
+    """Fill an ``mm_struct`` record from a process's setup."""
+    threads = len(threads_of(workload, process.name))
+    hz = workload.machine.hz
+    reset = int(process.reset_ms * hz // 1000)
+    delay = msecs_to_jiffies(workload.tunables.scan_delay_ms, hz)
+    mm.numa_next_scan = START_JIFFIES + reset + delay
+    mm.mm_users = threads
+    mm.nr_threads = threads
+    mm.mmap = st.NONE
+    mm.mmap_base = MMAP_BASE
+    said = [p for p in workload.processes if p.name == process.name]
+    mm.mems_allowed_one = int(bool(said) and len(said[0].cpuset_mems) == 1)
+
+
+def task_record(p: np.void, thread: Task | Churn, workload: Workload, setup: Setup) -> None:
+    """Fill a ``task_struct`` record; the first thread of a process is its main thread."""
+    process = setup.of(thread.process)
+    index = threads_of(workload, thread.process).index(thread.name)
+    p.mm = list(workload.process_names).index(thread.process)
+    p.pid = process.pids[index]
+    p.numa_scan_period = workload.tunables.scan_delay_ms
+    p.numa_scan_period_max = workload.tunables.scan_period_max_ms
+    p.numa_preferred_nid = st.NUMA_NO_NODE
+    p.numa_group = st.NONE
+    p.sum_exec_runtime = int(process.runtime_ms[index] * 1e6)
+    if index:
+        p.node_stamp = min(60_000, workload.tunables.scan_period_max_ms) + 2 * tick_nsec(
+            workload.machine.hz
+        )
+    p.free_to_move = int(thread.cpu < 0)
+
+
+def place_tasks(tasks: np.ndarray, workload: Workload) -> np.ndarray:
+    """Put every thread on its CPU, a free one on the idlest; return threads a CPU."""
+    machine = workload.machine
+    load = np.zeros(machine.cpus, np.int64)
+    threads = (*workload.tasks, *workload.churns)
+    for thread in (t for t in threads if t.cpu >= 0):
+        load[thread.cpu] += 1
+    for i, thread in enumerate(threads):
+        cpu = thread.cpu
+        if cpu < 0:
+            spread = load + np.arange(machine.cpus) % machine.cpus_per_node * 1e-3
+            cpu = int(np.argmin(spread))
+            load[cpu] += 1
+        tasks[i].cpu = cpu
+        tasks[i].node = cpu // machine.cpus_per_node
+    return load
+
+
+def node_free(workload: Workload) -> np.ndarray:
+    """Pages free on each node before anything is touched."""
+    return np.full(workload.machine.nodes, workload.machine.memory_mb * PAGES_PER_MB, np.int64)

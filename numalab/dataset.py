@@ -1,0 +1,199 @@
+"""The one Dataset that the model and the recorder both return.
+
+The schema is a table: every variable says its dimensions, its unit and what it is in
+the kernel, or ``simulator only``. Counters are cumulative, like the kernel's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from numalab.fields import InputError
+
+REASONS = (
+    "unsuitable",
+    "shared_ro",
+    "inaccessible",
+    "scan_delay",
+    "pid_inactive",
+    "ignore_pid_inactive",
+    "seq_completed",
+)
+"""Reasons of the tracepoint ``sched_skip_vma_numa``, spelled as it prints them."""
+
+IMAGE_VMAS = (
+    "image:text",
+    "image:data",
+    "image:heap",
+    "image:thread-stacks",
+    "image:guards",
+    "image:vdso",
+    "image:stack",
+    "image:other",
+)
+"""VMAs that a process has besides the workload's own, by kind."""
+
+COUNTERS = (
+    "numa_pte_updates",
+    "numa_huge_pte_updates",
+    "numa_hint_faults",
+    "numa_hint_faults_local",
+    "numa_pages_migrated",
+    "pgmigrate_success",
+    "pgmigrate_fail",
+)
+"""Counters of /proc/vmstat that both machines fill, in this order."""
+
+_CHUNK = "change_prot_numa()"
+SCHEMA: dict[str, tuple[tuple[str, ...], str, str, str]] = {
+    "numa_pte_updates": (("time",), "1", "entries marked PROT_NONE, in 4 KiB", "vmstat"),
+    "numa_huge_pte_updates": (("time",), "1", "PMDs marked PROT_NONE", "vmstat"),
+    "numa_hint_faults": (("time",), "1", "hint faults", "vmstat"),
+    "numa_hint_faults_local": (("time",), "1", "hint faults on the page's node", "vmstat"),
+    "numa_pages_migrated": (("time",), "pages", "pages migrated by hint faults", "vmstat"),
+    "pgmigrate_success": (("time",), "pages", "pages migrated, all reasons", "vmstat"),
+    "pgmigrate_fail": (("time",), "pages", "pages that failed to migrate", "vmstat"),
+    "numa_scan_seq": (("time", "process"), "passes", "completed passes", "mm->numa_scan_seq"),
+    "scan_calls": (("vma",), "1", "chunks walked", f"calls of {_CHUNK}"),
+    "scan_pages": (("vma",), "pages", "length of the chunks walked", f"ranges of {_CHUNK}"),
+    "notifier_calls": (("vma",), "1", "MMU notifier ranges sent by scans", "none: simulator only"),
+    "notifier_pages": (("vma",), "pages", "length of those ranges", "none: simulator only"),
+    "skips": (("vma", "reason"), "1", "VMAs skipped", "sched_skip_vma_numa"),
+    "pages_on_node": (("vma", "node"), "pages", "pages at the end", "numa_maps"),
+    "sum_exec_runtime": (("task",), "ms", "CPU time at the end", "se.sum_exec_runtime"),
+    "touches": (("task",), "pages", "page touches done", "counted by the workload"),
+    "total_numa_faults": (("task",), "pages", "weighted faults", "total_numa_faults"),
+    "numa_preferred_nid": (("task",), "node", "preferred node, -1 none", "numa_preferred_nid"),
+    "numa_scan_period": (("task",), "ms", "scan period at the end", "none: simulator only"),
+    "chunk_ms": (("chunk",), "ms", "when the chunk was walked", f"entry of {_CHUNK}"),
+    "chunk_scan": (("chunk",), "1", "number of the scan it is part of", "task_numa_work()"),
+    "chunk_task": (("chunk",), "index", "task that scanned, -1 other", "current"),
+    "chunk_vma": (("chunk",), "index", "VMA it lies in", "vma"),
+    "chunk_start": (("chunk",), "pages", "first page, from the VMA's start", "start"),
+    "chunk_pages": (("chunk",), "pages", "length", "end - start"),
+    "chunk_updated": (("chunk",), "1", "entries marked", f"result of {_CHUNK}"),
+}
+
+_FLOATS = {"sum_exec_runtime", "chunk_ms"}
+
+
+def make(
+    variables: Mapping[str, Any], coords: Mapping[str, Any], attrs: Mapping[str, Any]
+) -> xr.Dataset:
+    """Build a Dataset of the schema.
+
+    Parameters
+    ----------
+    variables : mapping
+        Name of the schema to array; integers are stored as int64.
+    coords : mapping
+        ``time`` [ms], ``process``, ``vma``, ``task``, ``node``; ``reason`` is added.
+    attrs : mapping
+        The birth certificate; stored as one JSON string in ``attrs["provenance"]``.
+
+    Returns
+    -------
+    xarray.Dataset
+        With ``source`` = ``simulated`` or ``recorded`` among its attributes.
+
+    Raises
+    ------
+    KeyError
+        For a variable that the schema does not know.
+    """
+    data = {}
+    for name, values in variables.items():
+        dims, units, long_name, kernel = SCHEMA[name]
+        dtype = np.float64 if name in _FLOATS else np.int64
+        array = np.asarray(values, dtype=dtype)
+        data[name] = (dims, array, {"units": units, "long_name": long_name, "kernel": kernel})
+    ds = xr.Dataset(data, coords={**coords, "reason": list(REASONS)})
+    ds["time"].attrs = {"units": "ms", "long_name": "time since the tasks started"}
+    ds.attrs = {
+        "source": str(attrs["source"]),
+        "kernel": str(attrs["kernel"]),
+        "provenance": json.dumps(attrs, sort_keys=True),
+    }
+    return ds
+
+
+def provenance(ds: xr.Dataset) -> dict[str, Any]:
+    """Return the birth certificate of a Dataset: parameters, versions, seed, source."""
+    return dict(json.loads(ds.attrs["provenance"]))
+
+
+def concat(runs: list[xr.Dataset]) -> xr.Dataset:
+    """Join runs of one workload along ``replicate``; chunk tables are padded with -1.
+
+    Raises
+    ------
+    InputError
+        Without any run.
+    """
+    if not runs:
+        raise InputError("no runs to join")
+    longest = max(ds.sizes.get("chunk", 0) for ds in runs)
+    padded = [
+        ds.pad(chunk=(0, longest - ds.sizes["chunk"]), constant_values=-1)
+        if "chunk" in ds.dims and ds.sizes["chunk"] < longest
+        else ds
+        for ds in runs
+    ]
+    return xr.concat(
+        padded, dim="replicate", data_vars="all", join="outer", combine_attrs="override"
+    ).assign_coords(replicate=np.arange(len(runs)))
+
+
+def check_invariants(ds: xr.Dataset) -> None:
+    """Raise if a Dataset breaks a law that holds on every machine.
+
+    Counters never fall; local faults are at most all faults.
+
+    Raises
+    ------
+    AssertionError
+        Naming the variable.
+    """
+    for name in (*COUNTERS, "numa_scan_seq"):
+        if name in ds and name != "numa_scan_seq" and bool((ds[name].diff("time") < 0).any()):
+            raise AssertionError(f"{name} falls")
+    if bool((ds["numa_hint_faults_local"] > ds["numa_hint_faults"]).any()):
+        raise AssertionError("numa_hint_faults_local exceeds numa_hint_faults")
+
+
+def save(ds: xr.Dataset, path: str | Path) -> None:
+    """Write a Dataset as NetCDF-4; the file appears complete or not at all."""
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(target.name + ".part")
+    try:
+        ds.to_netcdf(part, engine="h5netcdf")
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def load(path: str | Path) -> xr.Dataset:
+    """Read a Dataset written by :func:`save`.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, truncated or not of this schema.
+    """
+    try:
+        with xr.open_dataset(path, engine="h5netcdf") as ds:
+            loaded = ds.load()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise InputError(f"{path}: not a readable NetCDF file ({type(error).__name__})") from None
+    if "provenance" not in loaded.attrs:
+        raise InputError(f"{path}: not a numalab Dataset (no provenance attribute)")
+    return loaded

@@ -1,0 +1,180 @@
+"""``simulate``: a workload on the model of a kernel, the result as a Dataset."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from numalab import __version__
+from numalab.build import START_JIFFIES, START_NS, owners_of
+from numalab.dataset import COUNTERS, concat, make
+from numalab.fields import InputError, as_plain
+from numalab.layout import Setup, default_setup
+from numalab.lifetimes import table
+from numalab.loop import run
+from numalab.policy import Policy
+from numalab.population import ABSENT, END
+from numalab.units import NSEC_PER_MSEC, tick_nsec
+from numalab.workload import Workload
+from numalab.world import MAX_CHUNKS, Assembly, assemble
+
+_FIRST_ROOM = 1 << 12
+_MOST_ROOM = 1 << 24
+
+
+def simulate(
+    workload: Workload,
+    policy: Policy,
+    *,
+    seed: int = 0,
+    replicates: int = 1,
+    setup: Setup | None = None,
+) -> xr.Dataset:
+    """Run a workload on the model of a kernel.
+
+    Parameters
+    ----------
+    workload : Workload
+    policy : Policy
+    seed : int
+        Root of the random streams; replicate ``i`` uses ``SeedSequence(seed, (i,))``.
+    replicates : int
+        Independent runs.
+    setup : Setup, optional
+        Address space and clocks at the start, from a recording; else the default layout.
+
+    Returns
+    -------
+    xarray.Dataset
+        The schema of :mod:`numalab.dataset` with dimension ``replicate`` in front.
+
+    Raises
+    ------
+    InputError
+        If the workload cannot be laid out, or needs more memory than the engine has.
+    """
+    if replicates < 1:
+        raise InputError(f"replicates = {replicates}: must be at least 1")
+    if seed < 0:
+        raise InputError(f"seed = {seed}: must be at least 0")
+    place = setup or default_setup(workload)
+    return concat([_replicate(workload, policy, place, seed, i) for i in range(replicates)])
+
+
+def _replicate(w: Workload, policy: Policy, setup: Setup, seed: int, index: int) -> xr.Dataset:
+    room = _FIRST_ROOM
+    while True:
+        try:
+            return _once(w, policy, setup, seed, index, room)
+        except MemoryError:
+            room *= 8
+            if room > _MOST_ROOM:
+                raise InputError(
+                    f'workload "{w.name}": more than {_MOST_ROOM} page ranges at once: '
+                    "use fewer or smaller VMAs"
+                ) from None
+
+
+def _once(
+    w: Workload, policy: Policy, setup: Setup, seed: int, index: int, room: int
+) -> xr.Dataset:
+    before, during = np.random.SeedSequence(seed, spawn_key=(index,)).spawn(2)
+    draws = np.random.default_rng(before)
+    tick_ns = tick_nsec(w.machine.hz)
+    phase_ns = int(draws.integers(1, tick_ns))
+    lifetimes = table(w, draws)
+    a = assemble(w, policy, setup, room)
+    duration_ns = int(w.duration_ms * NSEC_PER_MSEC)
+    sample_ns = int(w.sample_ms * NSEC_PER_MSEC)
+    ticks = (duration_ns - phase_ns) // tick_ns
+    samples = np.zeros((duration_ns // sample_ns + 1, len(COUNTERS)), np.int64)
+    seqs = np.zeros((len(samples), len(w.process_names)), np.int64)
+    done = run(
+        a.world, a.access_ptr, a.spins, a.churns, lifetimes, phase_ns, START_JIFFIES, START_NS,
+        ticks, sample_ns, samples, seqs, np.zeros(w.machine.cpus, np.int64),
+        np.zeros(w.machine.cpus), np.zeros(len(a.spins), np.int64), np.random.default_rng(during),
+    )  # fmt: skip
+    samples[done:], seqs[done:] = _final(a)
+    return _dataset(w, policy, seed, index, a, samples, seqs)
+
+
+def _final(a: Assembly) -> tuple[np.ndarray, np.ndarray]:
+    stat = a.world.stat[0]
+    return np.array([stat[name] for name in COUNTERS]), a.world.mms["numa_scan_seq"].copy()
+
+
+def _pages_on_node(w: Workload, a: Assembly) -> np.ndarray:
+    """Count present pages by owner and node; int64[n_vma, n_node] [pages]."""
+    pop = a.world.pop
+    pages = np.zeros((len(owners_of(w)), w.machine.nodes), np.int64)
+    for seg in pop.segments:
+        owner = a.world.vmas[seg.vma].owner
+        s = seg.span
+        while s != END:
+            c = pop.spans[s].cohort
+            while c != END:
+                cohort = pop.cohorts[c]
+                if cohort.node != ABSENT:
+                    pages[owner, cohort.node] += cohort["count"] * seg.unit
+                c = cohort.next
+            s = pop.spans[s].next
+    return pages
+
+
+def _dataset(
+    w: Workload,
+    policy: Policy,
+    seed: int,
+    index: int,
+    a: Assembly,
+    samples: np.ndarray,
+    seqs: np.ndarray,
+) -> xr.Dataset:
+    world, log = a.world, a.world.log
+    chunks = log.chunks[: min(int(log.rows[0]), MAX_CHUNKS)]
+    touches = np.zeros(len(world.tasks))
+    own = world.accesses["image"] == 0
+    np.add.at(touches, world.accesses["task"][own], world.accesses["touches"][own])
+    variables: dict[str, Any] = {name: samples[:, i] for i, name in enumerate(COUNTERS)}
+    variables |= {
+        "numa_scan_seq": seqs,
+        "scan_calls": log.scan_calls,
+        "scan_pages": log.scan_pages,
+        "notifier_calls": log.notifier_calls,
+        "notifier_pages": log.notifier_pages,
+        "skips": log.skips,
+        "pages_on_node": _pages_on_node(w, a),
+        "sum_exec_runtime": world.tasks["sum_exec_runtime"] / 1e6,
+        "touches": touches,
+        "total_numa_faults": world.tasks["total_numa_faults"],
+        "numa_preferred_nid": world.tasks["numa_preferred_nid"],
+        "numa_scan_period": world.tasks["numa_scan_period"],
+        "chunk_ms": (chunks[:, 0] - START_NS) / 1e6,
+        "chunk_scan": chunks[:, 1],
+        "chunk_task": chunks[:, 2],
+        "chunk_vma": chunks[:, 3],
+        "chunk_start": chunks[:, 4],
+        "chunk_pages": chunks[:, 5],
+        "chunk_updated": chunks[:, 6],
+    }
+    coords = {
+        "time": np.arange(len(samples)) * w.sample_ms,
+        "process": list(w.process_names),
+        "vma": owners_of(w),
+        "task": [t.name for t in (*w.tasks, *w.churns)],
+        "node": np.arange(w.machine.nodes),
+    }
+    attrs = {
+        "source": "simulated",
+        "kernel": policy.name,
+        "numalab": __version__,
+        "policy": as_plain(policy),
+        "workload": as_plain(w),
+        "workload_identity": w.identity(),
+        "seed": seed,
+        "replicate": index,
+        "chunks_dropped": max(0, int(log.rows[0]) - MAX_CHUNKS),
+    }
+    return make(variables, coords, attrs)

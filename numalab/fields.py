@@ -1,0 +1,183 @@
+"""Dataclass fields that carry their unit, bounds and meaning, and the checks on them.
+
+Every input of numalab is a frozen keyword-only dataclass. The meaning of a field
+lives next to it, as metadata; :func:`validate` turns a bad value into one line that
+names field, value and bound, and :func:`build` does the same for a TOML table.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class InputError(ValueError):
+    """A bad input, described in one line: the field, the value, the bound or the remedy."""
+
+
+def field(
+    default: Any = dataclasses.MISSING,
+    *,
+    doc: str,
+    unit: str = "",
+    at_least: float | None = None,
+    at_most: float | None = None,
+    choices: Sequence[str] = (),
+) -> Any:
+    """Declare a dataclass field with unit, inclusive bounds, choices and meaning.
+
+    Parameters
+    ----------
+    default : optional
+        The default value; without one the field is required.
+    doc : str
+        One line that says what the field means.
+    unit : str
+        The unit of the value, as printed in messages and in the documentation.
+    at_least, at_most : float, optional
+        Inclusive bounds of a number.
+    choices : sequence of str
+        The words that a string field accepts.
+    """
+    metadata = {
+        "doc": doc,
+        "unit": unit,
+        "at_least": at_least,
+        "at_most": at_most,
+        "choices": tuple(choices),
+    }
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def _type_names(hint: Any) -> tuple[type, ...]:
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        return tuple(t for arg in typing.get_args(hint) for t in _type_names(arg))
+    return (origin or hint,)
+
+
+def _describe(types_: tuple[type, ...]) -> str:
+    words = {
+        int: "a whole number",
+        float: "a number",
+        str: "text",
+        bool: "true or false",
+        tuple: "a list",
+    }
+    return " or ".join(
+        dict.fromkeys(words.get(t, t.__name__) for t in types_ if t is not types.NoneType)
+    )
+
+
+def _check_type(where: str, value: Any, hint: Any) -> None:
+    allowed = _type_names(hint)
+    accepted = isinstance(value, allowed) or (float in allowed and isinstance(value, int))
+    if isinstance(value, bool) and bool not in allowed:
+        accepted = False
+    if not accepted:
+        raise InputError(f"{where} = {value!r}: must be {_describe(allowed)}")
+
+
+def _check_bounds(where: str, value: float, metadata: Mapping[str, Any]) -> None:
+    unit = f" {metadata['unit']}" if metadata["unit"] else ""
+    if not math.isfinite(value):
+        raise InputError(f"{where} = {value}{unit}: must be finite")
+    if metadata["at_least"] is not None and value < metadata["at_least"]:
+        raise InputError(
+            f"{where} = {value:g}{unit}: must be at least {metadata['at_least']:g}{unit}"
+        )
+    if metadata["at_most"] is not None and value > metadata["at_most"]:
+        raise InputError(
+            f"{where} = {value:g}{unit}: must be at most {metadata['at_most']:g}{unit}"
+        )
+
+
+def where_of(obj: Any) -> str:
+    """Name an object for a message: ``vma "a"``, or the class name in lower case."""
+    kind = type(obj).__name__.lower()
+    name = getattr(obj, "name", "")
+    return f'{kind} "{name}"' if name else kind
+
+
+def validate(obj: Any) -> None:
+    """Check every field of a dataclass against its declaration.
+
+    Raises
+    ------
+    InputError
+        One line: the object, the field, the value, and the bound or the choices.
+    """
+    hints = typing.get_type_hints(type(obj))
+    for item in dataclasses.fields(obj):
+        value = getattr(obj, item.name)
+        where = f"{where_of(obj)}: {item.name}"
+        _check_type(where, value, hints[item.name])
+        if "doc" not in item.metadata:
+            continue
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            _check_bounds(where, value, item.metadata)
+        choices = item.metadata["choices"]
+        if choices and isinstance(value, str) and value not in choices:
+            raise InputError(f"{where} = {value!r}: must be one of {', '.join(choices)}")
+
+
+def unknown_name(kind: str, name: str, known: Sequence[str]) -> InputError:
+    """Return the error for a name that does not exist, with the nearest one that does."""
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted(known))}"
+    return InputError(f"unknown {kind} {name!r}{hint}")
+
+
+def build(cls: type[T], table: Mapping[str, Any], where: str) -> T:
+    """Build a dataclass from a TOML table, refusing unknown and missing keys.
+
+    Parameters
+    ----------
+    cls : type
+        A dataclass whose fields were declared with :func:`field`.
+    table : mapping
+        Keys and values as read from TOML; lists become tuples.
+    where : str
+        How a message names the table, for instance ``[machine]``.
+
+    Raises
+    ------
+    InputError
+        For an unknown key, a missing key, or a value out of its bounds.
+    """
+    if not isinstance(table, Mapping):
+        raise InputError(f"{where} = {table!r}: must be a table")
+    known = {item.name: item for item in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    for key in table:
+        if key not in known:
+            raise unknown_name(f"key in {where}", key, list(known))
+    for name, item in known.items():
+        required = (
+            item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
+        )
+        if required and name not in table:
+            raise InputError(f"{where}: {name} is missing ({item.metadata.get('doc', '')})")
+    values = {k: _freeze(v) for k, v in table.items()}
+    return cls(**values)
+
+
+def _freeze(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_freeze(item) for item in value)
+    return value
+
+
+def as_plain(obj: Any) -> Any:
+    """Turn nested dataclasses and tuples into dicts and lists, ready for JSON."""
+    if dataclasses.is_dataclass(obj) and not isinstance(obj, type):
+        return {f.name: as_plain(getattr(obj, f.name)) for f in dataclasses.fields(obj)}
+    if isinstance(obj, (tuple, list)):
+        return [as_plain(item) for item in obj]
+    return obj

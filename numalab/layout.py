@@ -1,0 +1,191 @@
+"""The address space a process starts with, and when its threads came to be.
+
+A recording says where every VMA was (:func:`numalab.capture.setup_of`); without one,
+:func:`default_setup` lays a process out as the recorder's program does: the program at
+the bottom, mappings from the top down in the order they were made, each between
+PROT_NONE guard pages, thread stacks below them, the main stack on top.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from numalab.fields import InputError
+from numalab.units import HPAGE_PMD_NR, PAGES_PER_MB
+from numalab.workload import Vma, Workload
+
+IMAGE_KINDS = {
+    "text": "image:text",
+    "data": "image:data",
+    "heap": "image:heap",
+    "thread-stack": "image:thread-stacks",
+    "guard": "image:guards",
+    "vdso": "image:vdso",
+    "vvar": "image:vdso",
+    "stack": "image:stack",
+    "other": "image:other",
+}
+"""Kind of a mapping that is not the workload's own to its name in the Dataset."""
+
+_MMAP_BASE = 0x7FFFF7FFF
+_STACK_TOP = 0x7FFFFFFFF
+_PROGRAM = 0x400
+_THREAD_STACK_PAGES = 2048
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mapping:
+    """One VMA at the start: ``[start, start + pages)`` in pages."""
+
+    start: int
+    pages: int
+    kind: str
+    """A workload kind (anon, shmem, ...), or a key of :data:`IMAGE_KINDS`."""
+    owner: str
+    """VMA of the workload it belongs to, or the ``image:`` name."""
+    offset: int = 0
+    """First page in the concatenated mappings of the owner."""
+    present: tuple[int, ...] = ()
+    """Pages present on each node at the start; of the workload's own VMAs the workload says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessSetup:
+    """One process at the start instant; threads in the workload's order, tasks then churns."""
+
+    name: str
+    mappings: tuple[Mapping, ...]
+    pids: tuple[int, ...]
+    runtime_ms: tuple[float, ...]
+    """CPU time of each thread at the start."""
+    reset_ms: float
+    """When the fork or the first clone reset the scan clock, before the start (negative)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """All processes at the start instant."""
+
+    processes: tuple[ProcessSetup, ...]
+
+    def of(self, name: str) -> ProcessSetup:
+        """Return the setup of a process.
+
+        Raises
+        ------
+        InputError
+            If there is no such process.
+        """
+        for process in self.processes:
+            if process.name == name:
+                return process
+        raise InputError(f'the setup holds no process "{name}"')
+
+
+def threads_of(workload: Workload, process: str) -> list[str]:
+    """Names of the threads of a process: tasks, then churns, in the workload's order."""
+    return [t.name for t in (*workload.tasks, *workload.churns) if t.process == process]
+
+
+def _place_down(top: int, vma: Vma) -> tuple[int, int]:
+    """Return (start, lower guard) of a mapping placed below ``top`` with guards."""
+    start = top - 1 - vma.pages
+    if vma.thp or vma.kind == "hugetlb":
+        start -= start % HPAGE_PMD_NR
+    return start, start - 1
+
+
+def _mappings(workload: Workload, process: str) -> tuple[Mapping, ...]:
+    image = IMAGE_KINDS
+    found = [
+        Mapping(start=_PROGRAM, pages=1, kind="text", owner=image["text"]),
+        Mapping(start=_PROGRAM + 1, pages=150, kind="text", owner=image["text"]),
+        Mapping(start=_PROGRAM + 151, pages=40, kind="text", owner=image["text"]),
+        Mapping(start=_PROGRAM + 191, pages=8, kind="data", owner=image["data"], present=(6,)),
+        Mapping(start=_PROGRAM + 300, pages=34, kind="heap", owner=image["heap"], present=(4,)),
+        Mapping(start=_STACK_TOP - 33, pages=33, kind="stack", owner=image["stack"], present=(3,)),
+        Mapping(start=_STACK_TOP + 100, pages=4, kind="vvar", owner=image["vvar"]),
+        Mapping(start=_STACK_TOP + 104, pages=2, kind="vdso", owner=image["vdso"]),
+    ]
+    top = _MMAP_BASE
+    guard_top = top
+    for vma in (v for v in workload.vmas if v.process == process):
+        for copy in range(vma.count):
+            start, guard = _place_down(top, vma)
+            end = start + vma.pages
+            found.append(
+                Mapping(start=end, pages=guard_top - end, kind="guard", owner=image["guard"])
+            )
+            found.append(
+                Mapping(
+                    start=start,
+                    pages=vma.pages,
+                    kind=vma.kind,
+                    owner=vma.name,
+                    offset=copy * vma.pages,
+                )
+            )
+            guard_top, top = start, guard
+    if guard_top > top:
+        found.append(Mapping(start=top, pages=guard_top - top, kind="guard", owner=image["guard"]))
+    for _ in threads_of(workload, process)[1:]:
+        start = top - _THREAD_STACK_PAGES
+        found.append(
+            Mapping(
+                start=start,
+                pages=_THREAD_STACK_PAGES,
+                kind="thread-stack",
+                owner=image["thread-stack"],
+                present=(3,),
+            )
+        )
+        found.append(Mapping(start=start - 1, pages=1, kind="guard", owner=image["guard"]))
+        top = start - 1
+    return tuple(sorted(found, key=lambda m: m.start))
+
+
+def first_touch_ms(workload: Workload, process: str) -> float:
+    """CPU time [ms] of touching all populated pages of a process for the first time."""
+    speed = workload.machine.speed
+    total = 0.0
+    for vma in (v for v in workload.vmas if v.process == process):
+        pages = vma.pages * vma.count * vma.populated
+        if vma.thp:
+            total += pages / HPAGE_PMD_NR * speed.first_touch_huge_ns
+        else:
+            total += pages * speed.first_touch_ns
+    return total / 1e6
+
+
+def default_setup(workload: Workload) -> Setup:
+    """Lay out every process of a workload as the recorder's program would.
+
+    Parameters
+    ----------
+    workload : Workload
+
+    Returns
+    -------
+    Setup
+        Pids are consecutive from 100; a process with several threads was reset by its
+        first clone 2 ms before the start, one with a single thread by its fork.
+    """
+    processes = []
+    pid = 100
+    for name in workload.process_names:
+        names = threads_of(workload, name)
+        busy = first_touch_ms(workload, name)
+        processes.append(
+            ProcessSetup(
+                name=name,
+                mappings=_mappings(workload, name),
+                pids=tuple(range(pid, pid + len(names))),
+                runtime_ms=(busy, *(0.0 for _ in names[1:])),
+                reset_ms=-2.0 if len(names) > 1 else -busy - 2.0,
+            )
+        )
+        pid += len(names)
+    total = sum(m.pages for p in processes for m in p.mappings)
+    if total > (1 << 35) * PAGES_PER_MB // PAGES_PER_MB:
+        raise InputError(f"the mappings need {total} pages: an address space has 2^35")
+    return Setup(processes=tuple(processes))

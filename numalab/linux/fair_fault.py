@@ -1,0 +1,329 @@
+"""The fault half of kernel/sched/fair.c: statistics, placement, period control, migration.
+
+Written from the behaviour of Linux 6.1.192, 6.12.107 and 7.2.13, which agree here.
+``faults`` is ``numa_faults`` of all tasks: int64[task, 4, node, 2], the second axis
+NUMA_MEM, NUMA_CPU, NUMA_MEMBUF, NUMA_CPUBUF, the last 0 shared, 1 private.
+"""
+
+from __future__ import annotations
+
+from numalab.jit import jitted
+
+from numalab.linux.fair_scan import task_scan_max, task_scan_min, task_scan_start
+from numalab.linux.structs import (
+    NONE,
+    NUMA_NO_NODE,
+    STATS_CPU,
+    STATS_CPUBUF,
+    STATS_MEM,
+    STATS_MEMBUF,
+)
+from numalab.units import msecs_to_jiffies
+
+TNF_MIGRATED = 0x01
+TNF_NO_GROUP = 0x02
+TNF_SHARED = 0x04
+TNF_FAULT_LOCAL = 0x08
+TNF_MIGRATE_FAIL = 0x10
+
+NUMA_PERIOD_SLOTS = 10
+NUMA_PERIOD_THRESHOLD = 7
+ACTIVE_NODE_FRACTION = 3
+LOAD_AVG_MAX = 47742
+
+
+@jitted
+def cpupid(p):
+    """last_cpupid of a task: its CPU and the low 8 bits of its pid."""
+    return (p.cpu << 8) | (p.pid & 0xFF)
+
+
+@jitted
+def cpupid_match_pid(p, last):
+    """Say whether the low 8 bits of the pid match."""
+    return (last & 0xFF) == (p.pid & 0xFF)
+
+
+@jitted
+def _group_faults_cpu(group_faults, g, nid):
+    return group_faults[g, STATS_CPU, nid, 0] + group_faults[g, STATS_CPU, nid, 1]
+
+
+@jitted
+def _group_faults(group_faults, g, nid):
+    return group_faults[g, STATS_MEM, nid, 0] + group_faults[g, STATS_MEM, nid, 1]
+
+
+@jitted
+def numa_is_active_node(groups, group_faults, g, nid):
+    """Mirrors numa_is_active_node()."""
+    faults = _group_faults_cpu(group_faults, g, nid)
+    return faults * ACTIVE_NODE_FRACTION > groups[g].max_faults_cpu
+
+
+@jitted
+def should_numa_migrate_memory(p, last, src_nid, dst_nid, cpus_per_node, groups, group_faults):
+    """Say whether a page follows the CPU that faulted on it.
+
+    Mirrors should_numa_migrate_memory(), normal (not tiering) path; the caller has
+    exchanged last_cpupid.
+    """
+    unset = last == NONE
+    if (p.numa_preferred_nid == NUMA_NO_NODE or p.numa_scan_seq <= 4) and (
+        unset or cpupid_match_pid(p, last)
+    ):
+        return True
+    if not unset and (last >> 8) // cpus_per_node != dst_nid:
+        return False
+    if not unset and cpupid_match_pid(p, last):
+        return True
+    g = p.numa_group
+    if g == NONE:
+        return True
+    cpu_dst = _group_faults_cpu(group_faults, g, dst_nid)
+    cpu_src = _group_faults_cpu(group_faults, g, src_nid)
+    if cpu_dst > cpu_src * ACTIVE_NODE_FRACTION:
+        return True
+    mem_dst = _group_faults(group_faults, g, dst_nid)
+    mem_src = _group_faults(group_faults, g, src_nid)
+    return cpu_dst * mem_src * 3 > cpu_src * mem_dst * 4
+
+
+@jitted
+def update_task_scan_period(k, p, mm, jiffies, shared, private, groups, group_faults):
+    """Adapt the scan period to what the last pass found.
+
+    Mirrors update_task_scan_period(). The failed-migration count is not cleared on the
+    early path, so one failure makes every later placement double the period.
+    """
+    remote = p.locality_remote
+    local = p.locality_local
+    if local + shared == 0 or p.locality_failed:
+        p.numa_scan_period = min(p.numa_scan_period_max, p.numa_scan_period << 1)
+        mm.numa_next_scan = jiffies + msecs_to_jiffies(p.numa_scan_period, k.hz)
+        return
+    period_slot = (p.numa_scan_period + NUMA_PERIOD_SLOTS - 1) // NUMA_PERIOD_SLOTS
+    lr_ratio = local * NUMA_PERIOD_SLOTS // (local + remote)
+    ps_ratio = private * NUMA_PERIOD_SLOTS // (private + shared)
+    if ps_ratio >= NUMA_PERIOD_THRESHOLD:
+        slot = ps_ratio - NUMA_PERIOD_THRESHOLD
+        diff = max(1, slot) * period_slot
+    elif lr_ratio >= NUMA_PERIOD_THRESHOLD:
+        slot = lr_ratio - NUMA_PERIOD_THRESHOLD
+        diff = max(1, slot) * period_slot
+    else:
+        ratio = max(lr_ratio, ps_ratio)
+        diff = -(NUMA_PERIOD_THRESHOLD - ratio) * period_slot
+    smin = task_scan_min(k, mm)
+    smax = task_scan_max(k, mm, p, groups, group_faults)
+    p.numa_scan_period = min(max(p.numa_scan_period + diff, smin), smax)
+    p.locality_remote = 0
+    p.locality_local = 0
+    p.locality_failed = 0
+
+
+@jitted
+def update_scan_period(k, p, mm, src_nid, dst_nid, groups, group_faults):
+    """Restart the period when a task moves to another node's CPU.
+
+    Mirrors update_scan_period().
+    """
+    if p.total_numa_faults == 0 and p.locality_local + p.locality_remote == 0:
+        return
+    if src_nid == dst_nid:
+        return
+    if p.numa_scan_seq:
+        if dst_nid == p.numa_preferred_nid:
+            return
+        if p.numa_preferred_nid != NUMA_NO_NODE and src_nid != p.numa_preferred_nid:
+            return
+    p.numa_scan_period = task_scan_start(k, mm, p, groups, group_faults)
+
+
+@jitted
+def _numa_get_avg_runtime(p, now_ns):
+    """Return (runtime, period) since the last placement [ns], as numa_get_avg_runtime()."""
+    if p.last_task_numa_placement:
+        runtime = p.sum_exec_runtime - p.last_sum_exec_runtime
+        period = max(now_ns - p.last_task_numa_placement, 0)
+    else:
+        runtime = LOAD_AVG_MAX
+        period = LOAD_AVG_MAX
+    p.last_sum_exec_runtime = p.sum_exec_runtime
+    p.last_task_numa_placement = now_ns
+    return runtime, period
+
+
+@jitted
+def numa_group_count_active_nodes(groups, group_faults, g):
+    """Count the nodes a group runs on. Mirrors numa_group_count_active_nodes()."""
+    most = 0
+    for nid in range(group_faults.shape[2]):
+        most = max(most, _group_faults_cpu(group_faults, g, nid))
+    active = 0
+    for nid in range(group_faults.shape[2]):
+        if _group_faults_cpu(group_faults, g, nid) * ACTIVE_NODE_FRACTION > most:
+            active += 1
+    groups[g].max_faults_cpu = most
+    groups[g].active_nodes = active
+
+
+@jitted
+def task_numa_placement(k, t, tasks, mm, jiffies, now_ns, faults, groups, group_faults):
+    """Once per completed pass: fold the buffers, choose the preferred node, adapt the period.
+
+    Mirrors task_numa_placement(). Differs: every node has CPUs, and distances between
+    nodes are uniform, so preferred_group_nid() returns the node with most faults.
+    """
+    p = tasks[t]
+    if p.numa_scan_seq == mm.numa_scan_seq:
+        return
+    p.numa_scan_seq = mm.numa_scan_seq
+    p.numa_scan_period_max = task_scan_max(k, mm, p, groups, group_faults)
+    total = p.locality_remote + p.locality_local
+    runtime, period = _numa_get_avg_runtime(p, now_ns)
+    shared = 0
+    private = 0
+    g = p.numa_group
+    max_faults = 0
+    max_nid = NUMA_NO_NODE
+    for nid in range(faults.shape[2]):
+        node_faults = 0
+        group_node_faults = 0
+        for priv in range(2):
+            membuf = faults[t, STATS_MEMBUF, nid, priv]
+            diff = membuf - faults[t, STATS_MEM, nid, priv] // 2
+            if priv:
+                private += membuf
+            else:
+                shared += membuf
+            weight = ((runtime << 16) // (period + 1)) * faults[t, STATS_CPUBUF, nid, priv]
+            f_diff = weight // (total + 1) - faults[t, STATS_CPU, nid, priv] // 2
+            faults[t, STATS_MEMBUF, nid, priv] = 0
+            faults[t, STATS_CPUBUF, nid, priv] = 0
+            faults[t, STATS_MEM, nid, priv] += diff
+            faults[t, STATS_CPU, nid, priv] += f_diff
+            node_faults += faults[t, STATS_MEM, nid, priv]
+            p.total_numa_faults += diff
+            if g != NONE:
+                group_faults[g, STATS_MEM, nid, priv] += diff
+                group_faults[g, STATS_CPU, nid, priv] += f_diff
+                groups[g].total_faults += diff
+                group_node_faults += group_faults[g, STATS_MEM, nid, priv]
+        most = node_faults if g == NONE else group_node_faults
+        if most > max_faults:
+            max_faults = most
+            max_nid = nid
+    if g != NONE:
+        numa_group_count_active_nodes(groups, group_faults, g)
+    if max_faults and max_nid != p.numa_preferred_nid:
+        p.numa_preferred_nid = max_nid
+    update_task_scan_period(k, p, mm, jiffies, shared, private, groups, group_faults)
+
+
+@jitted
+def task_numa_group(t, tasks, last, flags, current, faults, groups, group_faults):
+    """Join the group of the task that touched the page last; return priv.
+
+    Mirrors task_numa_group(). ``current`` is int64[cpu], the task running there or -1.
+    """
+    p = tasks[t]
+    if p.numa_group == NONE:
+        p.numa_group = t
+        groups[t].refcount = 1
+        groups[t].nr_tasks = 1
+        groups[t].active_nodes = 1
+        groups[t].max_faults_cpu = 0
+        groups[t].total_faults = p.total_numa_faults
+        for stat in range(STATS_MEMBUF):
+            for nid in range(faults.shape[2]):
+                for priv in range(2):
+                    group_faults[t, stat, nid, priv] = faults[t, stat, nid, priv]
+    other = current[last >> 8]
+    if other == NONE or not cpupid_match_pid(tasks[other], last):
+        return 0
+    g = tasks[other].numa_group
+    mine = p.numa_group
+    if NONE in (g, mine) or g == mine:
+        return 0
+    if groups[mine].nr_tasks > groups[g].nr_tasks:
+        return 0
+    if groups[mine].nr_tasks == groups[g].nr_tasks and mine > g:
+        return 0
+    if tasks[other].mm != p.mm and not flags & TNF_SHARED:
+        return 1
+    for stat in range(STATS_MEMBUF):
+        for nid in range(faults.shape[2]):
+            for priv in range(2):
+                group_faults[mine, stat, nid, priv] -= faults[t, stat, nid, priv]
+                group_faults[g, stat, nid, priv] += faults[t, stat, nid, priv]
+    groups[mine].total_faults -= p.total_numa_faults
+    groups[g].total_faults += p.total_numa_faults
+    groups[mine].nr_tasks -= 1
+    groups[g].nr_tasks += 1
+    groups[mine].refcount -= 1
+    groups[g].refcount += 1
+    p.numa_group = g
+    return 0
+
+
+@jitted
+def numa_migrate_preferred(k, p, jiffies):
+    """Set the time of the next placement; say whether the task would rather be elsewhere.
+
+    Mirrors numa_migrate_preferred(); the move itself is the caller's.
+    """
+    if p.numa_preferred_nid == NUMA_NO_NODE:
+        return False
+    interval = min(k.hz, msecs_to_jiffies(p.numa_scan_period, k.hz) // 16)
+    p.numa_migrate_retry = jiffies + interval
+    return p.node != p.numa_preferred_nid
+
+
+@jitted
+def task_numa_fault(
+    k, t, tasks, mm, last, mem_node, pages, flags, jiffies, now_ns, current, faults, groups,
+    group_faults,
+):  # fmt: skip
+    """Account hint faults of one task on ``pages`` 4 KiB pages that end up on ``mem_node``.
+
+    Mirrors task_numa_fault().
+
+    Returns
+    -------
+    bool
+        True when the task wants to move to its preferred node.
+    """
+    p = tasks[t]
+    if last == NONE:
+        priv = 1
+    else:
+        priv = 1 if cpupid_match_pid(p, last) else 0
+        if not priv and not flags & TNF_NO_GROUP:
+            priv = task_numa_group(t, tasks, last, flags, current, faults, groups, group_faults)
+    local = 1 if flags & TNF_FAULT_LOCAL else 0
+    g = p.numa_group
+    if (
+        not priv
+        and not local
+        and g != NONE
+        and groups[g].active_nodes > 1
+        and numa_is_active_node(groups, group_faults, g, p.node)
+        and numa_is_active_node(groups, group_faults, g, mem_node)
+    ):
+        local = 1
+    wants_to_move = False
+    if jiffies > p.numa_migrate_retry:
+        task_numa_placement(k, t, tasks, mm, jiffies, now_ns, faults, groups, group_faults)
+        wants_to_move = numa_migrate_preferred(k, p, jiffies)
+    if flags & TNF_MIGRATED:
+        p.numa_pages_migrated += pages
+    if flags & TNF_MIGRATE_FAIL:
+        p.locality_failed += pages
+    faults[t, STATS_MEMBUF, mem_node, priv] += pages
+    faults[t, STATS_CPUBUF, p.node, priv] += pages
+    if local:
+        p.locality_local += pages
+    else:
+        p.locality_remote += pages
+    return wants_to_move

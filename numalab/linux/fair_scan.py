@@ -1,0 +1,318 @@
+"""The scan half of kernel/sched/fair.c: when a task scans, and which VMAs it skips.
+
+Written from the behaviour of Linux 6.1.192, 6.12.107 and 7.2.13; a rule that a kernel
+does not have is switched off in the ``sched_numa`` record. Read next to fair.c, in C's
+order of tests.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numalab.jit import jitted
+
+from numalab.linux.mempolicy import change_prot_numa, vma_unsuitable
+from numalab.linux.structs import (
+    NONE,
+    STATS_MEM,
+    VM_FILE_RO,
+    VM_INACCESSIBLE,
+    pid_bucket,
+)
+from numalab.units import NSEC_PER_MSEC, PMD_PAGES, align_up, msecs_to_jiffies
+
+MAX_SCAN_WINDOW = 2560
+
+(
+    SKIP_UNSUITABLE,
+    SKIP_SHARED_RO,
+    SKIP_INACCESSIBLE,
+    SKIP_SCAN_DELAY,
+    SKIP_PID_INACTIVE,
+    SKIP_IGNORE_PID,
+    SKIP_SEQ_COMPLETED,
+) = range(7)
+
+
+@jitted
+def task_nr_scan_windows(k, mm):
+    """Windows of ``scan_size_mb`` in the resident set; an empty one counts as one.
+
+    Mirrors task_nr_scan_windows(), kernel/sched/fair.c, v6.1 to v7.2.
+    """
+    nr_scan_pages = k.scan_size_mb << 8
+    rss = mm.rss
+    if rss <= 0:
+        rss = nr_scan_pages
+    return (rss + nr_scan_pages - 1) // nr_scan_pages
+
+
+@jitted
+def task_scan_min(k, mm):
+    """Shortest scan period of a task [ms].
+
+    Mirrors task_scan_min(), kernel/sched/fair.c, v6.1 to v7.2.
+    """
+    scan_size = k.scan_size_mb
+    windows = 1
+    if scan_size < MAX_SCAN_WINDOW:
+        windows = MAX_SCAN_WINDOW // scan_size
+    floor = 1000 // windows
+    scan = k.scan_period_min_ms // task_nr_scan_windows(k, mm)
+    return max(floor, scan)
+
+
+@jitted
+def _group_shares(p, groups, group_faults):
+    """Return (shared, private) faults of the task's group, all nodes, memory side."""
+    shared = 0
+    private = 0
+    for nid in range(group_faults.shape[2]):
+        shared += group_faults[p.numa_group, STATS_MEM, nid, 0]
+        private += group_faults[p.numa_group, STATS_MEM, nid, 1]
+    return shared, private
+
+
+@jitted
+def task_scan_start(k, mm, p, groups, group_faults):
+    """Scan period a task starts with [ms].
+
+    Mirrors task_scan_start(), kernel/sched/fair.c, v6.1 to v7.2.
+    """
+    smin = task_scan_min(k, mm)
+    period = smin
+    if p.numa_group != NONE:
+        shared, private = _group_shares(p, groups, group_faults)
+        period = smin * groups[p.numa_group].refcount
+        period = period * (shared + 1) // (private + shared + 1)
+    return max(smin, period)
+
+
+@jitted
+def task_scan_max(k, mm, p, groups, group_faults):
+    """Longest scan period of a task [ms].
+
+    Mirrors task_scan_max(), kernel/sched/fair.c, v6.1 to v7.2.
+    """
+    smin = task_scan_min(k, mm)
+    smax = k.scan_period_max_ms // task_nr_scan_windows(k, mm)
+    if p.numa_group != NONE:
+        shared, private = _group_shares(p, groups, group_faults)
+        period = smax * groups[p.numa_group].refcount
+        period = period * (shared + 1) // (private + shared + 1)
+        smax = max(smax, period)
+    return max(smin, smax)
+
+
+@jitted
+def task_tick_numa(k, p, mm, jiffies, groups, group_faults):
+    """Decide at a tick whether the running task queues ``task_numa_work``.
+
+    Mirrors task_tick_numa(), kernel/sched/fair.c, v6.1 to v7.2.
+
+    Returns
+    -------
+    bool
+        True when the work is queued (it runs on the way back to user space).
+    """
+    if k.numa_balancing == 0:
+        return False
+    now = p.sum_exec_runtime
+    period = p.numa_scan_period * NSEC_PER_MSEC
+    if now > p.node_stamp + period:
+        if p.node_stamp == 0:
+            p.numa_scan_period = task_scan_start(k, mm, p, groups, group_faults)
+        p.node_stamp += period
+        return jiffies >= mm.numa_next_scan
+    return False
+
+
+@jitted
+def vma_is_accessed(k, mm, vma, p):
+    """Say whether the scanning task may scan a VMA; the second value is IGNORE_PID.
+
+    Mirrors vma_is_accessed(), kernel/sched/fair.c, v6.12; Linux kernel commits
+    fc137c0ddab2 (6.4), b7a5b537c55c (6.7), 84db47ca7146 (6.7), f22cde4371f3 (6.13).
+
+    Returns
+    -------
+    tuple of (bool, bool)
+        Scan it; and whether it is scanned only because a scan of it is unfinished.
+    """
+    first_seq = vma.start_scan_seq if k.start_scan_seq else 0
+    if mm.numa_scan_seq - first_seq < 2:
+        return True, False
+    bit = np.int64(1) << pid_bucket(p.pid)
+    if (vma.pids_active0 | vma.pids_active1) & bit:
+        return True, False
+    if k.partial_vma and mm.numa_scan_offset > vma.vm_start:
+        return True, True
+    if k.thread_count_rule and mm.numa_scan_seq > vma.prev_scan_seq + mm.nr_threads:
+        return True, False
+    return False, False
+
+
+@jitted
+def reset_ptenuma_scan(mm):
+    """End a pass: the sequence goes up, the offset back to 0.
+
+    Mirrors reset_ptenuma_scan(), kernel/sched/fair.c, v6.1 to v7.2.
+    """
+    mm.numa_scan_seq += 1
+    mm.numa_scan_offset = 0
+
+
+@jitted
+def find_vma(mm, vmas, address):
+    """First VMA that ends above an address, or NONE."""
+    v = mm.mmap
+    while v != NONE and vmas[v].vm_end <= address:
+        v = vmas[v].next
+    return v
+
+
+@jitted
+def _init_numab_state(k, mm, vma, jiffies):
+    vma.numab_state = 1
+    vma.start_scan_seq = mm.numa_scan_seq
+    vma.next_scan = jiffies + msecs_to_jiffies(k.scan_delay_ms, k.hz)
+    vma.pids_active_reset = vma.next_scan + msecs_to_jiffies(4 * k.scan_delay_ms, k.hz)
+    vma.prev_scan_seq = mm.numa_scan_seq - 1
+
+
+@jitted
+def _pid_reset(k, mm, vma, jiffies):
+    if mm.numa_scan_seq != 0 and jiffies > vma.pids_active_reset:
+        vma.pids_active_reset += msecs_to_jiffies(4 * k.scan_delay_ms, k.hz)
+        vma.pids_active0 = vma.pids_active1
+        vma.pids_active1 = 0
+
+
+@jitted
+def _skip_reason(k, mm, vma, p, jiffies, pids_forced):
+    """Return the reason to skip a VMA, or NONE; and whether IGNORE_PID is traced.
+
+    Mirrors the tests of task_numa_work(), in C's order; jiffies are read again here.
+    """
+    if vma_unsuitable(k, vma):
+        return SKIP_UNSUITABLE, False
+    if vma.vm_flags & VM_FILE_RO:
+        return SKIP_SHARED_RO, False
+    if vma.vm_flags & VM_INACCESSIBLE:
+        return SKIP_INACCESSIBLE, False
+    if k.vma_scan_delay:
+        if vma.numab_state == 0:
+            _init_numab_state(k, mm, vma, jiffies)
+        if mm.numa_scan_seq != 0 and jiffies < vma.next_scan:
+            return SKIP_SCAN_DELAY, False
+    if k.pid_filter and k.pid_reset_early:
+        _pid_reset(k, mm, vma, jiffies)
+    if k.seq_completed and vma.prev_scan_seq == mm.numa_scan_seq:
+        mm.numa_scan_offset = vma.vm_end
+        return SKIP_SEQ_COMPLETED, False
+    if k.pid_filter and not pids_forced:
+        accessed, ignore_pid = vma_is_accessed(k, mm, vma, p)
+        if not accessed:
+            return SKIP_PID_INACTIVE, False
+        if not k.pid_reset_early:
+            _pid_reset(k, mm, vma, jiffies)
+        return NONE, ignore_pid
+    return NONE, False
+
+
+@jitted
+def task_numa_work(
+    k, t, tasks, mm, vmas, pop, stat, log, now, time_ns, groups, group_faults, rng, speed
+):  # fmt: skip
+    """Scan: mark up to ``scan_size_mb`` of the address space PROT_NONE.
+
+    Mirrors task_numa_work(), kernel/sched/fair.c, v6.1 (baseline), v6.4, v6.12, v7.2.
+
+    Parameters
+    ----------
+    now : int [jiffies]
+        Sampled at entry, as in C.
+    time_ns : int [ns]
+        When the scan begins, for the chunk table.
+
+    Returns
+    -------
+    int [ns]
+        Time the scan took on this machine.
+
+    Differs
+    -------
+    The allocation of numab_state never fails and mmap_lock is never contended.
+    """
+    p = tasks[t]
+    if k.one_node_cpuset and k.cpusets_enabled and mm.mems_allowed_one:
+        return 0
+    if mm.numa_next_scan == 0:
+        mm.numa_next_scan = now + msecs_to_jiffies(k.scan_delay_ms, k.hz)
+    if now < mm.numa_next_scan:
+        return 0
+    if p.numa_scan_period == 0:
+        p.numa_scan_period_max = task_scan_max(k, mm, p, groups, group_faults)
+        p.numa_scan_period = task_scan_start(k, mm, p, groups, group_faults)
+    mm.numa_next_scan = now + msecs_to_jiffies(p.numa_scan_period, k.hz)
+    p.node_stamp += 2 * k.tick_ns
+    budget = k.scan_size_mb << 8
+    virtual = budget * 8
+    cost = 0
+    log.scans[0] += 1
+    pids_skipped = False
+    pids_forced = False
+    done = False
+    v = NONE
+    while not done:
+        start = mm.numa_scan_offset
+        v = find_vma(mm, vmas, start)
+        if v == NONE:
+            reset_ptenuma_scan(mm)
+            start = 0
+            v = find_vma(mm, vmas, start)
+        while v != NONE:
+            vma = vmas[v]
+            jiffies = now + cost // k.tick_ns
+            reason, ignore_pid = _skip_reason(k, mm, vma, p, jiffies, pids_forced)
+            if ignore_pid:
+                log.skips[vma.owner, SKIP_IGNORE_PID] += 1
+            if reason != NONE:
+                log.skips[vma.owner, reason] += 1
+                if reason == SKIP_PID_INACTIVE:
+                    pids_skipped = True
+                v = vma.next
+                continue
+            while True:
+                start = max(start, vma.vm_start)
+                end = min(align_up(start + budget, PMD_PAGES), vma.vm_end)
+                updated, spent = change_prot_numa(
+                    k, mm, vma, p.node, start, end, pop, stat, log, t, time_ns + cost, rng, speed
+                )
+                cost += spent
+                if updated:
+                    budget -= end - start
+                virtual -= end - start
+                start = end
+                if budget <= 0 or virtual <= 0:
+                    done = True
+                    break
+                if end == vma.vm_end:
+                    break
+            if done:
+                break
+            vma.prev_scan_seq = mm.numa_scan_seq
+            if pids_forced:
+                done = True
+                break
+            v = vma.next
+        if done:
+            break
+        if v == NONE and k.forced_scan and not pids_forced and pids_skipped:
+            pids_forced = True
+            continue
+        done = True
+    if v != NONE:
+        mm.numa_scan_offset = start
+    else:
+        reset_ptenuma_scan(mm)
+    return cost

@@ -1,0 +1,102 @@
+"""mm/memory.c: the hint fault, for many equal folios at once.
+
+The kernel's task_numa_fault() takes a page count; a cohort is a folio with many pages.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numalab.jit import jitted
+
+from numalab.linux.fair_fault import (
+    TNF_FAULT_LOCAL,
+    TNF_MIGRATE_FAIL,
+    TNF_MIGRATED,
+    cpupid,
+    should_numa_migrate_memory,
+    task_numa_fault,
+)
+from numalab.linux.structs import VM_POLICY_MOF, pid_bucket
+from numalab.units import HPAGE_PMD_NR
+
+
+@jitted
+def vma_set_access_pid_bit(k, vma, p):
+    """Remember that a pid hint-faulted in a VMA. Mirrors vma_set_access_pid_bit()."""
+    if k.pid_filter and vma.numab_state:
+        vma.pids_active1 |= np.int64(1) << pid_bucket(p.pid)
+
+
+@jitted
+def mpol_misplaced(vma, p, page_nid, last, cpus_per_node, groups, group_faults):
+    """Say where the folio should be and its new last_cpupid.
+
+    Mirrors mpol_misplaced() for the default policy: a page on the faulting CPU's node is
+    not misplaced, before last_cpupid is exchanged. A VMA bound with migrate-on-fault has
+    one node in this model and is never misplaced.
+
+    Returns
+    -------
+    tuple of (int, int)
+        Target node or -1; last_cpupid.
+    """
+    if page_nid == p.node or vma.vm_flags & VM_POLICY_MOF:
+        return -1, last
+    new = cpupid(p)
+    follow = should_numa_migrate_memory(
+        p, last, page_nid, p.node, cpus_per_node, groups, group_faults
+    )
+    return (p.node if follow else -1), new
+
+
+@jitted
+def do_numa_page(
+    k, t, tasks, mm, vma, page_nid, last, pinned, unit, count, pop, stat, log, jiffies, now_ns,
+    current, cpus_per_node, faults, groups, group_faults, speed,
+):  # fmt: skip
+    """Handle hint faults of one task on ``count`` equal folios.
+
+    Mirrors do_numa_page() and do_huge_pmd_numa_page(), mm/memory.c and mm/huge_memory.c.
+    A fault that may run the task's placement is handled alone, since it changes what
+    the next ones see.
+
+    Returns
+    -------
+    handled : int
+        Folios handled by this call, 1 or ``count``.
+    node, last_cpupid : int
+        Where they are now, and their new last_cpupid.
+    spent : float [ns]
+    wants_to_move : bool
+    """
+    p = tasks[t]
+    pending = jiffies > p.numa_migrate_retry and p.numa_scan_seq != mm.numa_scan_seq
+    n = 1 if pending else count
+    vma_set_access_pid_bit(k, vma, p)
+    flags = 0
+    stat.numa_hint_faults += n
+    if page_nid == p.node:
+        stat.numa_hint_faults_local += n
+        flags |= TNF_FAULT_LOCAL
+    target, new_last = mpol_misplaced(vma, p, page_nid, last, cpus_per_node, groups, group_faults)
+    huge = unit == HPAGE_PMD_NR
+    spent = n * (speed.hint_fault_huge_ns if huge else speed.hint_fault_ns)
+    nid = page_nid
+    pages = n * unit
+    if target >= 0:
+        spent += n * (speed.migrate_huge_ns if huge else speed.migrate_page_ns)
+        if pinned or pop.node_free[target] < pages:
+            flags |= TNF_MIGRATE_FAIL
+            stat.pgmigrate_fail += pages
+        else:
+            flags |= TNF_MIGRATED
+            stat.numa_pages_migrated += pages
+            stat.pgmigrate_success += pages
+            pop.node_free[target] -= pages
+            pop.node_free[page_nid] += pages
+            nid = target
+    wants_to_move = task_numa_fault(
+        k, t, tasks, mm, last, nid, pages, flags, jiffies, now_ns, current, faults, groups,
+        group_faults,
+    )  # fmt: skip
+    return n, nid, new_last, spent, wants_to_move

@@ -1,0 +1,180 @@
+"""The kernel's structs as records: mm_struct, vm_area_struct, task_struct, numa_group.
+
+Field names are the kernel's. Addresses are page numbers, times are jiffies, runtimes
+ns, scan periods ms, as in C. Records exist for the few (address spaces, VMAs, tasks);
+pages are counted in spans and cohorts (see :mod:`numalab.hardware`).
+
+All integers are int64: negative values stay what they are in C (an int), and the
+64-bit pid bitmaps only meet bit operations.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numalab.jit import jitted
+
+NUMA_NO_NODE = -1
+NONE = -1
+
+# How a VMA looks to the tests of task_numa_work(); the flags are facts of the mapping.
+VM_PRIVATE = 1
+VM_HUGETLB = 2
+VM_NO_MIGRATE = 4
+VM_SHMEM = 8
+VM_FILE_RO = 16
+VM_INACCESSIBLE = 32
+VM_BOUND = 64
+VM_THP = 128
+VM_FILE_LRU = 256
+VM_POLICY_MOF = 512
+VM_SPECIAL = 1024
+
+STATS_MEM, STATS_CPU, STATS_MEMBUF, STATS_CPUBUF = 0, 1, 2, 3
+
+mm_struct = np.dtype(
+    [
+        ("numa_next_scan", "i8"),
+        ("numa_scan_offset", "i8"),
+        ("numa_scan_seq", "i8"),
+        ("mm_users", "i8"),
+        ("nr_threads", "i8"),
+        ("rss", "i8"),
+        ("mmap", "i8"),
+        ("mmap_base", "i8"),
+        ("mems_allowed_one", "i8"),
+    ]
+)
+"""``mmap`` is the first VMA of a list in address order; ``rss`` counts 4 KiB pages."""
+
+vm_area_struct = np.dtype(
+    [
+        ("vm_start", "i8"),
+        ("vm_end", "i8"),
+        ("vm_flags", "i8"),
+        ("vm_mm", "i8"),
+        ("next", "i8"),
+        ("owner", "i8"),
+        ("offset", "i8"),
+        ("first_segment", "i8"),
+        ("nr_segments", "i8"),
+        ("numab_state", "i8"),
+        ("next_scan", "i8"),
+        ("pids_active_reset", "i8"),
+        ("pids_active0", "i8"),
+        ("pids_active1", "i8"),
+        ("start_scan_seq", "i8"),
+        ("prev_scan_seq", "i8"),
+        ("next_pid_slot", "i8"),
+    ]
+)
+"""``owner`` is the VMA of the workload it is reported under, ``offset`` its first page there."""
+
+task_struct = np.dtype(
+    [
+        ("mm", "i8"),
+        ("pid", "i8"),
+        ("cpu", "i8"),
+        ("node", "i8"),
+        ("numa_scan_seq", "i8"),
+        ("numa_scan_period", "i8"),
+        ("numa_scan_period_max", "i8"),
+        ("numa_preferred_nid", "i8"),
+        ("numa_migrate_retry", "i8"),
+        ("node_stamp", "i8"),
+        ("sum_exec_runtime", "i8"),
+        ("locality_remote", "i8"),
+        ("locality_local", "i8"),
+        ("locality_failed", "i8"),
+        ("total_numa_faults", "i8"),
+        ("numa_pages_migrated", "i8"),
+        ("numa_group", "i8"),
+        ("last_task_numa_placement", "i8"),
+        ("last_sum_exec_runtime", "i8"),
+        ("free_to_move", "i8"),
+        ("vruntime", "i8"),
+        ("debt_ns", "i8"),
+        ("running", "i8"),
+        ("rated", "i8"),
+    ]
+)
+"""``locality_*`` is ``numa_faults_locality[3]``; ``debt_ns`` time used up ahead of the tick."""
+
+numa_group = np.dtype(
+    [
+        ("refcount", "i8"),
+        ("nr_tasks", "i8"),
+        ("active_nodes", "i8"),
+        ("max_faults_cpu", "i8"),
+        ("total_faults", "i8"),
+    ]
+)
+
+sched_numa = np.dtype(
+    [
+        ("hz", "i8"),
+        ("tick_ns", "i8"),
+        ("nr_node_ids", "i8"),
+        ("numa_balancing", "i8"),
+        ("scan_delay_ms", "i8"),
+        ("scan_period_min_ms", "i8"),
+        ("scan_period_max_ms", "i8"),
+        ("scan_size_mb", "i8"),
+        ("cpusets_enabled", "i8"),
+        ("vma_scan_delay", "i8"),
+        ("pid_filter", "i8"),
+        ("forced_scan", "i8"),
+        ("start_scan_seq", "i8"),
+        ("partial_vma", "i8"),
+        ("thread_count_rule", "i8"),
+        ("seq_completed", "i8"),
+        ("pid_reset_early", "i8"),
+        ("one_node_cpuset", "i8"),
+        ("shmem_task_policy", "i8"),
+        ("pinned_filter", "i8"),
+        ("notifier_per_pud", "i8"),
+        ("clear_folio_markings", "i8"),
+        ("single_thread_rule_thp", "i8"),
+    ]
+)
+"""The knobs as C sees them, and which rules the kernel has: one int each, 0 or 1.
+
+``pid_filter``: 0 none, 1 per-mm (6.4), 2 per-VMA; ``pinned_filter``: 1 private 4 KiB
+(6.1, 6.12), 2 all folios in all maps (7.2).
+"""
+
+vmstat = np.dtype(
+    [
+        ("numa_pte_updates", "i8"),
+        ("numa_huge_pte_updates", "i8"),
+        ("numa_hint_faults", "i8"),
+        ("numa_hint_faults_local", "i8"),
+        ("numa_pages_migrated", "i8"),
+        ("pgmigrate_success", "i8"),
+        ("pgmigrate_fail", "i8"),
+    ]
+)
+
+
+def records(dtype: np.dtype, count: int) -> np.ndarray:
+    """Return ``count`` zeroed records whose fields read as attributes, jitted or not.
+
+    Parameters
+    ----------
+    dtype : numpy.dtype
+    count : int
+
+    Returns
+    -------
+    numpy.recarray, shape (count,)
+    """
+    return np.zeros(count, dtype=dtype).view(np.recarray)
+
+
+@jitted
+def pid_bucket(pid: int) -> int:
+    """Bit of a pid in ``pids_active``: ``hash_32(pid, ilog2(BITS_PER_LONG))``.
+
+    Linux kernel commit d46031f40e0f ("sched/numa: use hash_32 to mix up PIDs
+    accessing VMA").
+    """
+    return ((pid * 0x61C88647) & 0xFFFFFFFF) >> 26

@@ -1,0 +1,218 @@
+"""The tick loop: tasks run, VMAs come and go, ticks start scans."""
+
+from __future__ import annotations
+
+from numalab.draws import draw_below, draw_unit
+from numalab.jit import jitted
+from numalab.linux.fair_scan import task_numa_work, task_tick_numa
+from numalab.linux.structs import NONE
+from numalab.mmap import turn_churns
+from numalab.running import contended, glide, next_change, run_flat_out, run_rated, wants_cpu
+
+SUBSTEPS = 4
+"""Parts of a tick in which running tasks take turns while folios wait to be touched."""
+
+
+@jitted
+def _run_tick(w, access_ptr, spins, wants, best, used, tick_ns, elapsed_ns, jiffies, now_ns, rng):
+    """Let every task run for one tick; ``best`` is the flat-out task of each CPU."""
+    parts = 1
+    if w.pop.free[2] and contended(w):
+        parts = SUBSTEPS
+    part_ns = tick_ns / parts
+    ntasks = w.tasks.shape[0]
+    ncpus = best.shape[0]
+    for part in range(parts):
+        at_ns = now_ns + int(part * part_ns)
+        for i in range(ntasks):
+            t = (i + jiffies + part) % ntasks
+            p = w.tasks[t]
+            if wants[t] == 0 or not (p.rated or w.pop.task_waiting[t]):
+                continue
+            w.current[p.cpu] = t
+            ns = run_rated(
+                w, t, access_ptr[t], access_ptr[t + 1], part_ns, elapsed_ns, jiffies, at_ns, rng
+            )
+            p.running += int(ns)
+            if wants[t] == 1:
+                used[p.cpu] += ns
+        for i in range(ncpus):
+            cpu = (i + jiffies + part) % ncpus
+            t = best[cpu]
+            if t == NONE:
+                continue
+            p = w.tasks[t]
+            w.current[cpu] = t
+            budget = tick_ns * (part + 1) / parts - used[cpu] - p.debt_ns - p.running
+            if budget <= 0 or spins[t]:
+                continue
+            if w.pop.task_waiting[t] == 0:
+                glide(w.accesses, w.speed[0], access_ptr[t], access_ptr[t + 1], budget, elapsed_ns)
+                p.running += int(budget)
+                continue
+            ns = run_flat_out(
+                w, access_ptr[t], access_ptr[t + 1], budget, elapsed_ns, jiffies, at_ns, rng
+            )
+            p.running += int(ns)
+
+
+@jitted
+def _quiet_ticks(w, wants, spins, most):
+    """Ticks for which nothing can happen but time passing, at most ``most``.
+
+    Nothing waits for an access, every running task has its CPU to itself, and no task's
+    own clock passes its next scan time before the last of them.
+    """
+    if w.pop.free[2]:
+        return 0
+    tick_ns = w.k[0].tick_ns
+    for t in range(w.tasks.shape[0]):
+        p = w.tasks[t]
+        if wants[t] == 1:
+            return 0
+        if wants[t] == 0:
+            continue
+        if p.debt_ns or w.cpu_load[p.cpu] > 1:
+            return 0
+        left = p.node_stamp + p.numa_scan_period * 1_000_000 - p.sum_exec_runtime
+        most = min(most, left // tick_ns)
+    return most
+
+
+@jitted
+def _current_at_tick(w, wants, best, used, cpu, tick_ns, rng):
+    """Task that the tick finds running on a CPU, or NONE when it is idle."""
+    if used[cpu] > 0.0:
+        u = draw_unit(rng) * tick_ns
+        if u < used[cpu]:
+            for t in range(w.tasks.shape[0]):
+                if wants[t] == 1 and w.tasks[t].cpu == cpu:
+                    u -= w.tasks[t].running
+                    if u < 0:
+                        return t
+    return best[cpu]
+
+
+@jitted
+def take_samples(w, sample, end_ns, sample_ns, samples, seqs):
+    """Fill the samples that fall before ``end_ns``; return how many are filled."""
+    while sample < samples.shape[0] and sample * sample_ns < end_ns:
+        s = w.stat[0]
+        samples[sample, 0] = s.numa_pte_updates
+        samples[sample, 1] = s.numa_huge_pte_updates
+        samples[sample, 2] = s.numa_hint_faults
+        samples[sample, 3] = s.numa_hint_faults_local
+        samples[sample, 4] = s.numa_pages_migrated
+        samples[sample, 5] = s.pgmigrate_success
+        samples[sample, 6] = s.pgmigrate_fail
+        for m in range(w.mms.shape[0]):
+            seqs[sample, m] = w.mms[m].numa_scan_seq
+        sample += 1
+    return sample
+
+
+@jitted
+def run(w, access_ptr, spins, churns, lifetimes, phase_ns, start_jiffies, start_ns, ticks,
+        sample_ns, samples, seqs, best, used, wants, rng):  # fmt: skip
+    """Run the world for a number of ticks.
+
+    Parameters
+    ----------
+    w : World
+    access_ptr : int64[n_task + 1]
+        Accesses of task ``t`` are ``access_ptr[t] .. access_ptr[t + 1]``.
+    spins : bool[n_task]
+        Tasks that use their CPU without touching anything.
+    phase_ns : int [ns]
+        From the start to the first tick.
+    sample_ns : int [ns]
+        Time between samples.
+    samples, seqs : int64[n_sample, 7], int64[n_sample, n_process]
+        Filled with the counters and ``numa_scan_seq``.
+    best, used, wants : int64[n_cpu], float64[n_cpu], int64[n_task]
+        Room to work in.
+
+    Returns
+    -------
+    int
+        Samples filled.
+    """
+    k = w.k[0]
+    tick_ns = k.tick_ns
+    ntasks = w.tasks.shape[0]
+    ncpus = w.current.shape[0]
+    sample = 0
+    change_ns = -1
+    step = 0
+    while step <= ticks:
+        elapsed_ns = max(phase_ns + (step - 1) * tick_ns, 0)
+        jiffies = start_jiffies + step
+        if churns.shape[0]:
+            turn_churns(w, churns, lifetimes, elapsed_ns)
+        if elapsed_ns >= change_ns or churns.shape[0]:
+            change_ns = next_change(w, elapsed_ns)
+            for t in range(ntasks):
+                wants[t] = 2 if spins[t] else wants_cpu(w, t, access_ptr, elapsed_ns)
+        if step and not churns.shape[0]:
+            most = min(ticks - step, (change_ns - elapsed_ns) // tick_ns)
+            quiet = _quiet_ticks(w, wants, spins, most)
+            if quiet > 0:
+                for t in range(ntasks):
+                    if wants[t] == 2:
+                        p = w.tasks[t]
+                        glide(
+                            w.accesses, w.speed[0], access_ptr[t], access_ptr[t + 1],
+                            quiet * tick_ns, elapsed_ns,
+                        )  # fmt: skip
+                        p.sum_exec_runtime += quiet * tick_ns
+                        p.vruntime += quiet * tick_ns
+                step += quiet
+                sample = take_samples(
+                    w, sample, phase_ns + (step - 1) * tick_ns, sample_ns, samples, seqs
+                )
+                continue
+        best[:] = NONE
+        used[:] = 0.0
+        for t in range(ntasks):
+            p = w.tasks[t]
+            p.running = 0
+            if wants[t] == 2:
+                other = best[p.cpu]
+                if other == NONE or p.vruntime < w.tasks[other].vruntime:
+                    best[p.cpu] = t
+        length = phase_ns if step == 0 else tick_ns
+        _run_tick(
+            w, access_ptr, spins, wants, best, used, length, elapsed_ns, jiffies - 1,
+            start_ns + elapsed_ns, rng,
+        )  # fmt: skip
+        end_ns = phase_ns + step * tick_ns
+        sample = take_samples(w, sample, end_ns, sample_ns, samples, seqs)
+        for t in range(ntasks):
+            p = w.tasks[t]
+            ran = p.running
+            if best[p.cpu] == t:
+                ran = max(0, int(length - used[p.cpu]))
+                p.debt_ns = max(0, p.debt_ns + p.running - ran)
+            p.sum_exec_runtime += ran
+            p.vruntime += ran
+        step += 1
+        if step > ticks:
+            break
+        turn = draw_below(rng, ncpus) if ncpus > 1 else 0
+        for i in range(ncpus):
+            cpu = (i + turn) % ncpus
+            t = _current_at_tick(w, wants, best, used, cpu, tick_ns, rng)
+            w.current[cpu] = t
+            if t == NONE:
+                continue
+            p = w.tasks[t]
+            mm = w.mms[p.mm]
+            if task_tick_numa(k, p, mm, jiffies, w.groups, w.group_faults):
+                spent = task_numa_work(
+                    k, t, w.tasks, mm, w.vmas, w.pop, w.stat[0], w.log, jiffies,
+                    start_ns + end_ns, w.groups, w.group_faults, rng, w.speed[0],
+                )  # fmt: skip
+                p.debt_ns += spent
+                if spent >= tick_ns:
+                    p.node_stamp += 32 * (spent // tick_ns * tick_ns)
+    return sample

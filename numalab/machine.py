@@ -1,0 +1,80 @@
+"""The machine: nodes, CPUs, distances, tick rate, and how fast it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from numalab.fields import InputError, field, validate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speed:
+    """How long one act takes on a machine: properties of the machine, not of the policy.
+
+    The recorder measures these in a calibration step of its own and stores them in
+    the recording. The defaults stand for a present-day server and are assumed, not
+    measured; they decide how much of a task's time a fault takes away from touching.
+    """
+
+    touch_walk_ns: float = field(
+        2.0, unit="ns", at_least=0.01, at_most=1e9, doc="one touch of a page, pages in order"
+    )
+    touch_rand_ns: float = field(
+        20.0, unit="ns", at_least=0.01, at_most=1e9, doc="one touch of a page drawn at random"
+    )
+    first_touch_ns: float = field(
+        500.0, unit="ns", at_least=0, at_most=1e9, doc="first touch of a 4 KiB page"
+    )
+    first_touch_huge_ns: float = field(
+        100_000.0, unit="ns", at_least=0, at_most=1e10, doc="first touch of a 2 MiB page"
+    )
+    hint_fault_ns: float = field(
+        1000.0, unit="ns", at_least=0, at_most=1e9, doc="a hint fault that does not migrate"
+    )
+    migrate_page_ns: float = field(
+        3000.0, unit="ns", at_least=0, at_most=1e9, doc="what a migrating 4 KiB hint fault adds"
+    )
+    hint_fault_huge_ns: float = field(
+        1500.0, unit="ns", at_least=0, at_most=1e10, doc="a 2 MiB hint fault without migration"
+    )
+    migrate_huge_ns: float = field(
+        200_000.0, unit="ns", at_least=0, at_most=1e10, doc="what a migrating 2 MiB fault adds"
+    )
+    scan_call_ns: float = field(
+        2000.0, unit="ns", at_least=0, at_most=1e9, doc="one change_prot_numa() call"
+    )
+    scan_page_ns: float = field(
+        5.0, unit="ns", at_least=0, at_most=1e9, doc="looking at one present page table entry"
+    )
+    pte_update_ns: float = field(
+        20.0, unit="ns", at_least=0, at_most=1e9, doc="what marking one entry adds"
+    )
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """Nodes, CPUs and memory; CPU ``i`` belongs to node ``i // cpus_per_node``."""
+
+    nodes: int = field(2, at_least=1, at_most=64, doc="NUMA nodes with memory and CPUs")
+    cpus_per_node: int = field(1, at_least=1, at_most=1024, doc="CPUs on each node")
+    memory_mb: int = field(
+        1024, unit="MB", at_least=128, at_most=1 << 36, doc="memory on each node"
+    )
+    distance: int = field(
+        20, at_least=11, at_most=254, doc="SLIT distance between two nodes (10 within one)"
+    )
+    hz: int = field(250, unit="1/s", at_least=24, at_most=1000, doc="tick rate, CONFIG_HZ")
+    speed: Speed = field(Speed(), doc="how fast the machine runs")
+
+    def __post_init__(self) -> None:
+        validate(self)
+        if self.hz not in (100, 250, 300, 1000):
+            raise InputError(f"machine: hz = {self.hz}: must be 100, 250, 300 or 1000")
+
+    @property
+    def cpus(self) -> int:
+        """CPUs in the machine."""
+        return self.nodes * self.cpus_per_node

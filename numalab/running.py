@@ -1,0 +1,119 @@
+"""How a task uses its part of a tick: rated accesses first, then flat out."""
+
+from __future__ import annotations
+
+from numalab.hardware import touch
+from numalab.jit import jitted
+
+
+@jitted
+def _is_active(access, elapsed_ns):
+    return access.start_ns <= elapsed_ns < access.stop_ns
+
+
+@jitted
+def _waiting(w, a):
+    return w.pop.access_marked[a] + w.pop.access_absent[a]
+
+
+@jitted
+def run_rated(w, t, first, last, part_ns, elapsed_ns, jiffies, now_ns, rng):
+    """Run the rated accesses of a task for a part of a tick; return ns used."""
+    used = 0.0
+    for a in range(first, last):
+        access = w.accesses[a]
+        if access.flat_out or not _is_active(access, elapsed_ns):
+            continue
+        if access.image and _waiting(w, a) == 0:
+            continue
+        access.carry += access.pages_per_ns * part_ns
+        due = float(int(access.carry))
+        if due >= 1.0 and used < part_ns:
+            before = access.touches
+            used += touch(w, a, part_ns - used, due, jiffies, now_ns, rng)
+            access.carry -= access.touches - before
+    return used
+
+
+@jitted
+def _cost_of_touch(w, a, speed):
+    access = w.accesses[a]
+    ns = speed.touch_rand_ns if access.pattern else speed.touch_walk_ns
+    return ns + speed.hint_fault_ns * min(1.0, _waiting(w, a) / access.pages)
+
+
+@jitted
+def run_flat_out(w, first, last, budget_ns, elapsed_ns, jiffies, now_ns, rng):
+    """Run the flat-out accesses of a task, equal numbers of touches each; return ns used."""
+    speed = w.speed[0]
+    weight = 0.0
+    count = 0
+    for a in range(first, last):
+        access = w.accesses[a]
+        if access.flat_out and _is_active(access, elapsed_ns):
+            weight += access.share * _cost_of_touch(w, a, speed)
+            count += 1
+    if weight == 0.0:
+        return 0.0
+    used = 0.0
+    for a in range(first, last):
+        access = w.accesses[a]
+        if access.flat_out and _is_active(access, elapsed_ns):
+            share = 1.0
+            if count > 1:
+                share = access.share * _cost_of_touch(w, a, speed) / weight
+            used += touch(w, a, budget_ns * share, 1e18, jiffies, now_ns, rng)
+    return max(used, budget_ns)
+
+
+@jitted
+def glide(accesses, speed, first, last, length_ns, elapsed_ns):
+    """Let flat-out accesses that nothing waits for touch for a while; no fault can occur."""
+    weight = 0.0
+    for a in range(first, last):
+        access = accesses[a]
+        if access.flat_out and _is_active(access, elapsed_ns):
+            weight += access.share * (
+                speed.touch_rand_ns if access.pattern else speed.touch_walk_ns
+            )
+    if weight == 0.0:
+        return
+    touches = length_ns / weight
+    for a in range(first, last):
+        access = accesses[a]
+        if access.flat_out and _is_active(access, elapsed_ns):
+            pages = touches * access.share
+            access.touches += pages
+            access.position = (access.position + int(pages)) % access.pages
+
+
+@jitted
+def wants_cpu(w, t, access_ptr, elapsed_ns):
+    """0 asleep, 1 only rated accesses, 2 flat out."""
+    wants = 0
+    for a in range(access_ptr[t], access_ptr[t + 1]):
+        if _is_active(w.accesses[a], elapsed_ns):
+            wants = max(wants, 2 if w.accesses[a].flat_out else 1)
+    return wants
+
+
+@jitted
+def contended(w):
+    """Say whether folios wait that several tasks may touch."""
+    for a in range(w.accesses.shape[0]):
+        if w.accesses[a].shared and _waiting(w, a):
+            return True
+    return False
+
+
+@jitted
+def next_change(w, elapsed_ns):
+    """When the next access begins or ends."""
+    soonest = 1 << 62
+    for a in range(w.accesses.shape[0]):
+        access = w.accesses[a]
+        if access.start_ns > elapsed_ns:
+            soonest = min(soonest, access.start_ns)
+        if access.stop_ns > elapsed_ns:
+            soonest = min(soonest, access.stop_ns)
+    return soonest

@@ -1,0 +1,290 @@
+"""The workload: who maps what, who touches it, and for how long.
+
+The nouns of a workload file; ``workload_file.load`` reads one. ``simulate`` runs it on
+the model and ``record`` on a real kernel.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+
+from numalab.fields import InputError, as_plain, field, unknown_name, validate
+from numalab.machine import Machine, Speed
+from numalab.tunables import Tunables
+from numalab.units import PAGES_PER_MB
+
+KINDS = ("anon", "shmem", "file_ro", "file_rw", "hugetlb")
+POLICIES = ("default", "bind", "bind_balancing", "interleave")
+PATTERNS = ("walk", "rand", "hot")
+LIFETIMES = ("fixed", "exponential", "uniform", "lognormal", "pareto")
+MAX_MB = 1 << 30
+MAX_NAME = 24
+
+
+def _check_name(where: str, name: str) -> None:
+    if not name or len(name) > MAX_NAME or not all(c.isalnum() or c in "-_" for c in name):
+        raise InputError(
+            f"{where}: name = {name!r}: must be 1 to {MAX_NAME} letters, digits, '-' or '_'"
+        )
+
+
+def _check_pages(where: str, size_mb: float) -> None:
+    if (size_mb * PAGES_PER_MB) % 1:
+        raise InputError(f"{where}: size_mb = {size_mb} MB: must be a whole number of 4 KiB pages")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vma:
+    """A mapping, or ``count`` equal ones; a PROT_NONE guard page keeps neighbours apart."""
+
+    name: str = field(doc="name, unique in the workload")
+    size_mb: float = field(
+        unit="MB", at_least=1 / PAGES_PER_MB, at_most=MAX_MB, doc="size of each mapping"
+    )
+    count: int = field(1, at_least=1, at_most=1_000_000, doc="equal mappings under this name")
+    process: str = field("main", doc="the process that owns it")
+    kind: str = field("anon", choices=KINDS, doc="what is mapped")
+    thp: bool = field(False, doc="2 MiB folios; without it MADV_NOHUGEPAGE")
+    first_touch_node: int = field(0, at_least=0, at_most=63, doc="node that its pages start on")
+    populated: float = field(
+        1.0, at_least=0, at_most=1, doc="fraction touched before the tasks start, from the head"
+    )
+    pinned_fraction: float = field(
+        0.0, at_least=0, at_most=1, doc="fraction of the pages under a long-term pin"
+    )
+    pin_placement: str = field("head", choices=("head", "scattered"), doc="where pinned pages lie")
+    policy: str = field("default", choices=POLICIES, doc="memory policy of the mapping")
+
+    def __post_init__(self) -> None:
+        validate(self)
+        where = f'vma "{self.name}"'
+        _check_name(where, self.name)
+        _check_pages(where, self.size_mb)
+        if self.thp and (self.size_mb % 2 or self.kind not in ("anon", "shmem")):
+            raise InputError(f"{where}: thp needs kind anon or shmem and a multiple of 2 MB")
+        if self.kind == "hugetlb" and self.size_mb % 2:
+            raise InputError(f"{where}: size_mb = {self.size_mb} MB: hugetlb needs multiples of 2")
+        if self.pinned_fraction > self.populated:
+            raise InputError(
+                f"{where}: pinned_fraction = {self.pinned_fraction}: must be at most "
+                f"populated = {self.populated}, a pinned page is present"
+            )
+
+    @property
+    def pages(self) -> int:
+        """4 KiB pages of one mapping."""
+        return round(self.size_mb * PAGES_PER_MB)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """What a task touches: a range of a VMA, in a pattern, at a rate."""
+
+    vma: str = field(doc="the VMA touched")
+    lo: float = field(0.0, at_least=0, at_most=1, doc="start of the range, fraction of the VMA")
+    hi: float = field(1.0, at_least=0, at_most=1, doc="end of the range, fraction of the VMA")
+    pattern: str = field("walk", choices=PATTERNS, doc="in order, at random, or hot and cold")
+    pages_per_s: float = field(
+        0.0, unit="1/s", at_least=0, at_most=1e10, doc="page touches a second; 0: flat out"
+    )
+    write: bool = field(True, doc="write (true) or only read")
+    hot_fraction: float = field(0.1, at_least=1e-6, at_most=1, doc="hot part of the range (hot)")
+    hot_share: float = field(0.9, at_least=0, at_most=1, doc="touches that go to it (hot)")
+    start_ms: float = field(0.0, unit="ms", at_least=0, at_most=1e9, doc="begins")
+    stop_ms: float = field(1e9, unit="ms", at_least=0, at_most=1e9, doc="ends")
+
+    def __post_init__(self) -> None:
+        validate(self)
+        if self.lo >= self.hi:
+            raise InputError(f"access: lo = {self.lo:g}: must be below hi = {self.hi:g}")
+        if self.start_ms >= self.stop_ms:
+            raise InputError(
+                f"access: start_ms = {self.start_ms:g} ms: must be before stop_ms = "
+                f"{self.stop_ms:g} ms"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A thread. Without accesses it spins; it keeps to ``cpu``, or is free to move (-1)."""
+
+    name: str = field(doc="name, unique in the workload")
+    process: str = field("main", doc="the process it belongs to")
+    cpu: int = field(-1, at_least=-1, at_most=65535, doc="CPU it is bound to; -1: free to move")
+    access: tuple[Access, ...] = field((), doc="what it touches")
+
+    def __post_init__(self) -> None:
+        validate(self)
+        _check_name(f'task "{self.name}"', self.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Churn:
+    """A thread that maps a VMA, touches it for a lifetime, unmaps it, and starts again."""
+
+    name: str = field(doc="name, unique in the workload; also names its VMAs")
+    size_mb: float = field(
+        unit="MB", at_least=1 / PAGES_PER_MB, at_most=MAX_MB, doc="size of each mapping"
+    )
+    lifetime_ms: float = field(
+        unit="ms", at_least=1, at_most=1e9, doc="how long a mapping lives (mean or fixed)"
+    )
+    lifetime: str = field("fixed", choices=LIFETIMES, doc="distribution of the lifetime")
+    lifetime_shape: float = field(
+        0.5, at_least=0.01, at_most=100, doc="uniform: half width / mean; lognormal: sigma; pareto"
+    )
+    gap_ms: float = field(0.0, unit="ms", at_least=0, at_most=1e9, doc="pause between mappings")
+    process: str = field("main", doc="the process it belongs to")
+    cpu: int = field(-1, at_least=-1, at_most=65535, doc="CPU it is bound to; -1: free to move")
+    thp: bool = field(False, doc="2 MiB folios; without it MADV_NOHUGEPAGE")
+    pattern: str = field("walk", choices=("walk", "rand"), doc="how it touches the mapping")
+    pages_per_s: float = field(
+        0.0, unit="1/s", at_least=0, at_most=1e10, doc="page touches a second; 0: flat out"
+    )
+    write: bool = field(True, doc="write (true) or only read")
+
+    def __post_init__(self) -> None:
+        validate(self)
+        where = f'churn "{self.name}"'
+        _check_name(where, self.name)
+        _check_pages(where, self.size_mb)
+        if self.thp and self.size_mb % 2:
+            raise InputError(f"{where}: thp needs a multiple of 2 MB")
+        if self.lifetime == "uniform" and self.lifetime_shape > 1:
+            raise InputError(f"{where}: lifetime_shape = {self.lifetime_shape:g}: at most 1")
+        if self.lifetime == "pareto" and self.lifetime_shape <= 1:
+            raise InputError(
+                f"{where}: lifetime_shape = {self.lifetime_shape:g}: pareto needs more than 1"
+            )
+
+    @property
+    def pages(self) -> int:
+        """4 KiB pages of one mapping."""
+        return round(self.size_mb * PAGES_PER_MB)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """What is said of a process as a whole; only needed to change a default."""
+
+    name: str = field(doc="name")
+    cpuset_mems: tuple[int, ...] = field((), doc="nodes of its cpuset; empty: no cpuset")
+
+    def __post_init__(self) -> None:
+        validate(self)
+        _check_name(f'process "{self.name}"', self.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """Machine, tunables, VMAs and tasks of one run."""
+
+    name: str = field(doc="name of the workload")
+    about: str = field("", doc="what it isolates, in one line")
+    duration_ms: float = field(
+        20000.0, unit="ms", at_least=1, at_most=86_400_000, doc="length of the run"
+    )
+    sample_ms: float = field(
+        250.0, unit="ms", at_least=1, at_most=86_400_000, doc="time between samples"
+    )
+    machine: Machine = field(Machine(), doc="the machine")
+    tunables: Tunables = field(Tunables(), doc="the knobs")
+    processes: tuple[Process, ...] = field((), doc="processes that are not plain")
+    vmas: tuple[Vma, ...] = field((), doc="mappings")
+    tasks: tuple[Task, ...] = field((), doc="threads")
+    churns: tuple[Churn, ...] = field((), doc="threads that map and unmap")
+
+    def __post_init__(self) -> None:
+        validate(self)
+        _check_name("workload", self.name)
+        _check_workload(self)
+
+    @property
+    def process_names(self) -> tuple[str, ...]:
+        """Processes in the order in which their first thread is listed."""
+        threads = (*self.tasks, *self.churns)
+        return tuple(dict.fromkeys(thread.process for thread in threads))
+
+    def identity(self) -> str:
+        """SHA-256 of the canonical JSON form: two equal workloads have one identity."""
+        text = json.dumps(as_plain(self), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _check_workload(w: Workload) -> None:
+    names = [x.name for x in (*w.vmas, *w.tasks, *w.churns)]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(
+                f"name {name!r} is used twice: every vma, task and churn needs its own"
+            )
+    if not w.tasks and not w.churns:
+        raise InputError(f'workload "{w.name}": no task and no churn: nothing would run')
+    if w.sample_ms > w.duration_ms:
+        raise InputError(
+            f"sample_ms = {w.sample_ms:g} ms: must be at most duration_ms = {w.duration_ms:g} ms"
+        )
+    vmas = {v.name: v for v in w.vmas}
+    for thread in (*w.tasks, *w.churns):
+        if thread.cpu >= w.machine.cpus:
+            raise InputError(
+                f'"{thread.name}": cpu = {thread.cpu}: the machine has CPUs 0 to '
+                f"{w.machine.cpus - 1}"
+            )
+    for task in w.tasks:
+        for access in task.access:
+            if access.vma not in vmas:
+                raise unknown_name(f'vma in task "{task.name}"', access.vma, list(vmas))
+            if vmas[access.vma].process != task.process:
+                raise InputError(
+                    f'task "{task.name}" of process "{task.process}" touches vma '
+                    f'"{access.vma}" of process "{vmas[access.vma].process}"'
+                )
+            if access.write and vmas[access.vma].kind == "file_ro":
+                raise InputError(
+                    f'task "{task.name}": write = true on vma "{access.vma}" of kind file_ro'
+                )
+    running = set(w.process_names)
+    for vma in w.vmas:
+        if vma.process not in running:
+            raise InputError(f'vma "{vma.name}": process "{vma.process}" has no task')
+    for process in w.processes:
+        if process.name not in running:
+            raise unknown_name("process", process.name, list(running))
+    _check_memory(w)
+
+
+def _check_memory(w: Workload) -> None:
+    for node in range(w.machine.nodes):
+        on_node = sum(
+            v.size_mb * v.count * v.populated
+            for v in w.vmas
+            if v.first_touch_node == node and v.policy != "interleave"
+        )
+        if on_node > w.machine.memory_mb:
+            raise InputError(
+                f"node {node}: {on_node:g} MB are first touched there, memory_mb = "
+                f"{w.machine.memory_mb}"
+            )
+    for vma in w.vmas:
+        if vma.first_touch_node >= w.machine.nodes:
+            raise InputError(
+                f'vma "{vma.name}": first_touch_node = {vma.first_touch_node}: the machine has '
+                f"nodes 0 to {w.machine.nodes - 1}"
+            )
+    for process in w.processes:
+        for node in process.cpuset_mems:
+            if not isinstance(node, int) or not 0 <= node < w.machine.nodes:
+                raise InputError(
+                    f'process "{process.name}": cpuset_mems holds {node!r}: the machine has nodes '
+                    f"0 to {w.machine.nodes - 1}"
+                )
+
+
+def with_speed(workload: Workload, speed: Speed) -> Workload:
+    """Return the workload on a machine that runs at another (measured) speed."""
+    machine = dataclasses.replace(workload.machine, speed=speed)
+    return dataclasses.replace(workload, machine=machine)

@@ -1,0 +1,110 @@
+"""The workload file: TOML text in, a checked :class:`~numalab.workload.Workload` out.
+
+Every key, with its unit, default and bounds, is documented in docs/workload.md.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from numalab.fields import InputError, build, unknown_name
+from numalab.machine import Machine, Speed
+from numalab.tunables import Tunables
+from numalab.workload import Access, Churn, Process, Task, Vma, Workload
+
+_SECTIONS = {
+    "workload": None,
+    "machine": Machine,
+    "tunables": Tunables,
+    "process": Process,
+    "vma": Vma,
+    "task": Task,
+    "churn": Churn,
+}
+
+
+def parse(text: str, where: str = "workload") -> Workload:
+    """Read a workload from TOML text.
+
+    Parameters
+    ----------
+    text : str
+        The TOML document.
+    where : str
+        How messages name it, for instance the file name.
+
+    Raises
+    ------
+    InputError
+        One line: where, the key, the value, the bound.
+    """
+    try:
+        table = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise InputError(f"{where}: not TOML: {error}") from None
+    try:
+        return _from_tables(table)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+
+
+def _from_tables(table: dict[str, Any]) -> Workload:
+    for key in table:
+        if key not in _SECTIONS:
+            raise unknown_name("section", key, list(_SECTIONS))
+    if "workload" not in table:
+        raise InputError("section [workload] is missing (it holds the name)")
+    head = table["workload"]
+    if not isinstance(head, dict):
+        raise InputError("workload must be a [table]")
+    for key in ("machine", "tunables", "processes", "vmas", "tasks", "churns"):
+        if key in head:
+            raise unknown_name("key in [workload]", key, ["name", "about", "duration_ms"])
+    machine = _machine(table.get("machine", {}))
+    values = {
+        **head,
+        "machine": machine,
+        "tunables": build(Tunables, table.get("tunables", {}), "[tunables]"),
+        "processes": tuple(build(Process, t, "[[process]]") for t in _tables(table, "process")),
+        "vmas": tuple(build(Vma, t, "[[vma]]") for t in _tables(table, "vma")),
+        "tasks": tuple(_task(t) for t in _tables(table, "task")),
+        "churns": tuple(build(Churn, t, "[[churn]]") for t in _tables(table, "churn")),
+    }
+    return build(Workload, values, "[workload]")
+
+
+def _machine(table: dict[str, Any]) -> Machine:
+    if isinstance(table, dict) and "speed" in table:
+        table = {**table, "speed": build(Speed, table["speed"], "[machine.speed]")}
+    return build(Machine, table, "[machine]")
+
+
+def _tables(table: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    tables = table.get(key, [])
+    if not isinstance(tables, list) or not all(isinstance(t, dict) for t in tables):
+        raise InputError(f"{key} must be written as [[{key}]]")
+    return tables
+
+
+def _task(table: dict[str, Any]) -> Task:
+    accesses = _tables(table, "access")
+    built = tuple(build(Access, t, "[[task.access]]") for t in accesses)
+    return build(Task, {**table, "access": built}, "[[task]]")
+
+
+def load(path: str | Path) -> Workload:
+    """Read a workload file.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or says something impossible.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise InputError(f"{path}: cannot be read: {reason}") from None
+    return parse(text, str(path))
