@@ -18,8 +18,6 @@ from numalab.workload import Access, Churn, Task, Vma, Workload
 START_JIFFIES = 1_000_000
 """Jiffies at the start: any number well above every delay."""
 START_NS = 4_000_000_000_000
-MMAP_BASE = 0x7FFFF7FFF
-"""Page number below which mmap places mappings, from the top down."""
 
 churn_type = np.dtype(
     [
@@ -43,6 +41,7 @@ _KIND_FLAGS = {
     "file_rw": st.VM_SHMEM,
     "hugetlb": st.VM_PRIVATE | st.VM_HUGETLB,
     "text": st.VM_FILE_RO | st.VM_PRIVATE | st.VM_SHMEM,
+    "file-data": st.VM_PRIVATE | st.VM_SHMEM,
     "data": st.VM_PRIVATE,
     "heap": st.VM_PRIVATE,
     "stack": st.VM_PRIVATE,
@@ -50,6 +49,7 @@ _KIND_FLAGS = {
     "guard": st.VM_PRIVATE | st.VM_INACCESSIBLE,
     "vdso": st.VM_PRIVATE | st.VM_SPECIAL,
     "vvar": st.VM_PRIVATE | st.VM_NO_MIGRATE,
+    "shared": st.VM_SHMEM,
     "other": st.VM_PRIVATE,
 }
 """Files of the recorder's guest lie on its tmpfs root, so they are shmem to the kernel."""
@@ -158,7 +158,7 @@ def mm_record(mm: np.void, workload: Workload, process: ProcessSetup) -> None:
     mm.mm_users = threads
     mm.nr_threads = threads
     mm.mmap = st.NONE
-    mm.mmap_base = MMAP_BASE
+    mm.mmap_base = max(m.start + m.pages for m in process.mappings if m.kind != "stack")
     said = [p for p in workload.processes if p.name == process.name]
     mm.mems_allowed_one = int(bool(said) and len(said[0].cpuset_mems) == 1)
 

@@ -16,6 +16,7 @@ from numalab.workload import Vma, Workload
 
 IMAGE_KINDS = {
     "text": "image:text",
+    "file-data": "image:data",
     "data": "image:data",
     "heap": "image:heap",
     "thread-stack": "image:thread-stacks",
@@ -23,14 +24,29 @@ IMAGE_KINDS = {
     "vdso": "image:vdso",
     "vvar": "image:vdso",
     "stack": "image:stack",
+    "shared": "image:other",
     "other": "image:other",
 }
 """Kind of a mapping that is not the workload's own to its name in the Dataset."""
 
-_MMAP_BASE = 0x7FFFF7FFF
-_STACK_TOP = 0x7FFFFFFFF
-_PROGRAM = 0x400
-_THREAD_STACK_PAGES = 2048
+_MMAP_BASE = 0x7F0443EB3
+_STACK_TOP = 0x7FFCCA053
+_THREAD_STACK_PAGES = 32
+_PROGRAM = (
+    # start, pages, kind, pages present: the recorder's static program, as 6.12 maps it
+    (0x400, 1, "text", ()),
+    (0x401, 172, "text", ()),
+    (0x4AD, 48, "text", ()),
+    (0x4DD, 4, "text", ()),
+    (0x4E1, 3, "file-data", (3,)),
+    (0x4E4, 151, "data", (8,)),
+    (0x3AE0E, 34, "heap", (4,)),
+    (_MMAP_BASE, 4, "vvar", ()),
+    (_MMAP_BASE + 4, 2, "vdso", ()),
+    (_STACK_TOP - 33, 33, "stack", (2,)),
+)
+_SHARED_PAGES = 1033
+"""The program's page of flags and results, a shared mapping made before all others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,17 +113,14 @@ def _place_down(top: int, vma: Vma) -> tuple[int, int]:
 
 def _mappings(workload: Workload, process: str) -> tuple[Mapping, ...]:
     image = IMAGE_KINDS
+    top = _MMAP_BASE - _SHARED_PAGES
     found = [
-        Mapping(start=_PROGRAM, pages=1, kind="text", owner=image["text"]),
-        Mapping(start=_PROGRAM + 1, pages=150, kind="text", owner=image["text"]),
-        Mapping(start=_PROGRAM + 151, pages=40, kind="text", owner=image["text"]),
-        Mapping(start=_PROGRAM + 191, pages=8, kind="data", owner=image["data"], present=(6,)),
-        Mapping(start=_PROGRAM + 300, pages=34, kind="heap", owner=image["heap"], present=(4,)),
-        Mapping(start=_STACK_TOP - 33, pages=33, kind="stack", owner=image["stack"], present=(3,)),
-        Mapping(start=_STACK_TOP + 100, pages=4, kind="vvar", owner=image["vvar"]),
-        Mapping(start=_STACK_TOP + 104, pages=2, kind="vdso", owner=image["vdso"]),
+        Mapping(start=start, pages=pages, kind=kind, owner=image[kind], present=present)
+        for start, pages, kind, present in (
+            *_PROGRAM,
+            (top, _SHARED_PAGES, "shared", (1,)),
+        )
     ]
-    top = _MMAP_BASE
     guard_top = top
     for vma in (v for v in workload.vmas if v.process == process):
         for copy in range(vma.count):
@@ -136,7 +149,7 @@ def _mappings(workload: Workload, process: str) -> tuple[Mapping, ...]:
                 pages=_THREAD_STACK_PAGES,
                 kind="thread-stack",
                 owner=image["thread-stack"],
-                present=(3,),
+                present=(2,),
             )
         )
         found.append(Mapping(start=start - 1, pages=1, kind="guard", owner=image["guard"]))

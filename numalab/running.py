@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numalab.hardware import touch
+from numalab.accesses import touch
 from numalab.jit import jitted
 
 

@@ -8,8 +8,7 @@ NUMA_MEM, NUMA_CPU, NUMA_MEMBUF, NUMA_CPUBUF, the last 0 shared, 1 private.
 from __future__ import annotations
 
 from numalab.jit import jitted
-
-from numalab.linux.fair_scan import task_scan_max, task_scan_min, task_scan_start
+from numalab.linux.fair_period import task_scan_max, update_task_scan_period
 from numalab.linux.structs import (
     NONE,
     NUMA_NO_NODE,
@@ -26,8 +25,6 @@ TNF_SHARED = 0x04
 TNF_FAULT_LOCAL = 0x08
 TNF_MIGRATE_FAIL = 0x10
 
-NUMA_PERIOD_SLOTS = 10
-NUMA_PERIOD_THRESHOLD = 7
 ACTIVE_NODE_FRACTION = 3
 LOAD_AVG_MAX = 47742
 
@@ -87,57 +84,6 @@ def should_numa_migrate_memory(p, last, src_nid, dst_nid, cpus_per_node, groups,
     mem_dst = _group_faults(group_faults, g, dst_nid)
     mem_src = _group_faults(group_faults, g, src_nid)
     return cpu_dst * mem_src * 3 > cpu_src * mem_dst * 4
-
-
-@jitted
-def update_task_scan_period(k, p, mm, jiffies, shared, private, groups, group_faults):
-    """Adapt the scan period to what the last pass found.
-
-    Mirrors update_task_scan_period(). The failed-migration count is not cleared on the
-    early path, so one failure makes every later placement double the period.
-    """
-    remote = p.locality_remote
-    local = p.locality_local
-    if local + shared == 0 or p.locality_failed:
-        p.numa_scan_period = min(p.numa_scan_period_max, p.numa_scan_period << 1)
-        mm.numa_next_scan = jiffies + msecs_to_jiffies(p.numa_scan_period, k.hz)
-        return
-    period_slot = (p.numa_scan_period + NUMA_PERIOD_SLOTS - 1) // NUMA_PERIOD_SLOTS
-    lr_ratio = local * NUMA_PERIOD_SLOTS // (local + remote)
-    ps_ratio = private * NUMA_PERIOD_SLOTS // (private + shared)
-    if ps_ratio >= NUMA_PERIOD_THRESHOLD:
-        slot = ps_ratio - NUMA_PERIOD_THRESHOLD
-        diff = max(1, slot) * period_slot
-    elif lr_ratio >= NUMA_PERIOD_THRESHOLD:
-        slot = lr_ratio - NUMA_PERIOD_THRESHOLD
-        diff = max(1, slot) * period_slot
-    else:
-        ratio = max(lr_ratio, ps_ratio)
-        diff = -(NUMA_PERIOD_THRESHOLD - ratio) * period_slot
-    smin = task_scan_min(k, mm)
-    smax = task_scan_max(k, mm, p, groups, group_faults)
-    p.numa_scan_period = min(max(p.numa_scan_period + diff, smin), smax)
-    p.locality_remote = 0
-    p.locality_local = 0
-    p.locality_failed = 0
-
-
-@jitted
-def update_scan_period(k, p, mm, src_nid, dst_nid, groups, group_faults):
-    """Restart the period when a task moves to another node's CPU.
-
-    Mirrors update_scan_period().
-    """
-    if p.total_numa_faults == 0 and p.locality_local + p.locality_remote == 0:
-        return
-    if src_nid == dst_nid:
-        return
-    if p.numa_scan_seq:
-        if dst_nid == p.numa_preferred_nid:
-            return
-        if p.numa_preferred_nid != NUMA_NO_NODE and src_nid != p.numa_preferred_nid:
-            return
-    p.numa_scan_period = task_scan_start(k, mm, p, groups, group_faults)
 
 
 @jitted

@@ -8,19 +8,17 @@ order of tests.
 from __future__ import annotations
 
 import numpy as np
-from numalab.jit import jitted
 
+from numalab.jit import jitted
+from numalab.linux.fair_period import task_scan_max, task_scan_start
 from numalab.linux.mempolicy import change_prot_numa, vma_unsuitable
 from numalab.linux.structs import (
     NONE,
-    STATS_MEM,
     VM_FILE_RO,
     VM_INACCESSIBLE,
     pid_bucket,
 )
 from numalab.units import NSEC_PER_MSEC, PMD_PAGES, align_up, msecs_to_jiffies
-
-MAX_SCAN_WINDOW = 2560
 
 (
     SKIP_UNSUITABLE,
@@ -31,76 +29,6 @@ MAX_SCAN_WINDOW = 2560
     SKIP_IGNORE_PID,
     SKIP_SEQ_COMPLETED,
 ) = range(7)
-
-
-@jitted
-def task_nr_scan_windows(k, mm):
-    """Windows of ``scan_size_mb`` in the resident set; an empty one counts as one.
-
-    Mirrors task_nr_scan_windows(), kernel/sched/fair.c, v6.1 to v7.2.
-    """
-    nr_scan_pages = k.scan_size_mb << 8
-    rss = mm.rss
-    if rss <= 0:
-        rss = nr_scan_pages
-    return (rss + nr_scan_pages - 1) // nr_scan_pages
-
-
-@jitted
-def task_scan_min(k, mm):
-    """Shortest scan period of a task [ms].
-
-    Mirrors task_scan_min(), kernel/sched/fair.c, v6.1 to v7.2.
-    """
-    scan_size = k.scan_size_mb
-    windows = 1
-    if scan_size < MAX_SCAN_WINDOW:
-        windows = MAX_SCAN_WINDOW // scan_size
-    floor = 1000 // windows
-    scan = k.scan_period_min_ms // task_nr_scan_windows(k, mm)
-    return max(floor, scan)
-
-
-@jitted
-def _group_shares(p, groups, group_faults):
-    """Return (shared, private) faults of the task's group, all nodes, memory side."""
-    shared = 0
-    private = 0
-    for nid in range(group_faults.shape[2]):
-        shared += group_faults[p.numa_group, STATS_MEM, nid, 0]
-        private += group_faults[p.numa_group, STATS_MEM, nid, 1]
-    return shared, private
-
-
-@jitted
-def task_scan_start(k, mm, p, groups, group_faults):
-    """Scan period a task starts with [ms].
-
-    Mirrors task_scan_start(), kernel/sched/fair.c, v6.1 to v7.2.
-    """
-    smin = task_scan_min(k, mm)
-    period = smin
-    if p.numa_group != NONE:
-        shared, private = _group_shares(p, groups, group_faults)
-        period = smin * groups[p.numa_group].refcount
-        period = period * (shared + 1) // (private + shared + 1)
-    return max(smin, period)
-
-
-@jitted
-def task_scan_max(k, mm, p, groups, group_faults):
-    """Longest scan period of a task [ms].
-
-    Mirrors task_scan_max(), kernel/sched/fair.c, v6.1 to v7.2.
-    """
-    smin = task_scan_min(k, mm)
-    smax = k.scan_period_max_ms // task_nr_scan_windows(k, mm)
-    if p.numa_group != NONE:
-        shared, private = _group_shares(p, groups, group_faults)
-        period = smax * groups[p.numa_group].refcount
-        period = period * (shared + 1) // (private + shared + 1)
-        smax = max(smax, period)
-    return max(smin, smax)
 
 
 @jitted

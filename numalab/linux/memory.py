@@ -6,8 +6,8 @@ The kernel's task_numa_fault() takes a page count; a cohort is a folio with many
 from __future__ import annotations
 
 import numpy as np
-from numalab.jit import jitted
 
+from numalab.jit import jitted
 from numalab.linux.fair_fault import (
     TNF_FAULT_LOCAL,
     TNF_MIGRATE_FAIL,

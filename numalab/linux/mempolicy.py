@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from numalab.jit import jitted
-
 from numalab.linux.structs import (
     VM_BOUND,
     VM_FILE_LRU,

@@ -11,6 +11,7 @@ All integers are int64: negative values stay what they are in C (an int), and th
 from __future__ import annotations
 
 import numpy as np
+
 from numalab.jit import jitted
 
 NUMA_NO_NODE = -1

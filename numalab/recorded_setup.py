@@ -1,0 +1,72 @@
+"""From the start of a recorded run to the start of the model: address space and clocks."""
+
+from __future__ import annotations
+
+from numalab import runlog
+from numalab.layout import IMAGE_KINDS, Mapping, ProcessSetup, Setup, threads_of
+from numalab.workload import Workload
+
+
+def _kind(region: runlog.Region, workload: Workload) -> str:
+    """Kind of a mapping, from its line in /proc/PID/maps."""
+    own = {v.name: v.kind for v in workload.vmas}
+    if region.label in own:
+        return own[region.label]
+    if region.permissions.startswith("---"):
+        return "guard"
+    if region.path.startswith("[vvar"):
+        return "vvar"
+    if region.path.startswith(("[vdso", "[vsyscall")):
+        return "vdso"
+    if region.path in ("[heap]", "[stack]"):
+        return region.path[1:-1]
+    if region.path.startswith("/init"):
+        return "file-data" if "w" in region.permissions else "text"
+    if region.permissions.endswith("s"):
+        return "shared"
+    return "data" if region.label == "image:data" else "thread-stack"
+
+
+def from_run(found: runlog.Setup, workload: Workload) -> Setup:
+    """Start the model where a recorded run started.
+
+    Parameters
+    ----------
+    found : runlog.Setup
+    workload : Workload
+
+    Returns
+    -------
+    Setup
+        Every VMA at its address; pids, CPU time used and the last reset of the scan clock
+        (the first clone of a process with several threads, else its fork).
+    """
+    own = {v.name for v in workload.vmas}
+    threads = {t.name: t for t in found.threads}
+    processes = []
+    for process in found.processes:
+        mine = [threads[name] for name in threads_of(workload, process.name)]
+        mappings = []
+        for region in process.regions:
+            kind = _kind(region, workload)
+            mappings.append(
+                Mapping(
+                    start=region.start >> 12,
+                    pages=region.pages,
+                    kind=kind,
+                    owner=region.label if region.label in own else IMAGE_KINDS[kind],
+                    offset=region.first_page,
+                    present=() if region.label in own else region.pages_on_node,
+                )
+            )
+        clones = [t.created_ms for t in mine[1:]]
+        processes.append(
+            ProcessSetup(
+                name=process.name,
+                mappings=tuple(sorted(mappings, key=lambda m: m.start)),
+                pids=tuple(t.tid for t in mine),
+                runtime_ms=tuple(t.sum_exec_runtime_ms for t in mine),
+                reset_ms=min(clones) if clones else process.forked_ms,
+            )
+        )
+    return Setup(processes=tuple(processes))
