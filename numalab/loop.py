@@ -5,9 +5,18 @@ from __future__ import annotations
 from numalab.draws import draw_below, draw_unit
 from numalab.jit import jitted
 from numalab.linux.fair_scan import task_numa_work, task_tick_numa
-from numalab.linux.structs import NONE
+from numalab.linux.structs import NONE, NUMA_NO_NODE
 from numalab.mmap import turn_churns
-from numalab.running import contended, glide, next_change, run_flat_out, run_rated, wants_cpu
+from numalab.running import (
+    contended,
+    glide,
+    next_change,
+    run_flat_out,
+    run_rated,
+    waiting,
+    wants_cpu,
+)
+from numalab.units import msecs_to_jiffies
 
 SUBSTEPS = 4
 """Parts of a tick in which running tasks take turns while folios wait to be touched."""
@@ -57,26 +66,92 @@ def _run_tick(w, access_ptr, spins, wants, best, used, tick_ns, elapsed_ns, jiff
 
 
 @jitted
-def _quiet_ticks(w, wants, spins, most):
-    """Ticks for which nothing can happen but time passing, at most ``most``.
+def _settled(w, t):
+    """Say whether a task's hint faults would change nothing but counts and pages.
 
-    Nothing waits for an access, every running task has its CPU to itself, and no task's
-    own clock passes its next scan time before the last of them.
+    Its placement is done for this pass, and it will not move.
     """
-    if w.pop.free[2]:
-        return 0
+    p = w.tasks[t]
+    if p.numa_scan_seq != w.mms[p.mm].numa_scan_seq:
+        return False
+    return not p.free_to_move or p.numa_preferred_nid in (NUMA_NO_NODE, p.node)
+
+
+@jitted
+def _quiet_ticks(w, wants, most, to_sample):
+    """Ticks that can be run as one, at most ``most``.
+
+    Every running task is flat out and has its CPU to itself; folios wait only for one
+    task each, whose faults change nothing but counts; and no task's own clock passes its
+    next scan time before the last of the ticks. Samples end such a stretch while folios
+    wait.
+    """
     tick_ns = w.k[0].tick_ns
+    if w.pop.free[2]:
+        most = min(most, to_sample)
+        for a in range(w.accesses.shape[0]):
+            access = w.accesses[a]
+            if waiting(w, a) and (access.shared or not access.flat_out):
+                return 0
     for t in range(w.tasks.shape[0]):
         p = w.tasks[t]
         if wants[t] == 1:
             return 0
         if wants[t] == 0:
             continue
-        if p.debt_ns or w.cpu_load[p.cpu] > 1:
+        if w.cpu_load[p.cpu] > 1 or (w.pop.task_waiting[t] and not _settled(w, t)):
+            return 0
+        if p.rated:
             return 0
         left = p.node_stamp + p.numa_scan_period * 1_000_000 - p.sum_exec_runtime
         most = min(most, left // tick_ns)
+        if p.debt_ns > most * tick_ns:
+            return 0
     return most
+
+
+@jitted
+def _renew_retry(k, p, first, last):
+    """Renew ``numa_migrate_retry`` as faults at every jiffy of [first, last] would."""
+    if p.numa_preferred_nid == NUMA_NO_NODE:
+        return
+    interval = min(k.hz, msecs_to_jiffies(p.numa_scan_period, k.hz) // 16)
+    if first > p.numa_migrate_retry:
+        p.numa_migrate_retry = first + interval
+    while last > p.numa_migrate_retry:
+        p.numa_migrate_retry += 1 + interval
+
+
+@jitted
+def _run_quiet(w, access_ptr, spins, wants, quiet, elapsed_ns, jiffies, now_ns, rng):
+    """Run ``quiet`` ticks as one."""
+    k = w.k[0]
+    length = quiet * k.tick_ns
+    for t in range(w.tasks.shape[0]):
+        if wants[t] != 2:
+            continue
+        p = w.tasks[t]
+        budget = float(length - p.debt_ns)
+        p.debt_ns = 0
+        p.sum_exec_runtime += length
+        p.vruntime += length
+        if spins[t]:
+            continue
+        first, last = access_ptr[t], access_ptr[t + 1]
+        w.current[p.cpu] = t
+        if w.pop.task_waiting[t]:
+            retry = p.numa_migrate_retry
+            faults = w.stat[0].numa_hint_faults
+            ns = run_flat_out(w, first, last, budget, elapsed_ns, jiffies, now_ns, rng)
+            p.debt_ns = max(0, int(ns - budget))
+            faults = w.stat[0].numa_hint_faults - faults
+            if faults:
+                p.numa_migrate_retry = retry
+                speed = w.speed[0]
+                busy = ns if w.pop.task_waiting[t] else faults * speed.hint_fault_ns
+                _renew_retry(k, p, jiffies, jiffies + int(min(busy, length - 1) // k.tick_ns))
+        else:
+            glide(w.accesses, w.speed[0], first, last, budget, elapsed_ns)
 
 
 @jitted
@@ -155,17 +230,13 @@ def run(w, access_ptr, spins, churns, lifetimes, phase_ns, start_jiffies, start_
                 wants[t] = 2 if spins[t] else wants_cpu(w, t, access_ptr, elapsed_ns)
         if step and not churns.shape[0]:
             most = min(ticks - step, (change_ns - elapsed_ns) // tick_ns)
-            quiet = _quiet_ticks(w, wants, spins, most)
+            to_sample = max(1, (sample * sample_ns - elapsed_ns) // tick_ns)
+            quiet = _quiet_ticks(w, wants, most, to_sample)
             if quiet > 0:
-                for t in range(ntasks):
-                    if wants[t] == 2:
-                        p = w.tasks[t]
-                        glide(
-                            w.accesses, w.speed[0], access_ptr[t], access_ptr[t + 1],
-                            quiet * tick_ns, elapsed_ns,
-                        )  # fmt: skip
-                        p.sum_exec_runtime += quiet * tick_ns
-                        p.vruntime += quiet * tick_ns
+                _run_quiet(
+                    w, access_ptr, spins, wants, quiet, elapsed_ns, jiffies - 1,
+                    start_ns + elapsed_ns, rng,
+                )  # fmt: skip
                 step += quiet
                 sample = take_samples(
                     w, sample, phase_ns + (step - 1) * tick_ns, sample_ns, samples, seqs

@@ -12,7 +12,8 @@ def _is_active(access, elapsed_ns):
 
 
 @jitted
-def _waiting(w, a):
+def waiting(w, a):
+    """Folios that an access may find PROT_NONE or absent, counted over its range."""
     return w.pop.access_marked[a] + w.pop.access_absent[a]
 
 
@@ -24,7 +25,7 @@ def run_rated(w, t, first, last, part_ns, elapsed_ns, jiffies, now_ns, rng):
         access = w.accesses[a]
         if access.flat_out or not _is_active(access, elapsed_ns):
             continue
-        if access.image and _waiting(w, a) == 0:
+        if access.image and waiting(w, a) == 0:
             continue
         access.carry += access.pages_per_ns * part_ns
         due = float(int(access.carry))
@@ -39,7 +40,7 @@ def run_rated(w, t, first, last, part_ns, elapsed_ns, jiffies, now_ns, rng):
 def _cost_of_touch(w, a, speed):
     access = w.accesses[a]
     ns = speed.touch_rand_ns if access.pattern else speed.touch_walk_ns
-    return ns + speed.hint_fault_ns * min(1.0, _waiting(w, a) / access.pages)
+    return ns + speed.hint_fault_ns * min(1.0, waiting(w, a) / access.pages)
 
 
 @jitted
@@ -101,7 +102,7 @@ def wants_cpu(w, t, access_ptr, elapsed_ns):
 def contended(w):
     """Say whether folios wait that several tasks may touch."""
     for a in range(w.accesses.shape[0]):
-        if w.accesses[a].shared and _waiting(w, a):
+        if w.accesses[a].shared and waiting(w, a):
             return True
     return False
 
