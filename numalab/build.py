@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from numalab import hardware as hw
+from numalab.beforehand import before_type
 from numalab.dataset import IMAGE_VMAS
 from numalab.layout import ProcessSetup, Setup, threads_of
 from numalab.linux import structs as st
@@ -45,7 +46,7 @@ _KIND_FLAGS = {
     "data": st.VM_PRIVATE,
     "heap": st.VM_PRIVATE,
     "stack": st.VM_PRIVATE,
-    "thread-stack": st.VM_PRIVATE,
+    "thread-stack": st.VM_PRIVATE | st.VM_THREAD_STACK,
     "guard": st.VM_PRIVATE | st.VM_INACCESSIBLE,
     "vdso": st.VM_PRIVATE | st.VM_SPECIAL,
     "vvar": st.VM_PRIVATE | st.VM_NO_MIGRATE,
@@ -202,3 +203,19 @@ def place_tasks(tasks: np.ndarray, workload: Workload) -> np.ndarray:
 def node_free(workload: Workload) -> np.ndarray:
     """Pages free on each node before anything is touched."""
     return np.full(workload.machine.nodes, workload.machine.memory_mb * PAGES_PER_MB, np.int64)
+
+
+def before_records(workload: Workload, setup: Setup) -> np.ndarray:
+    """Return when each process's main thread ran alone with balancing on."""
+    before = st.records(before_type, len(workload.process_names))
+    threads = [t.process for t in (*workload.tasks, *workload.churns)]
+    hz = workload.machine.hz
+    for m, name in enumerate(workload.process_names):
+        process = setup.of(name)
+        before[m].task = threads.index(name)
+        if threads.count(name) > 1 and process.balancing_ms < process.reset_ms:
+            before[m].first_ns = int(process.balancing_ms * 1e6)
+            before[m].last_ns = int(process.reset_ms * 1e6)
+            delay = msecs_to_jiffies(workload.tunables.scan_delay_ms, hz)
+            before[m].next_scan = START_JIFFIES + int(process.fork_ms * hz // 1000) + delay
+    return before

@@ -70,14 +70,14 @@ def _dataset(facts: dict[str, str], workload: Workload) -> xr.Dataset:
     table = np.array(rows, dtype=np.int64)
     counters = facts["samples"].splitlines()[0].split()[1:]
     variables: dict[str, Any] = {c: table[:, 1 + i] for i, c in enumerate(counters)}
-    variables["numa_scan_seq"] = table[:, 1 + len(counters) :]
+    variables["numa_scan_seq"] = table[:, 1 + len(counters) :][:, : len(processes)]
     variables |= _threads(facts, threads)
     variables["pages_on_node"] = _pages_on_node(facts, workload, vmas)
     if "change_prot_numa" not in facts.get("missing", ""):
         variables |= _trace(facts, workload, setup, vmas, threads)
     release = facts["uname"].split()[0]
     coords = {
-        "time": np.arange(1, len(rows) + 1) * workload.sample_ms,
+        "time": np.arange(len(rows)) * workload.sample_ms,
         "process": processes,
         "vma": vmas,
         "task": threads,

@@ -26,6 +26,12 @@ def draw_unit(rng):
 
 
 @drawing
+def draw_lognormal(rng, sigma):
+    """Draw a factor of median 1 whose logarithm has standard deviation ``sigma``."""
+    return rng.lognormal(0.0, sigma)
+
+
+@drawing
 def draw_hypergeometric(rng, good, bad, sample):
     """Draw how many of ``sample`` items without replacement are good; exact.
 

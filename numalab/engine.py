@@ -8,7 +8,8 @@ import numpy as np
 import xarray as xr
 
 from numalab import __version__
-from numalab.build import START_JIFFIES, START_NS, owners_of
+from numalab.beforehand import run_before
+from numalab.build import START_JIFFIES, START_NS, before_records, owners_of
 from numalab.dataset import COUNTERS, concat, make
 from numalab.fields import InputError, as_plain
 from numalab.layout import Setup, default_setup
@@ -85,16 +86,26 @@ def _once(
     tick_ns = tick_nsec(w.machine.hz)
     phase_ns = int(draws.integers(1, tick_ns))
     lifetimes = table(w, draws)
-    a = assemble(w, policy, setup, room)
+    a = assemble(w, policy, setup, room, draws)
     duration_ns = int(w.duration_ms * NSEC_PER_MSEC)
     sample_ns = int(w.sample_ms * NSEC_PER_MSEC)
     ticks = (duration_ns - phase_ns) // tick_ns
     samples = np.zeros((duration_ns // sample_ns + 1, len(COUNTERS)), np.int64)
     seqs = np.zeros((len(samples), len(w.process_names)), np.int64)
+    rng = np.random.default_rng(during)
+    run_before(
+        a.world,
+        a.access_ptr,
+        before_records(w, setup),
+        phase_ns,
+        START_JIFFIES,
+        START_NS,
+        rng,
+    )
     done = run(
         a.world, a.access_ptr, a.spins, a.churns, lifetimes, phase_ns, START_JIFFIES, START_NS,
         ticks, sample_ns, samples, seqs, np.zeros(w.machine.cpus, np.int64),
-        np.zeros(w.machine.cpus), np.zeros(len(a.spins), np.int64), np.random.default_rng(during),
+        np.zeros(w.machine.cpus), np.zeros(len(a.spins), np.int64), rng,
     )  # fmt: skip
     samples[done:], seqs[done:] = _final(a)
     return _dataset(w, policy, seed, index, a, samples, seqs)

@@ -55,6 +55,8 @@ speed_type = np.dtype(
         ("scan_call_ns", "f8"),
         ("scan_page_ns", "f8"),
         ("pte_update_ns", "f8"),
+        ("scan_spread", "f8"),
+        ("lost_share", "f8"),
     ]
 )
 

@@ -76,6 +76,10 @@ class ProcessSetup:
     """CPU time of each thread at the start."""
     reset_ms: float
     """When the fork or the first clone reset the scan clock, before the start (negative)."""
+    fork_ms: float = 0.0
+    """When the process was forked; only looked at if ``balancing_ms`` is before ``reset_ms``."""
+    balancing_ms: float = 0.0
+    """When balancing was switched on; from then to the first clone the main thread runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

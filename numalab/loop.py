@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numalab.draws import draw_below, draw_unit
 from numalab.jit import jitted
-from numalab.linux.fair_scan import task_numa_work, task_tick_numa
+from numalab.linux.fair_scan import finish_scan, task_numa_work, task_tick_numa
 from numalab.linux.structs import NONE, NUMA_NO_NODE
 from numalab.mmap import turn_churns
 from numalab.running import (
@@ -19,20 +19,31 @@ from numalab.running import (
 from numalab.units import msecs_to_jiffies
 
 SUBSTEPS = 4
-"""Parts of a tick in which running tasks take turns while folios wait to be touched."""
+"""Parts of a tick in which tasks take turns while folios wait for several of them, or while a
+scan is under way."""
+
+
+@jitted
+def _scan_under_way(w):
+    for m in range(w.mms.shape[0]):
+        if w.mms[m].reset_at_ns:
+            return True
+    return False
 
 
 @jitted
 def _run_tick(w, access_ptr, spins, wants, best, used, tick_ns, elapsed_ns, jiffies, now_ns, rng):
     """Let every task run for one tick; ``best`` is the flat-out task of each CPU."""
     parts = 1
-    if w.pop.free[2] and contended(w):
+    if w.pop.free[2] and (contended(w) or _scan_under_way(w)):
         parts = SUBSTEPS
     part_ns = tick_ns / parts
     ntasks = w.tasks.shape[0]
     ncpus = best.shape[0]
     for part in range(parts):
         at_ns = now_ns + int(part * part_ns)
+        for m in range(w.mms.shape[0]):
+            finish_scan(w.mms[m], at_ns)
         for i in range(ntasks):
             t = (i + jiffies + part) % ntasks
             p = w.tasks[t]
@@ -55,6 +66,8 @@ def _run_tick(w, access_ptr, spins, wants, best, used, tick_ns, elapsed_ns, jiff
             budget = tick_ns * (part + 1) / parts - used[cpu] - p.debt_ns - p.running
             if budget <= 0 or spins[t]:
                 continue
+            if p.debt_ns:
+                finish_scan(w.mms[p.mm], at_ns + int(part_ns))
             if w.pop.task_waiting[t] == 0:
                 glide(w.accesses, w.speed[0], access_ptr[t], access_ptr[t + 1], budget, elapsed_ns)
                 p.running += int(budget)
@@ -87,6 +100,8 @@ def _quiet_ticks(w, wants, most, to_sample):
     wait.
     """
     tick_ns = w.k[0].tick_ns
+    if _scan_under_way(w):
+        return 0
     if w.pop.free[2]:
         most = min(most, to_sample)
         for a in range(w.accesses.shape[0]):
@@ -133,7 +148,7 @@ def _run_quiet(w, access_ptr, spins, wants, quiet, elapsed_ns, jiffies, now_ns, 
         p = w.tasks[t]
         budget = float(length - p.debt_ns)
         p.debt_ns = 0
-        p.sum_exec_runtime += length
+        p.sum_exec_runtime += int(length * (1.0 - w.speed[0].lost_share))
         p.vruntime += length
         if spins[t]:
             continue
@@ -216,6 +231,7 @@ def run(w, access_ptr, spins, churns, lifetimes, phase_ns, start_jiffies, start_
     tick_ns = k.tick_ns
     ntasks = w.tasks.shape[0]
     ncpus = w.current.shape[0]
+    kept = 1.0 - w.speed[0].lost_share
     sample = 0
     change_ns = -1
     step = 0
@@ -264,7 +280,7 @@ def run(w, access_ptr, spins, churns, lifetimes, phase_ns, start_jiffies, start_
             if best[p.cpu] == t:
                 ran = max(0, int(length - used[p.cpu]))
                 p.debt_ns = max(0, p.debt_ns + p.running - ran)
-            p.sum_exec_runtime += ran
+            p.sum_exec_runtime += int(ran * kept)
             p.vruntime += ran
         step += 1
         if step > ticks:
@@ -284,6 +300,4 @@ def run(w, access_ptr, spins, churns, lifetimes, phase_ns, start_jiffies, start_
                     start_ns + end_ns, w.groups, w.group_faults, rng, w.speed[0],
                 )  # fmt: skip
                 p.debt_ns += spent
-                if spent >= tick_ns:
-                    p.node_stamp += 32 * (spent // tick_ns * tick_ns)
     return sample

@@ -49,6 +49,12 @@ class Speed:
     pte_update_ns: float = field(
         20.0, unit="ns", at_least=0, at_most=1e9, doc="what marking one entry adds"
     )
+    scan_spread: float = field(
+        0.1, at_least=0, at_most=2, doc="standard deviation of log(time of a scan)"
+    )
+    lost_share: float = field(
+        0.0, at_least=0, at_most=0.9, doc="CPU time that a busy task loses to other work"
+    )
 
     def __post_init__(self) -> None:
         validate(self)

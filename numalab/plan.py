@@ -16,8 +16,12 @@ from numalab.linux import structs as st
 from numalab.units import HPAGE_PMD_NR, NSEC_PER_MSEC
 from numalab.workload import Task, Vma, Workload
 
-_IMAGE_TOUCHES_PER_NS = 1e-6
-"""A thread touches each page of its stack and of its data about once a millisecond."""
+_IMAGE_TOUCHES_PER_S = (0.1, 1000.0)
+"""A thread touches a page of its stack or of its program's data at a rate nobody knows:
+it is drawn for each run, log-uniform between these."""
+_SHARED_WITH_PARENT = ("data", "file-data", "heap")
+"""Mappings of which a part still belongs to the parent as well after a fork, and so is not
+marked (copy-on-write and shared); how many pages do not is drawn for each run."""
 
 
 @dataclass(slots=True)
@@ -55,7 +59,9 @@ def plan_segments(plan: Plan, workload: Workload) -> None:
             plan.of_mapping.setdefault((vma.name, lo // vma.pages * vma.pages), []).append(g)
 
 
-def plan_mappings(plan: Plan, workload: Workload, m: int, process: ProcessSetup) -> None:
+def plan_mappings(
+    plan: Plan, workload: Workload, m: int, process: ProcessSetup, draws: np.random.Generator
+) -> None:
     owners = owners_of(workload)
     vmas = {v.name: v for v in workload.vmas}
     for mapping in process.mappings:
@@ -63,8 +69,10 @@ def plan_mappings(plan: Plan, workload: Workload, m: int, process: ProcessSetup)
         found = plan.of_mapping.get((mapping.owner, mapping.offset), []) if vma else []
         if vma is None and sum(mapping.present):
             found = [len(plan.segments)]
-            pages = sum(mapping.present)
-            plan.segments.append(Segment(0, pages, 1, None, mapping.present))
+            present = mapping.present
+            if mapping.kind in _SHARED_WITH_PARENT:
+                present = tuple(int(draws.integers(0, n + 1)) for n in present)
+            plan.segments.append(Segment(0, sum(present), 1, None, present))
             key = (process.name, mapping.kind)
             plan.image.setdefault(key, []).extend(found)
         for g in found:
@@ -143,19 +151,20 @@ def _own_accesses(plan: Plan, workload: Workload, task: Task) -> list[dict[str, 
     return rows
 
 
-def _image_access(g: int, pages: int) -> dict[str, Any]:
+def _image_access(g: int, pages: int, draws: np.random.Generator) -> dict[str, Any]:
+    low, high = np.log(_IMAGE_TOUCHES_PER_S)
     return {
         "pattern": hw.RAND,
         "first_segment": g,
         "nr_segments": 1,
         "pages": pages,
-        "pages_per_ns": pages * _IMAGE_TOUCHES_PER_NS,
+        "pages_per_ns": pages * np.exp(draws.uniform(low, high)) / 1e9,
         "stop_ns": 1 << 62,
         "image": 1,
     }
 
 
-def plan_accesses(plan: Plan, workload: Workload) -> np.ndarray:
+def plan_accesses(plan: Plan, workload: Workload, draws: np.random.Generator) -> np.ndarray:
     """List the accesses of every thread; return the pointer array."""
     ptr = [0]
     for i, thread in enumerate((*workload.tasks, *workload.churns)):
@@ -178,9 +187,12 @@ def plan_accesses(plan: Plan, workload: Workload) -> np.ndarray:
         index = threads_of(workload, thread.process).index(thread.name)
         stacks = plan.image.get((thread.process, "thread-stack"), [])[::-1]
         own = stacks[index - 1 : index] if index else plan.image.get((thread.process, "stack"), [])
-        data = plan.image.get((thread.process, "data"), [])
-        for g in (*own, *data, *plan.image.get((thread.process, "file-data"), [])):
-            rows.append(_image_access(g, plan.segments[g].hi))
+        common = [
+            g for kind in _SHARED_WITH_PARENT for g in plan.image.get((thread.process, kind), [])
+        ]
+        for g in (*own, *common):
+            if plan.segments[g].hi:
+                rows.append(_image_access(g, plan.segments[g].hi, draws))
         plan.accesses += [{"task": i, **row} for row in rows]
         ptr.append(len(plan.accesses))
     return np.array(ptr)

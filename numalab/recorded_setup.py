@@ -27,6 +27,15 @@ def _kind(region: runlog.Region, workload: Workload) -> str:
     return "data" if region.label == "image:data" else "thread-stack"
 
 
+def _present(region: runlog.Region, kind: str, own: set[str]) -> tuple[int, ...]:
+    """Pages present; a thread's stack gets its first page when the thread starts."""
+    if region.label in own:
+        return ()
+    if kind == "thread-stack" and not sum(region.pages_on_node):
+        return (1,)
+    return region.pages_on_node
+
+
 def from_run(found: runlog.Setup, workload: Workload) -> Setup:
     """Start the model where a recorded run started.
 
@@ -56,7 +65,7 @@ def from_run(found: runlog.Setup, workload: Workload) -> Setup:
                     kind=kind,
                     owner=region.label if region.label in own else IMAGE_KINDS[kind],
                     offset=region.first_page,
-                    present=() if region.label in own else region.pages_on_node,
+                    present=_present(region, kind, own),
                 )
             )
         clones = [t.created_ms for t in mine[1:]]
@@ -67,6 +76,8 @@ def from_run(found: runlog.Setup, workload: Workload) -> Setup:
                 pids=tuple(t.tid for t in mine),
                 runtime_ms=tuple(t.sum_exec_runtime_ms for t in mine),
                 reset_ms=min(clones) if clones else process.forked_ms,
+                fork_ms=process.forked_ms,
+                balancing_ms=found.balancing_ms,
             )
         )
     return Setup(processes=tuple(processes))

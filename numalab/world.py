@@ -121,7 +121,9 @@ def _populate(plan: Plan, workload: Workload, room: int) -> tuple[pn.Population,
     return pop, present
 
 
-def assemble(workload: Workload, policy: Policy, setup: Setup, room: int) -> Assembly:
+def assemble(
+    workload: Workload, policy: Policy, setup: Setup, room: int, draws: np.random.Generator
+) -> Assembly:
     """Build the world of a run.
 
     Parameters
@@ -132,14 +134,16 @@ def assemble(workload: Workload, policy: Policy, setup: Setup, room: int) -> Ass
         The address space and clocks of every process at the start.
     room : int
         Spans beyond the first ones that the pools hold.
+    draws : numpy.random.Generator
+        For what differs from run to run before it starts.
     """
     plan = Plan()
     names = workload.process_names
     plan_segments(plan, workload)
     for m, name in enumerate(names):
-        plan_mappings(plan, workload, m, setup.of(name))
+        plan_mappings(plan, workload, m, setup.of(name), draws)
     plan_churns(plan, workload)
-    ptr = plan_accesses(plan, workload)
+    ptr = plan_accesses(plan, workload, draws)
     pop, present = _populate(plan, workload, room)
     vmas = st.records(st.vm_area_struct, len(plan.vmas))
     _fill(vmas, plan.vmas)

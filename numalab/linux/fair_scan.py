@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from numalab.draws import draw_lognormal
 from numalab.jit import jitted
 from numalab.linux.fair_period import task_scan_max, task_scan_start
 from numalab.linux.mempolicy import change_prot_numa, vma_unsuitable
@@ -19,6 +20,8 @@ from numalab.linux.structs import (
     pid_bucket,
 )
 from numalab.units import NSEC_PER_MSEC, PMD_PAGES, align_up, msecs_to_jiffies
+
+FOREVER_NS = 1 << 62
 
 (
     SKIP_UNSUITABLE,
@@ -87,6 +90,14 @@ def reset_ptenuma_scan(mm):
     """
     mm.numa_scan_seq += 1
     mm.numa_scan_offset = 0
+
+
+@jitted
+def finish_scan(mm, now_ns):
+    """End the pass whose scan is over by ``now_ns``."""
+    if mm.reset_at_ns and mm.reset_at_ns <= now_ns:
+        mm.reset_at_ns = 0
+        reset_ptenuma_scan(mm)
 
 
 @jitted
@@ -169,6 +180,8 @@ def task_numa_work(
 
     Differs
     -------
+    The pages are marked at once, but the end of the pass waits until the scan's time is
+    over (``reset_at_ns``), so that faults of other tasks meanwhile see the old sequence.
     The allocation of numab_state never fails and mmap_lock is never contended.
     """
     p = tasks[t]
@@ -181,6 +194,7 @@ def task_numa_work(
     if p.numa_scan_period == 0:
         p.numa_scan_period_max = task_scan_max(k, mm, p, groups, group_faults)
         p.numa_scan_period = task_scan_start(k, mm, p, groups, group_faults)
+    finish_scan(mm, FOREVER_NS)
     mm.numa_next_scan = now + msecs_to_jiffies(p.numa_scan_period, k.hz)
     p.node_stamp += 2 * k.tick_ns
     budget = k.scan_size_mb << 8
@@ -239,8 +253,14 @@ def task_numa_work(
             pids_forced = True
             continue
         done = True
+    if speed.scan_spread > 0.0:
+        cost = int(cost * draw_lognormal(rng, speed.scan_spread))
     if v != NONE:
         mm.numa_scan_offset = start
-    else:
+    elif cost == 0:
         reset_ptenuma_scan(mm)
+    else:
+        mm.reset_at_ns = time_ns + cost
+    if cost >= k.tick_ns:
+        p.node_stamp += 32 * (cost // k.tick_ns * k.tick_ns)
     return cost

@@ -29,6 +29,7 @@ VM_THP = 128
 VM_FILE_LRU = 256
 VM_POLICY_MOF = 512
 VM_SPECIAL = 1024
+VM_THREAD_STACK = 2048
 
 STATS_MEM, STATS_CPU, STATS_MEMBUF, STATS_CPUBUF = 0, 1, 2, 3
 
@@ -43,9 +44,11 @@ mm_struct = np.dtype(
         ("mmap", "i8"),
         ("mmap_base", "i8"),
         ("mems_allowed_one", "i8"),
+        ("reset_at_ns", "i8"),
     ]
 )
-"""``mmap`` is the first VMA of a list in address order; ``rss`` counts 4 KiB pages."""
+"""``mmap`` is the first VMA of a list in address order; ``rss`` counts 4 KiB pages;
+``reset_at_ns`` is when the scan under way ends the pass, 0 if it does not."""
 
 vm_area_struct = np.dtype(
     [
