@@ -29,6 +29,8 @@ from numalab.workload import Workload, with_speed
 log = logging.getLogger(__name__)
 
 MANIFEST = "manifest.toml"
+LATE_MS = 60.0
+"""A sample later than this means that the guest stood still: the host was busy."""
 
 
 def parse_run(text: str, workload: Workload) -> xr.Dataset:
@@ -61,13 +63,15 @@ def parse_run(text: str, workload: Workload) -> xr.Dataset:
 
 
 def _dataset(facts: dict[str, str], workload: Workload) -> xr.Dataset:
-    threads = [t.name for t in (*workload.tasks, *workload.churns)]
-    names = [v.name for v in workload.vmas] + [c.name for c in workload.churns]
-    vmas = [*names, *dataset.IMAGE_VMAS]
+    churns = [c.name for c in workload.churns]
+    threads = [t.name for t in workload.tasks] + churns
+    vmas = [v.name for v in workload.vmas] + churns + list(dataset.IMAGE_VMAS)
     processes = list(workload.process_names)
     setup = runlog.setup(facts, workload)
     rows = [[int(word) for word in line.split()] for line in facts["samples"].splitlines()[1:]]
     table = np.array(rows, dtype=np.int64)
+    if table[0, 0] > workload.sample_ms * 1e6 / 2:  # a log without the sample at the start
+        table = np.vstack([np.zeros_like(table[:1]), table])
     counters = facts["samples"].splitlines()[0].split()[1:]
     variables: dict[str, Any] = {c: table[:, 1 + i] for i, c in enumerate(counters)}
     variables["numa_scan_seq"] = table[:, 1 + len(counters) :][:, : len(processes)]
@@ -76,8 +80,9 @@ def _dataset(facts: dict[str, str], workload: Workload) -> xr.Dataset:
     if "change_prot_numa" not in facts.get("missing", ""):
         variables |= _trace(facts, workload, setup, vmas, threads)
     release = facts["uname"].split()[0]
+    time = np.arange(len(table)) * workload.sample_ms
     coords = {
-        "time": np.arange(len(rows)) * workload.sample_ms,
+        "time": time,
         "process": processes,
         "vma": vmas,
         "task": threads,
@@ -86,7 +91,11 @@ def _dataset(facts: dict[str, str], workload: Workload) -> xr.Dataset:
     lost = runlog.lost_events(facts)
     if lost:
         log.warning("%s on %s: %d trace events were lost", workload.name, release, lost)
-    late = table[:, 0] / 1e6 - coords["time"]
+    late = float((table[:, 0] / 1e6 - time).max())
+    if late > LATE_MS:
+        log.warning(
+            "%s on %s: a sample is %.0f ms late: was the host busy?", workload.name, release, late
+        )
     attrs = {
         "source": "recorded",
         "kernel": release,
@@ -94,7 +103,7 @@ def _dataset(facts: dict[str, str], workload: Workload) -> xr.Dataset:
         "workload": workload.name,
         "identity": workload.identity(),
         "lost_events": lost,
-        "latest_sample_ms": round(float(late.max()), 3),
+        "latest_sample_ms": round(late, 3),
     }
     return dataset.make(variables, coords, attrs)
 

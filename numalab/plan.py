@@ -11,14 +11,14 @@ import numpy as np
 
 from numalab import hardware as hw
 from numalab.build import borders_of, mapping_flags, owners_of, ranges_of
-from numalab.layout import ProcessSetup, threads_of
+from numalab.layout import Mapping, ProcessSetup, threads_of
 from numalab.linux import structs as st
 from numalab.units import HPAGE_PMD_NR, NSEC_PER_MSEC
 from numalab.workload import Task, Vma, Workload
 
 _IMAGE_TOUCHES_PER_S = (0.1, 1000.0)
-"""A thread touches a page of its stack or of its program's data at a rate nobody knows:
-it is drawn for each run, log-uniform between these."""
+"""A thread touches each page of its stack, or of its program's data, that is in use this
+often; the rate is drawn for each run, log-uniform, and so is the number of pages in use."""
 _SHARED_WITH_PARENT = ("data", "file-data", "heap")
 """Mappings of which a part still belongs to the parent as well after a fork, and so is not
 marked (copy-on-write and shared); how many pages do not is drawn for each run."""
@@ -59,6 +59,27 @@ def plan_segments(plan: Plan, workload: Workload) -> None:
             plan.of_mapping.setdefault((vma.name, lo // vma.pages * vma.pages), []).append(g)
 
 
+def _plan_image(
+    plan: Plan, process: str, mapping: Mapping, draws: np.random.Generator
+) -> list[int]:
+    """Lay out the present pages of a mapping of the program: in use, and not."""
+    own = np.array(mapping.present, dtype=np.int64)
+    if mapping.kind in _SHARED_WITH_PARENT:
+        own = draws.integers(0, own + 1)
+    used = draws.integers(0, own + 1)
+    found = []
+    at = 0
+    for pages in (used, own - used):
+        if pages.sum():
+            found.append(len(plan.segments))
+            present = tuple(int(n) for n in pages)
+            plan.segments.append(Segment(at, at + sum(present), 1, None, present, mapping.start))
+            at += sum(present)
+    if used.sum():
+        plan.image.setdefault((process, mapping.kind), []).append(found[0])
+    return found
+
+
 def plan_mappings(
     plan: Plan, workload: Workload, m: int, process: ProcessSetup, draws: np.random.Generator
 ) -> None:
@@ -67,18 +88,12 @@ def plan_mappings(
     for mapping in process.mappings:
         vma = vmas.get(mapping.owner)
         found = plan.of_mapping.get((mapping.owner, mapping.offset), []) if vma else []
-        if vma is None and sum(mapping.present):
-            found = [len(plan.segments)]
-            present = mapping.present
-            if mapping.kind in _SHARED_WITH_PARENT:
-                present = tuple(int(draws.integers(0, n + 1)) for n in present)
-            plan.segments.append(Segment(0, sum(present), 1, None, present))
-            key = (process.name, mapping.kind)
-            plan.image.setdefault(key, []).extend(found)
+        if vma is None:
+            found = _plan_image(plan, process.name, mapping, draws)
         for g in found:
             seg = plan.segments[g]
             seg.vma = len(plan.vmas)
-            seg.start = mapping.start + (seg.lo - mapping.offset if vma else 0)
+            seg.start = mapping.start + seg.lo - mapping.offset
         plan.vmas.append(
             {
                 "vm_start": mapping.start,
@@ -191,8 +206,7 @@ def plan_accesses(plan: Plan, workload: Workload, draws: np.random.Generator) ->
             g for kind in _SHARED_WITH_PARENT for g in plan.image.get((thread.process, kind), [])
         ]
         for g in (*own, *common):
-            if plan.segments[g].hi:
-                rows.append(_image_access(g, plan.segments[g].hi, draws))
+            rows.append(_image_access(g, sum(plan.segments[g].present), draws))
         plan.accesses += [{"task": i, **row} for row in rows]
         ptr.append(len(plan.accesses))
     return np.array(ptr)

@@ -148,8 +148,8 @@ def regions(facts: dict[str, str], process: str, when: str, workload: Workload) 
     sizes = {v.name: v.pages for v in workload.vmas}
     seen: dict[str, int] = {}
     for line in facts[f"mappings {process}"].splitlines():
-        name, start, _ = line.split()
-        known[int(start, 16)] = (name, seen.get(name, 0) * sizes[name])
+        name, at, _ = line.split()
+        known[int(at, 16)] = (name, seen.get(name, 0) * sizes[name])
         seen[name] = seen.get(name, 0) + 1
     churns = {c.pages: c.name for c in workload.churns if c.process == process}
     pages = _numa_maps(facts[f"numa_maps {process} {when}"], workload.machine.nodes)
@@ -189,7 +189,8 @@ def setup(facts: dict[str, str], workload: Workload) -> Setup:
     lines = [line.split() for line in facts["setup"].splitlines()]
     start = next(int(words[1]) for words in lines if words[0] == "start")
     switched = next(int(words[1]) for words in lines if words[0] == "balancing")
-    owner = {t.name: t.process for t in (*workload.tasks, *workload.churns)}
+    owner = {t.name: t.process for t in workload.tasks}
+    owner |= {c.name: c.process for c in workload.churns}
     return Setup(
         tuple(
             ProcessSetup(

@@ -1,0 +1,58 @@
+# make report   set up, run every question, write reports/index.html
+# make test     set up, lint, run the whole suite
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+CI_KERNELS ?= .cache/kernels
+export NUMALAB_KERNELS ?= $(abspath $(CI_KERNELS))
+export MPLBACKEND := Agg
+export PYDEVD_DISABLE_FILE_VALIDATION := 1
+
+.PHONY: report quick test lint bench lock kernels env clean
+
+env: $(READY)
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "numalab needs Python 3.11 or newer; $$($(PYTHON) --version) found. Use: make PYTHON=python3.11"; exit 1; }
+	@echo "[1/3] making $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@echo "[2/3] installing the locked dependencies (about 150 packages, a few minutes the first time)"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	@echo "[3/3] installing numalab"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(READY)
+
+report: $(READY)
+	@echo "running the questions (the engine compiles on its first run: about a minute)"
+	@$(BIN)/numalab report
+
+quick: $(READY)
+	@$(BIN)/numalab report --quick
+
+lint: $(READY)
+	@echo "lint: ruff, import-linter, mypy"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports
+	@$(BIN)/mypy
+
+test: lint
+	@echo "tests (the engine compiles on its first run: about a minute)"
+	@$(BIN)/python -m pytest -rs
+
+bench: $(READY)
+	@$(BIN)/python -m pytest benchmarks -p no:cacheprovider --benchmark-sort=name
+
+kernels:
+	@.ci/fetch-kernels $(NUMALAB_KERNELS)
+
+lock:
+	@$(BIN)/python -m pip install -q uv
+	@$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header --no-annotate -q -o requirements.lock
+
+clean:
+	rm -rf $(VENV) .cache reports/run

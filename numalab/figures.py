@@ -1,0 +1,125 @@
+"""Figures: Dataset and Axes in, Axes out. Solid is recorded, dashed is simulated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from numalab.compare import COUNTERS
+from numalab.stats import bootstrap_interval
+
+SIZES = {"mail": (6.4, 3.6), "page": (6.4, 4.8), "wide": (9.6, 3.6), "tall": (9.6, 12.0)}
+DPI = {"mail": 100, "page": 150, "wide": 100, "tall": 100}
+SHADES = ("#1b1b1b", "#b3541e", "#2a6f97")
+MARKERS = ("o", "s", "^")
+SHORT = {
+    "numa_pte_updates": "PTE updates",
+    "numa_hint_faults": "hint faults",
+    "numa_hint_faults_local": "local faults",
+    "numa_pages_migrated": "migrated",
+}
+
+
+def canvas(size: str, rows: int = 1, columns: int = 1) -> tuple[Figure, np.ndarray]:
+    """Return a figure in one of the three sizes and its axes, int[rows, columns]."""
+    style = sns.axes_style("ticks") | {"font.size": 9, "axes.titlesize": 9, "axes.labelsize": 9}
+    with mpl.rc_context(style):
+        figure, axes = plt.subplots(
+            rows, columns, figsize=SIZES[size], dpi=DPI[size], squeeze=False, layout="constrained"
+        )
+    for ax in axes.flat:
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.tick_params(labelsize=8)
+    return figure, axes
+
+
+def save(figure: Figure, path: str | Path, *, quick: bool = False) -> Path:
+    """Write a PNG that depends on nothing but the figure; a quick one says that it is."""
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if quick:
+        figure.text(0.995, 0.005, "quick run: few replicates", ha="right", fontsize=8, color="#888")
+    figure.savefig(target, metadata={"Software": None})
+    plt.close(figure)
+    return target
+
+
+def runs_over_time(recorded: xr.Dataset, simulated: xr.Dataset, counter: str, ax: Axes) -> Axes:
+    """Recorded runs (solid, thin) and the model's median with its 95 % band (dashed)."""
+    seconds = simulated["time"] / 1000
+    band = simulated[counter].quantile([0.025, 0.5, 0.975], dim="replicate")
+    ax.fill_between(seconds, band[0], band[2], color="#bbbbbb", alpha=0.5, linewidth=0)
+    ax.plot(seconds, band[1], linestyle="--", color=SHADES[0], linewidth=1.4)
+    for run in range(recorded.sizes["replicate"]):
+        ax.plot(
+            recorded["time"] / 1000, recorded[counter].isel(replicate=run), color=SHADES[1],
+            linewidth=0.8,
+        )  # fmt: skip
+    ax.set_ylim(bottom=0)
+    ax.yaxis.set_major_formatter(mpl.ticker.EngFormatter(sep=""))
+    return ax
+
+
+def overview(table: xr.Dataset, ax: Axes) -> Axes:
+    """Ratio model / recorded of every recording; filled inside the interval, open outside."""
+    shown = np.arange(table.sizes["cell"])
+    labels = [
+        f"{w}  {g}"
+        for w, g in zip(table["workload"].values, table["generation"].values, strict=True)
+    ]
+    for i, counter in enumerate(COUNTERS):
+        one = table.sel(counter=counter)
+        inside = one["inside"].values
+        ratio = one["log2_ratio"].values
+        y = shown + (i - 1.5) * 0.18
+        style = {"marker": ("o", "s", "^", "D")[i], "s": 22, "linewidth": 1.0}
+        color = (*SHADES, "#6a8d3a")[i]
+        ax.scatter(ratio[inside], y[inside], color=color, label=SHORT[counter], **style)
+        ax.scatter(ratio[~inside], y[~inside], facecolors="none", edgecolors=color, **style)
+    ax.axvline(0, color="#888888", linewidth=0.8)
+    ax.set_yticks(shown, labels, fontsize=8)
+    ax.invert_yaxis()
+    ax.set_xlabel("log2(model median / recorded mean); open marks: outside the 95 % interval")
+    ax.legend(fontsize=8, frameon=False, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    return ax
+
+
+def sweep_lines(ds: xr.Dataset, variable: str, along: str, ax: Axes, *, scale: float = 1.0) -> Axes:
+    """Mean over replicates of each policy, with BCa 95 % intervals, labelled at the line."""
+    mean = ds[variable].mean("replicate") * scale
+    bounds = bootstrap_interval(ds[variable]) * scale
+    ends: list[tuple[float, str, str]] = []
+    for i, policy in enumerate(ds["policy"].values):
+        line = mean.sel(policy=policy)
+        low, high = bounds.sel(policy=policy, bound="low"), bounds.sel(policy=policy, bound="high")
+        x = ds[along].values
+        ax.fill_between(x, low, high, color=SHADES[i], alpha=0.15, linewidth=0)
+        ax.plot(
+            x, line, linestyle="--", marker=MARKERS[i], markersize=4, color=SHADES[i],
+            linewidth=1.2,
+        )  # fmt: skip
+        ends.append((float(line[-1]), str(policy), SHADES[i]))
+    ax.set_ylim(bottom=0)
+    ax.yaxis.set_major_formatter(mpl.ticker.EngFormatter(sep=""))
+    _label_ends(ax, float(ds[along].values[-1]), ends)
+    return ax
+
+
+def _label_ends(ax: Axes, x: float, ends: list[tuple[float, str, str]]) -> None:
+    """Write each line's name at its right end, kept apart."""
+    low, high = ax.get_ylim()
+    step = (high - low) * 0.09
+    at = -np.inf
+    for y, name, color in sorted(ends):
+        at = max(y, at + step)
+        ax.annotate(
+            name, (x, at), xytext=(6, 0), textcoords="offset points", va="center", color=color,
+            fontsize=8, annotation_clip=False,
+        )  # fmt: skip

@@ -1,0 +1,85 @@
+"""Text for a kernel mailing list: ASCII, 75 columns, what it is first, how to repeat it last."""
+
+from __future__ import annotations
+
+import textwrap
+from email.message import EmailMessage
+
+from numalab.fields import InputError
+
+WIDTH = 75
+MAX_BYTES = 100_000
+
+
+def compose(
+    *, source: str, question: str, machine: str, tables: list[str], answer: str, reproduce: str
+) -> str:
+    """Compose the body of a mail.
+
+    Parameters
+    ----------
+    source : str
+        ``simulated``, or ``recorded on KERNEL``; the first words of the mail.
+    question, machine, answer : str
+        One paragraph each.
+    tables : list of str
+        Plain-text tables, kept as they are.
+    reproduce : str
+        The command that makes this mail again; the last line.
+
+    Raises
+    ------
+    InputError
+        If the result would not pass :func:`lint`.
+    """
+    parts = [textwrap.fill(f"{source}: {question}", WIDTH), textwrap.fill(machine, WIDTH)]
+    parts += [textwrap.indent(table, "  ") if _fits(table) else table for table in tables]
+    parts += [textwrap.fill(answer, WIDTH), f"reproduce: {reproduce}"]
+    body = "\n\n".join(part.rstrip() for part in parts) + "\n"
+    lint(body)
+    return body
+
+
+def _fits(table: str) -> bool:
+    return all(len(line) <= WIDTH - 2 for line in table.splitlines())
+
+
+def lint(body: str) -> None:
+    """Check a body against the lists' rules.
+
+    Raises
+    ------
+    InputError
+        Naming the line and the rule.
+    """
+    if not body.startswith(("simulated", "recorded on ")):
+        raise InputError('mail: must begin with "simulated" or "recorded on KERNEL"')
+    for i, line in enumerate(body.splitlines(), 1):
+        if len(line) > WIDTH and not line.startswith("reproduce: "):
+            raise InputError(f"mail: line {i} has {len(line)} columns: at most {WIDTH}")
+        if not line.isascii() or "\t" in line or not line.isprintable():
+            raise InputError(f"mail: line {i} holds a character that is not printable ASCII")
+    if not body.rstrip().splitlines()[-1].startswith("reproduce: "):
+        raise InputError("mail: the last line must say how to reproduce it")
+    if len(body) > MAX_BYTES:
+        raise InputError(f"mail: {len(body)} bytes: at most {MAX_BYTES}")
+
+
+def message(body: str, *, subject: str, in_reply_to: str = "") -> EmailMessage:
+    """Wrap a body as a text/plain message, as a reply if a message id is given.
+
+    Raises
+    ------
+    InputError
+        If the body breaks a rule or the message id is malformed.
+    """
+    lint(body)
+    mail = EmailMessage()
+    mail["Subject"] = subject
+    if in_reply_to:
+        ident = in_reply_to.strip("<>")
+        if "@" not in ident or any(c.isspace() for c in ident):
+            raise InputError(f"in_reply_to = {in_reply_to!r}: must be a message id, local@domain")
+        mail["In-Reply-To"] = mail["References"] = f"<{ident}>"
+    mail.set_content(body, charset="us-ascii", cte="7bit")
+    return mail

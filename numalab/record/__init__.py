@@ -1,0 +1,1 @@
+"""Record a workload on a real kernel, in a QEMU guest with NUMA nodes."""

@@ -1,0 +1,113 @@
+"""The guest's root: an uncompressed cpio archive with one static program and its text.
+
+No shell and no disk: ``workload.c``, compiled by the host's gcc, is ``/init``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import shutil
+import stat
+import subprocess
+import tempfile
+from pathlib import Path
+
+from numalab.fields import InputError
+
+log = logging.getLogger(__name__)
+
+SOURCE = Path(__file__).with_name("workload.c")
+_FLAGS = ("-O2", "-static", "-pthread")
+_FOLDERS = ("dev", "proc", "sys", "tmp", "cgroup")
+PACKAGES = {
+    "gcc": "gcc and libc6-dev (Debian), gcc and glibc-static (Fedora)",
+    "qemu-system-x86_64": "qemu-system-x86 (Debian), qemu-system-x86-core (Fedora)",
+}
+
+
+class RecordError(InputError):
+    """A recording that cannot be made, or went wrong: what happened and the remedy."""
+
+
+def tool(name: str) -> str:
+    """Return the path of a tool.
+
+    Raises
+    ------
+    RecordError
+        If it is not installed; names the package.
+    """
+    path = shutil.which(name)
+    if path is None:
+        raise RecordError(f"{name} is not installed: install {PACKAGES[name]}")
+    return path
+
+
+def _cache_folder() -> Path:
+    root = os.environ.get("XDG_CACHE_HOME")
+    return (Path(root) if root else Path.home() / ".cache") / "numalab"
+
+
+def compiled(cache: Path | None = None) -> bytes:
+    """Return the static program, compiled once for each version of its source.
+
+    Raises
+    ------
+    RecordError
+        Without gcc, or if it fails (static C library missing).
+    """
+    gcc = tool("gcc")
+    key = hashlib.sha256(SOURCE.read_bytes() + " ".join(_FLAGS).encode()).hexdigest()[:16]
+    folder = cache or _cache_folder()
+    target = folder / f"workload-{key}"
+    if target.is_file():
+        return target.read_bytes()
+    with tempfile.TemporaryDirectory() as scratch:
+        output = Path(scratch) / "workload"
+        command = [gcc, *_FLAGS, "-o", str(output), str(SOURCE), "-lm"]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        if result.returncode:
+            line = next((x for x in result.stderr.splitlines() if "error" in x or "ld" in x), "")
+            raise RecordError(f"gcc cannot build {SOURCE.name}: {line}; install {PACKAGES['gcc']}")
+        program = output.read_bytes()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as part:
+            part.write(program)
+        Path(part.name).replace(target)
+    except OSError as error:
+        log.debug("the compiled program is not kept: %s", error)
+    return program
+
+
+def _entry(
+    number: int, name: str, mode: int, data: bytes = b"", device: tuple[int, int] = (0, 0)
+) -> bytes:
+    fields = (number, mode, 0, 0, 1, 0, len(data), 0, 0, *device, len(name) + 1, 0)
+    head = b"070701" + b"".join(b"%08x" % value for value in fields) + name.encode() + b"\0"
+    return head + b"\0" * (-len(head) % 4) + data + b"\0" * (-len(data) % 4)
+
+
+def initramfs(init: bytes, program: str) -> bytes:
+    """Pack ``/init``, ``/program``, ``/dev/console`` and mount points (cpio, newc).
+
+    Parameters
+    ----------
+    init : bytes
+        The static program.
+    program : str
+        What it reads.
+
+    Returns
+    -------
+    bytes
+        The archive.
+    """
+    parts = [_entry(i, name, stat.S_IFDIR | 0o755) for i, name in enumerate(_FOLDERS, 1)]
+    parts.append(_entry(10, "dev/console", stat.S_IFCHR | 0o600, device=(5, 1)))
+    parts.append(_entry(11, "init", stat.S_IFREG | 0o755, init))
+    parts.append(_entry(12, "program", stat.S_IFREG | 0o644, program.encode()))
+    parts.append(_entry(0, "TRAILER!!!", 0))
+    return b"".join(parts)

@@ -1,0 +1,159 @@
+"""A workload as the guest's program: the flat text that ``workload.c`` reads.
+
+All fractions become whole pages here, so that the model and the guest agree:
+``populated`` and ``pinned_fraction`` are of each mapping, the range of an access is of
+all mappings of its VMA one after another.
+"""
+
+from __future__ import annotations
+
+from numalab.fields import InputError
+from numalab.units import NSEC_PER_MSEC, PMD_PAGES
+from numalab.workload import KINDS, LIFETIMES, PATTERNS, POLICIES, Access, Churn, Vma, Workload
+
+_KNOBS = "/sys/kernel/debug/sched/numa_balancing"
+_THP = "/sys/kernel/mm/transparent_hugepage"
+TIMED = len(PATTERNS)
+"""A pattern of the guest's only: a walk whose every touch is timed (calibration)."""
+
+
+def _ns(ms: float) -> int:
+    return round(ms * NSEC_PER_MSEC)
+
+
+def populated_pages(vma: Vma) -> int:
+    """Pages of one mapping that are touched before the start; whole 2 MiB where huge."""
+    unit = PMD_PAGES if vma.thp or vma.kind == "hugetlb" else 1
+    return round(vma.populated * vma.pages / unit) * unit
+
+
+def pinned_pages(vma: Vma) -> int:
+    """Pages of one mapping that are pinned; whole 2 MiB where huge."""
+    unit = PMD_PAGES if vma.thp or vma.kind == "hugetlb" else 1
+    return min(round(vma.pinned_fraction * vma.pages / unit) * unit, populated_pages(vma))
+
+
+def access_range(access: Access, vma: Vma) -> tuple[int, int, int]:
+    """First page, end page and number of hot pages of an access."""
+    total = vma.pages * vma.count
+    lo = min(round(access.lo * total), total - 1)
+    hi = max(lo + 1, round(access.hi * total))
+    return lo, hi, max(1, round(access.hot_fraction * (hi - lo)))
+
+
+def _vma_line(vma: Vma) -> str:
+    if vma.kind == "file_ro" and vma.pinned_fraction:
+        raise InputError(
+            f'vma "{vma.name}": pinned_fraction = {vma.pinned_fraction:g}: a read-only file '
+            "mapping cannot be pinned by io_uring; choose another kind to record it"
+        )
+    values = (
+        vma.name,
+        KINDS.index(vma.kind),
+        int(vma.thp),
+        vma.pages,
+        vma.count,
+        vma.first_touch_node,
+        populated_pages(vma),
+        pinned_pages(vma),
+        int(vma.pin_placement == "scattered"),
+        POLICIES.index(vma.policy),
+    )
+    return " ".join(str(v) for v in ("vma", *values))
+
+
+def _access_line(access: Access, vmas: list[Vma]) -> str:
+    index = [v.name for v in vmas].index(access.vma)
+    lo, hi, hot = access_range(access, vmas[index])
+    values = (
+        index,
+        lo,
+        hi,
+        PATTERNS.index(access.pattern),
+        repr(float(access.pages_per_s)),
+        int(access.write),
+        hot,
+        repr(float(access.hot_share)),
+        _ns(access.start_ms),
+        _ns(access.stop_ms),
+    )
+    return " ".join(str(v) for v in ("access", *values))
+
+
+def _churn_line(churn: Churn) -> str:
+    values = (
+        churn.pages,
+        int(churn.thp),
+        _ns(churn.lifetime_ms),
+        LIFETIMES.index(churn.lifetime),
+        repr(float(churn.lifetime_shape)),
+        _ns(churn.gap_ms),
+        PATTERNS.index(churn.pattern),
+        repr(float(churn.pages_per_s)),
+        int(churn.write),
+    )
+    return " ".join(str(v) for v in ("churn", *values))
+
+
+def _settings(workload: Workload) -> list[str]:
+    t = workload.tunables
+    lines = [
+        "write /proc/sys/kernel/numa_balancing 0",
+        f"write {_THP}/enabled madvise",
+        f"write {_THP}/shmem_enabled advise",
+        f"write {_THP}/khugepaged/scan_sleep_millisecs 3600000",
+        f"write {_KNOBS}/scan_delay_ms {t.scan_delay_ms}",
+        f"write {_KNOBS}/scan_period_min_ms {t.scan_period_min_ms}",
+        f"write {_KNOBS}/scan_period_max_ms {t.scan_period_max_ms}",
+        f"write {_KNOBS}/scan_size_mb {t.scan_size_mb}",
+    ]
+    for node in range(workload.machine.nodes):
+        pages = sum(
+            v.count * v.pages // PMD_PAGES
+            for v in workload.vmas
+            if v.kind == "hugetlb" and v.first_touch_node == node
+        )
+        if pages:
+            folder = f"/sys/devices/system/node/node{node}/hugepages/hugepages-2048kB"
+            lines.append(f"write {folder}/nr_hugepages {pages}")
+    return lines
+
+
+def program(workload: Workload, seed: int = 0) -> str:
+    """Compile a workload into the guest's program.
+
+    Parameters
+    ----------
+    workload : Workload
+        What to run; threads are listed per process, tasks before churns.
+    seed : int
+        Seeds the draws of the threads (patterns, lifetimes).
+
+    Returns
+    -------
+    str
+        The lines described at the top of ``workload.c``.
+
+    Raises
+    ------
+    InputError
+        For what only the model can do.
+    """
+    head = (workload.name, _ns(workload.duration_ms), _ns(workload.sample_ms), seed)
+    tail = (workload.machine.cpus_per_node, workload.tunables.numa_balancing)
+    lines = [" ".join(str(v) for v in ("run", *head, *tail)), *_settings(workload)]
+    cpusets = {p.name: p.cpuset_mems for p in workload.processes}
+    # The guest numbers VMAs in the order of the lines: by process.
+    ordered = sorted(workload.vmas, key=lambda v: workload.process_names.index(v.process))
+    for process in workload.process_names:
+        mems = ",".join(str(n) for n in cpusets.get(process, ())) or "-"
+        lines.append(f"process {process} {mems}")
+        lines += [_vma_line(v) for v in ordered if v.process == process]
+        for task in workload.tasks:
+            if task.process == process:
+                lines.append(f"thread {task.name} {task.cpu}")
+                lines += [_access_line(a, ordered) for a in task.access]
+        for churn in workload.churns:
+            if churn.process == process:
+                lines += [f"thread {churn.name} {churn.cpu}", _churn_line(churn)]
+    return "\n".join([*lines, "go", ""])

@@ -1,0 +1,125 @@
+"""Record a workload on a real kernel: boot, run, bring the numbers home.
+
+Examples
+--------
+``record(load("workload.toml"), Path("bzImage"), runs=5)`` returns the Dataset that
+``simulate`` returns for the same workload, measured instead of computed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import xarray as xr
+
+from numalab import capture, dataset
+from numalab.fields import InputError, as_plain
+from numalab.machine import Speed
+from numalab.record import guest
+from numalab.record.calibrate import calibrate
+from numalab.record.initramfs import RecordError, compiled, initramfs
+from numalab.record.manifest import Recording
+from numalab.record.program import populated_pages, program
+from numalab.units import PAGES_PER_MB
+from numalab.workload import Workload, with_speed
+
+log = logging.getLogger(__name__)
+
+
+def time_limit_s(workload: Workload) -> float:
+    """Seconds after which a guest that still runs is killed: boot, layout, run, report."""
+    mb = sum(populated_pages(v) * v.count for v in workload.vmas) / PAGES_PER_MB
+    return guest.BOOT_S + 0.05 * mb + 1.5 * workload.duration_ms / 1000 + 60
+
+
+def run_once(workload: Workload, kernel: Path, seed: int) -> guest.Boot:
+    """Boot the kernel once with the workload as its init and return what came back.
+
+    Raises
+    ------
+    RecordError
+        In one line, if there is no complete log.
+    """
+    image = initramfs(compiled(), program(workload, seed))
+    return guest.boot(workload.machine, kernel, image, limit_s=time_limit_s(workload))
+
+
+def record(
+    workload: Workload,
+    kernel: Path,
+    *,
+    runs: int = 1,
+    seed: int = 0,
+    speed: Speed | None = None,
+    keep: Path | None = None,
+    source: str | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> xr.Dataset:
+    """Run a workload on a real kernel, in a QEMU guest with NUMA nodes.
+
+    Parameters
+    ----------
+    workload : Workload
+        What to run, and the machine to run it on.
+    kernel : Path
+        A bzImage.
+    runs : int
+        Boots, one run each. With ``keep``: how many runs the folder shall hold in the end;
+        those that it has are kept, so an interrupted batch is simply started again.
+    seed : int
+        Run ``i`` draws from seed ``seed + i``.
+    speed : Speed, optional
+        A calibration made before on this kernel and machine; it is written to ``keep`` as
+        it is. Without it, ``keep`` gets a calibration of its own (one more boot).
+    keep : Path, optional
+        The recording folder to write or extend.
+    source : str, optional
+        The TOML text of the workload, stored in ``keep`` as given; needed with ``keep``.
+    progress : callable, optional
+        Told in one line what has been done.
+
+    Returns
+    -------
+    xarray.Dataset
+        All runs along ``replicate``.
+
+    Raises
+    ------
+    RecordError
+        If a tool is missing, the image is no kernel, or a guest fails; in one line.
+    """
+    tell = progress or log.info
+    guest.check_kernel(kernel)
+    if runs < 1:
+        raise InputError(f"runs = {runs}: must be at least 1")
+    folder = None
+    if keep is not None:
+        if source is None:
+            raise InputError("source is missing: keep stores the TOML text of the workload")
+        folder = Recording(keep, workload, source, kernel)
+        if "calibration.json" not in folder.facts["files"]:
+            folder.add_calibration(
+                {"speed": as_plain(speed)} if speed else calibrate(workload.machine, kernel)
+            )
+            tell(f"{workload.name}: calibrated")
+    found = []
+    timed = with_speed(workload, speed) if speed else workload
+    for number in range(folder.runs if folder else 0, runs):
+        boot = run_once(workload, kernel, seed + number)
+        ds = capture.parse_run(boot.text, timed)
+        dataset.check_invariants(ds)
+        found.append(ds)
+        if folder:
+            folder.add_run(boot, ds, seed + number)
+        updates = int(ds["numa_pte_updates"][-1])
+        tell(
+            f"{workload.name} on {ds.attrs['kernel']}: run {number + 1} of {runs}: "
+            f"numa_pte_updates {updates}, numa_hint_faults {int(ds['numa_hint_faults'][-1])}, "
+            f"numa_pages_migrated {int(ds['numa_pages_migrated'][-1])}"
+        )
+    return capture.open_capture(keep) if keep is not None else dataset.concat(found)
+
+
+__all__ = ["RecordError", "record", "run_once", "time_limit_s"]

@@ -1,0 +1,112 @@
+"""Plain-text tables: ASCII, at most 75 columns, numbers right-aligned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import xarray as xr
+
+from numalab.compare import COUNTERS
+from numalab.fields import InputError
+from numalab.stats import bootstrap_interval
+
+WIDTH = 75
+
+
+def plain(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    """Lay out rows in columns; the first ``left`` columns are left-aligned.
+
+    Raises
+    ------
+    InputError
+        If a line would be wider than 75 columns.
+    """
+    cells = [list(header), *[list(row) for row in rows]]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
+    lines = []
+    for row in cells:
+        words = [
+            word.ljust(width) if i < left else word.rjust(width)
+            for i, (word, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(words).rstrip())
+    for line in lines:
+        if len(line) > WIDTH:
+            raise InputError(f"table line of {len(line)} columns: must be at most {WIDTH}")
+    return "\n".join(lines)
+
+
+def number(value: float) -> str:
+    """Print a count: whole below a million, else with three digits and a unit letter."""
+    if abs(value) < 1e6:
+        return f"{value:.0f}"
+    for limit, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M")):
+        if abs(value) >= limit:
+            return f"{value / limit:.3g}{letter}"
+    return f"{value:.0f}"
+
+
+def agreement(table: xr.Dataset) -> str:
+    """Table of one comparison: recorded runs, model, 95 % interval, inside or not."""
+    rows = []
+    for counter in table["counter"].values:
+        one = table.sel(counter=counter)
+        runs = one["recorded"].values
+        rows.append(
+            [
+                str(counter),
+                number(float(runs.min())),
+                number(float(one["recorded_median"])),
+                number(float(runs.max())),
+                number(float(one["model_median"])),
+                number(float(one["low"])),
+                number(float(one["high"])),
+                "in" if bool(one["inside"]) else "OUT",
+            ]
+        )
+    header = ["counter", "rec min", "med", "max", "sim med", "low", "high", ""]
+    return plain(header, rows)
+
+
+def agreement_overview(table: xr.Dataset) -> str:
+    """Table over recordings: cells inside, and the ratio model / recorded of each counter."""
+    short = {"numa_pte_updates": "pte", "numa_hint_faults": "faults"}
+    short |= {"numa_hint_faults_local": "local", "numa_pages_migrated": "migrated"}
+    rows = []
+    for cell in range(table.sizes["cell"]):
+        one = table.isel(cell=cell)
+        words = []
+        for counter in COUNTERS:
+            value = float(one["log2_ratio"].sel(counter=counter))
+            inside = bool(one["inside"].sel(counter=counter))
+            words.append(("-" if value != value else f"{2**value:.2f}") + (" " if inside else "!"))
+        rows.append([str(one["workload"].item()), str(one["generation"].item()), *words])
+    return plain(["workload", "kernel", *[short[c] for c in COUNTERS]], rows, left=2)
+
+
+def sweep(ds: xr.Dataset, variable: str, along: str, across: str = "policy") -> str:
+    """Table of means with BCa 95 % intervals: one row a value of ``along``."""
+    names = [str(name) for name in ds[across].values]
+    mean = ds[variable].mean("replicate")
+    bounds = bootstrap_interval(ds[variable])
+    rows = []
+    for value in ds[along].values:
+        words = [f"{float(value):g}"]
+        for name in names:
+            at = {along: value, across: name}
+            low, high = (float(x) for x in bounds.sel(at))
+            center = number(float(mean.sel(at)))
+            words.append(center if low == high else f"{center} [{number(low)},{number(high)}]")
+        rows.append(words)
+    return plain([along, *names], rows, left=0)
+
+
+def misses(rows: Sequence[dict[str, str]]) -> str:
+    """Table of the cells outside the interval, without their explanations."""
+    if not rows:
+        return "no cell lies outside the model's interval"
+    return plain(
+        ["workload", "kernel", "counter", "model / recorded"],
+        [[row["workload"], row["generation"], row["counter"], row["ratio"]] for row in rows],
+        left=3,
+    )
