@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import textwrap
 import tomllib
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
-from numalab import capture
+from numalab import __version__, capture
 from numalab.compare import COUNTERS, compare
 from numalab.dataset import concat
 from numalab.engine import simulate
-from numalab.fields import InputError
+from numalab.fields import InputError, unknown_name
 from numalab.policy import get
 from numalab.recorded_setup import from_run
 
@@ -68,6 +69,27 @@ def over_captures(root: str | Path, *, replicates: int = 200, seed: int = 1) -> 
     )
 
 
+def examples(
+    root: str | Path, chosen: list[str], *, replicates: int, seed: int
+) -> list[tuple[str, xr.Dataset, xr.Dataset]]:
+    """Return (label, recorded, simulated) of recordings chosen as ``workload/generation``.
+
+    Raises
+    ------
+    InputError
+        If one does not exist.
+    """
+    found = {f"{name}/{generation}": folder for name, generation, folder in capture.captures(root)}
+    rows = []
+    for label in chosen:
+        if label not in found:
+            raise unknown_name("recording", label, list(found))
+        generation = label.split("/")[1]
+        sim = simulate_capture(found[label], generation, replicates=replicates, seed=seed)
+        rows.append((label, capture.open_capture(found[label]), sim))
+    return rows
+
+
 def share_inside(table: xr.Dataset) -> float:
     """Share of (workload, kernel, counter) cells inside the model's interval."""
     return float(table["inside"].sel(counter=list(COUNTERS)).mean())
@@ -111,3 +133,62 @@ def misses(table: xr.Dataset, explanations: str | Path | None = None) -> list[di
             text = "-" if np.isnan(ratio) else f"{2**ratio:.2f}"
             rows.append({**names, "ratio": text, "why": why})
     return rows
+
+
+def explained(rows: list[dict[str, str]]) -> str:
+    """List the explanations of misses, each once, with the number of cells it stands for."""
+    counts: dict[str, int] = {}
+    for row in rows:
+        counts[row["why"]] = counts.get(row["why"], 0) + 1
+    lines = []
+    for why, count in sorted(counts.items(), key=lambda item: -item[1]):
+        lines.append(textwrap.fill(f"{count:3d} cells: {why}", 75, subsequent_indent=" " * 11))
+    return "\n".join(lines)
+
+
+def sentence(table: xr.Dataset) -> str:
+    """Answer q01 in words, with the numbers from the table."""
+    judged = table.sel(counter=list(COUNTERS))
+    cells = judged["inside"].size
+    runs = float(judged["runs_inside"].sum() / judged["recorded"].count())
+    ratio = float(np.abs(table["log2_ratio"]).median())
+    width = float(judged["width_ratio"].median())
+    return (
+        f"{share_inside(table):.0%} of {cells} cells (workload, kernel, counter) have their "
+        f"recorded median inside the model's 95 % prediction interval, and {runs:.0%} of the "
+        f"single runs lie in it. The median of |log2(model / recorded)| over counters, scans and "
+        f"passes is {ratio:.2f}; the interval is {width:.1f} times as wide as the range of the "
+        f"recorded runs (median)."
+    )
+
+
+def recorded_on(root: str | Path) -> str:
+    """Say which kernels were recorded, as the first words of a mail."""
+    kernels = {str(capture.manifest(folder)["kernel"]) for _, _, folder in capture.captures(root)}
+    return f"recorded on {', '.join(sorted(kernels))}, and simulated"
+
+
+def machine(root: str | Path, replicates: int) -> str:
+    """Describe the recordings and the simulation in one paragraph."""
+    found = capture.captures(root)
+    facts = [capture.manifest(folder) for _, _, folder in found]
+    runs = sum(len(fact["run"]) for fact in facts)
+    qemu = {run["qemu"].split("(")[0].strip() for fact in facts for run in fact["run"]}
+    workloads = len({name for name, _, _ in found})
+    return (
+        f"{workloads} workloads, {runs} recorded runs of Debian kernels in a guest with 2 nodes "
+        f"({', '.join(sorted(qemu))}, software emulation); {replicates} simulated runs of each. "
+        "Model median over recorded mean; ! marks a recorded median outside the model's 95 % "
+        "prediction interval."
+    )
+
+
+def birth(root: str | Path) -> dict[str, object]:
+    """Return the provenance of an agreement run: code version and recordings used."""
+    return {
+        "numalab": __version__,
+        "recordings": {
+            f"{name}/{generation}": capture.manifest(folder)["image_sha256"][:12]
+            for name, generation, folder in capture.captures(root)
+        },
+    }

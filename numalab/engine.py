@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -61,7 +63,12 @@ def simulate(
     if seed < 0:
         raise InputError(f"seed = {seed}: must be at least 0")
     place = setup or default_setup(workload)
-    return concat([_replicate(workload, policy, place, seed, i) for i in range(replicates)])
+    first = _replicate(workload, policy, place, seed, 0)  # compiles, once, outside the pool
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        rest = pool.map(
+            lambda i: _replicate(workload, policy, place, seed, i), range(1, replicates)
+        )
+        return concat([first, *rest])
 
 
 def _replicate(w: Workload, policy: Policy, setup: Setup, seed: int, index: int) -> xr.Dataset:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib as mpl
@@ -65,6 +66,49 @@ def runs_over_time(recorded: xr.Dataset, simulated: xr.Dataset, counter: str, ax
     ax.set_ylim(bottom=0)
     ax.yaxis.set_major_formatter(mpl.ticker.EngFormatter(sep=""))
     return ax
+
+
+def runs_page(rows: list[tuple[str, xr.Dataset, xr.Dataset]], counters: Sequence[str]) -> Figure:
+    """Small multiples: a row for each recording, a column for each counter."""
+    figure, axes = canvas("tall", len(rows), len(counters))
+    for i, (label, recorded, simulated) in enumerate(rows):
+        for j, counter in enumerate(counters):
+            ax = runs_over_time(recorded, simulated, counter, axes[i, j])
+            ax.set_title(f"{label}: {counter}", loc="left")
+            if i == len(rows) - 1:
+                ax.set_xlabel("time [s]; solid: recorded, dashed and band: simulated")
+    return figure
+
+
+def scan_times(rows: list[tuple[str, xr.Dataset, xr.Dataset]], ax: Axes) -> Axes:
+    """When scans happen: recorded ones as marks, a row a run; simulated ones as density."""
+    labels = []
+    for i, (label, recorded, simulated) in enumerate(rows):
+        ms = simulated["chunk_ms"].values[simulated["chunk_pages"].values >= 0] / 1000
+        count, edges = np.histogram(ms, bins=np.arange(0, simulated["time"].values[-1] / 1e3, 0.1))
+        ax.bar(
+            edges[:-1], count / max(count.max(), 1) * 0.8, width=0.1, bottom=i - 0.4, align="edge",
+            color="#cccccc", linewidth=0,
+        )  # fmt: skip
+        for run in range(recorded.sizes["replicate"]):
+            one = recorded.isel(replicate=run)
+            at = one["chunk_ms"].values[one["chunk_pages"].values >= 0] / 1000
+            ax.plot(at, np.full(at.size, i - 0.3 + 0.2 * run), "|", color=SHADES[run % 3])
+        labels.append(label)
+    ax.set_yticks(range(len(labels)), labels, fontsize=8)
+    ax.invert_yaxis()
+    ax.set_xlabel("time of a scanned chunk [s]; marks: recorded, a row a run; grey: simulated")
+    return ax
+
+
+def sweep_page(ds: xr.Dataset, variables: dict[str, str], along: str, xlabel: str) -> Figure:
+    """One panel for each variable of a sweep; ``variables`` maps name to axis title."""
+    figure, axes = canvas("wide", 1, len(variables))
+    for ax, (name, title) in zip(axes.flat, variables.items(), strict=True):
+        sweep_lines(ds, name, along, ax)
+        ax.set_title(title, loc="left")
+        ax.set_xlabel(xlabel)
+    return figure
 
 
 def overview(table: xr.Dataset, ax: Axes) -> Axes:

@@ -1,0 +1,214 @@
+"""The command line: simulate, record, calibrate, compare, report, mail, policies.
+
+Heavy imports stand inside the commands, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+app = typer.Typer(
+    help="What Linux NUMA-balancing scans cost: on a model, and on real kernels.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+FilePath = Annotated[Path, typer.Argument(help="workload file (TOML)")]
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+def _save(ds: xr.Dataset, out: Path | None) -> None:
+    from numalab.dataset import save
+
+    if out is not None:
+        save(ds, out)
+        _say(f"wrote {out}")
+
+
+def _print_counters(ds: xr.Dataset, as_json: bool) -> None:
+    from numalab.compare import COUNTERS, EVENTS, final
+    from numalab.tables import number, plain
+
+    names = [c for c in (*COUNTERS, *EVENTS) if c != "scans" or "chunk_scan" in ds]
+    values = {name: [int(v) for v in final(ds, name).values] for name in names}
+    if as_json:
+        typer.echo(json.dumps({"source": ds.attrs["source"], "final": values}, indent=1))
+        return
+    on = "" if ds.attrs["source"] == "simulated" else f" on {ds.attrs['kernel']}"
+    typer.echo(f"{ds.attrs['source']}{on or ', ' + ds.attrs['kernel']}; {len(ds.replicate)} run(s)")
+    rows = [
+        [name, number(min(runs)), number(sorted(runs)[len(runs) // 2]), number(max(runs))]
+        for name, runs in values.items()
+    ]
+    typer.echo(plain(["counter at the end", "min", "median", "max"], rows))
+
+
+@app.command()
+def simulate(
+    workload: FilePath,
+    policy: Annotated[str, typer.Option(help="scan policy; see 'policies'")] = "linux-7.2",
+    seed: Annotated[int, typer.Option(help="root of the random streams")] = 0,
+    replicates: Annotated[int, typer.Option(help="independent runs")] = 20,
+    out: Annotated[Path | None, typer.Option(help="write the Dataset here (.nc)")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Run a workload on the model of a kernel."""
+    from numalab import policy as policies
+    from numalab import workload_file
+
+    chosen = policies.get(policy)
+    nouns = workload_file.load(workload)
+    from numalab.engine import simulate as run
+
+    ds = run(nouns, chosen, seed=seed, replicates=replicates)
+    _save(ds, out)
+    _print_counters(ds, as_json)
+
+
+@app.command()
+def record(
+    workload: FilePath,
+    kernel: Annotated[Path, typer.Option(help="kernel image (bzImage, vmlinuz)")],
+    runs: Annotated[int, typer.Option(help="boots, one run each")] = 1,
+    seed: Annotated[int, typer.Option(help="of the guest's random draws")] = 0,
+    keep: Annotated[Path | None, typer.Option(help="recording folder to write or extend")] = None,
+    out: Annotated[Path | None, typer.Option(help="write the Dataset here (.nc)")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Run a workload on a real kernel, in a QEMU guest with NUMA nodes."""
+    from numalab import workload_file
+
+    nouns = workload_file.load(workload)
+    from numalab.record.recorder import record as run
+
+    ds = run(
+        nouns, kernel, runs=runs, seed=seed, keep=keep, source=workload.read_text(), progress=_say
+    )
+    _save(ds, out)
+    _print_counters(ds, as_json)
+
+
+def _dataset_of(path: Path) -> xr.Dataset:
+    from numalab import capture, dataset
+
+    return capture.open_capture(path) if path.is_dir() else dataset.load(path)
+
+
+@app.command()
+def compare(
+    simulated: Annotated[
+        Path | None, typer.Argument(help="simulated Dataset (.nc); none with --capture")
+    ] = None,
+    recorded: Annotated[
+        Path | None, typer.Argument(help="recorded Dataset (.nc) or recording folder")
+    ] = None,
+    capture: Annotated[
+        Path | None, typer.Option(help="recording folder to simulate and compare with")
+    ] = None,
+    replicates: Annotated[int, typer.Option(help="runs of the model, with --capture")] = 200,
+    seed: Annotated[int, typer.Option(help="of the model, with --capture")] = 1,
+) -> None:
+    """Say, counter by counter, whether recorded runs lie where the model expects them."""
+    from numalab.agreement import simulate_capture
+    from numalab.compare import compare as set_beside
+    from numalab.fields import InputError
+    from numalab.tables import agreement
+
+    if capture is not None:
+        sim = simulate_capture(capture, capture.resolve().name, replicates=replicates, seed=seed)
+        rec = _dataset_of(capture)
+    elif simulated is not None and recorded is not None:
+        sim, rec = _dataset_of(simulated), _dataset_of(recorded)
+    else:
+        raise InputError("give a simulated and a recorded Dataset, or --capture FOLDER")
+    table = set_beside(sim, rec)
+    typer.echo(
+        f"recorded on {rec.attrs['kernel']} ({len(rec.replicate)} runs) and simulated as "
+        f"{sim.attrs['kernel']} ({len(sim.replicate)} runs, 95 % prediction interval)"
+    )
+    typer.echo(agreement(table))
+
+
+@app.command()
+def report(
+    questions: Annotated[list[str] | None, typer.Argument(help="q01 q02 ...; none: all")] = None,
+    param: Annotated[
+        list[str] | None, typer.Option(help="name=value for the notebook of one question")
+    ] = None,
+    quick: Annotated[bool, typer.Option(help="few replicates; every figure says so")] = False,
+    out: Annotated[Path, typer.Option(help="folder of the report")] = Path("reports"),
+) -> None:
+    """Run the question notebooks and write reports/index.html."""
+    from numalab.report import run
+
+    root = Path.cwd()
+    failed = run(root, questions or [], param or [], quick=quick, out=root / out, say=_say)
+    _say(f"open {out}/index.html")
+    if failed:
+        raise SystemExit(f"numalab: error: failed: {', '.join(failed)}")
+
+
+@app.command()
+def mail(
+    question: Annotated[str, typer.Argument(help="q01, q02, ...")],
+    out: Annotated[Path, typer.Option(help="folder of the report")] = Path("reports"),
+    subject: Annotated[str, typer.Option(help="with it, print a whole message")] = "",
+    in_reply_to: Annotated[str, typer.Option(help="message id to reply to")] = "",
+) -> None:
+    """Print the text of a question's report, checked for a kernel mailing list."""
+    from numalab.fields import InputError
+    from numalab.mail import lint, message
+
+    found = sorted(out.glob(f"{question}_*/mail.txt"))
+    if not found:
+        raise InputError(f"no report of {question!r} in {out}: run 'numalab report {question}'")
+    body = found[0].read_text(encoding="utf-8")
+    lint(body)
+    if subject:
+        typer.echo(str(message(body, subject=subject, in_reply_to=in_reply_to)), nl=False)
+    else:
+        typer.echo(body, nl=False)
+
+
+@app.command()
+def policies() -> None:
+    """List the scan policies, their source, and what differs from the one before."""
+    import dataclasses
+
+    from numalab.policy import POLICIES
+
+    before = None
+    for policy in POLICIES.values():
+        typer.echo(f"{policy.name}  ({policy.source})\n  {policy.about}")
+        for item in dataclasses.fields(policy):
+            now = getattr(policy, item.name)
+            then = getattr(before, item.name) if before else item.default
+            if item.name not in ("name", "about", "source") and now != then:
+                typer.echo(f"  {item.name} = {now}: {item.metadata['doc']}")
+        before = policy
+
+
+def main() -> None:
+    """Run the command line; bad input is one line on stderr and exit status 2."""
+    from numalab.fields import InputError
+
+    try:
+        app()
+    except InputError as error:
+        print(f"numalab: error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("numalab: stopped", file=sys.stderr)
+        raise SystemExit(130) from None

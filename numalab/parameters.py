@@ -1,0 +1,114 @@
+"""The typed parameters cell of a notebook, read and checked before anything runs."""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from numalab.fields import InputError, unknown_name
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (float, int),
+    "str": (str,),
+    "bool": (bool,),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """One line of a parameters cell: ``name: type = default  # help``."""
+
+    name: str
+    type: str
+    default: Any
+    help: str
+
+
+def read(source: str, where: str) -> dict[str, Parameter]:
+    """Read a parameters cell.
+
+    Parameters
+    ----------
+    source : str
+        The cell: one annotated assignment a line, each with a comment.
+    where : str
+        Name of the notebook, for messages.
+
+    Raises
+    ------
+    InputError
+        For a line of another form, a type that is not int, float, str, bool or a list of
+        them, a default of another type, or a missing help.
+    """
+    found = {}
+    lines = source.splitlines()
+    for node in ast.parse(source).body:
+        line = lines[node.lineno - 1]
+        if (
+            not isinstance(node, ast.AnnAssign)
+            or not isinstance(node.target, ast.Name)
+            or node.value is None
+        ):
+            raise InputError(f"{where}: {line!r}: must be 'name: type = default  # help'")
+        name, kind = node.target.id, ast.unparse(node.annotation)
+        comment = re.search(r"#\s*(\S.*)$", lines[(node.end_lineno or node.lineno) - 1])
+        if comment is None:
+            raise InputError(f"{where}: parameter {name} has no help (a comment behind it)")
+        default = ast.literal_eval(node.value)
+        found[name] = Parameter(name=name, type=kind, default=default, help=comment[1])
+        check(found[name], default, where)
+    return found
+
+
+def check(parameter: Parameter, value: Any, where: str) -> None:
+    """Refuse a value that is not of the parameter's type.
+
+    Raises
+    ------
+    InputError
+        Naming the parameter, the value and the type.
+    """
+    inner = re.fullmatch(r"list\[(\w+)\]", parameter.type)
+    items = value if inner else [value]
+    kind = inner[1] if inner else parameter.type
+    if kind not in _TYPES:
+        raise InputError(f"{where}: parameter {parameter.name}: type {parameter.type} is not known")
+    good = isinstance(items, list) and all(
+        isinstance(item, _TYPES[kind]) and (kind == "bool" or not isinstance(item, bool))
+        for item in items
+    )
+    if not good:
+        raise InputError(f"{where}: {parameter.name} = {value!r}: must be {parameter.type}")
+
+
+def given(declared: dict[str, Parameter], words: list[str], where: str) -> dict[str, Any]:
+    """Turn ``name=value`` words into checked values.
+
+    Raises
+    ------
+    InputError
+        For an unknown name (with the nearest one), or a value of another type.
+    """
+    values = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals:
+            raise InputError(f"parameter {word!r}: must be name=value")
+        if name not in declared:
+            raise unknown_name(f"parameter of {where}", name, list(declared))
+        values[name] = _literal(declared[name], text, where)
+    return values
+
+
+def _literal(parameter: Parameter, text: str, where: str) -> Any:
+    if parameter.type == "str":
+        return text
+    try:
+        value = ast.literal_eval({"true": "True", "false": "False"}.get(text, text))
+    except (ValueError, SyntaxError):
+        value = text
+    check(parameter, value, where)
+    return value
