@@ -143,7 +143,7 @@ def _walk_span(w, a, g, page, budget_ns, most, jiffies, now_ns, rng):
     fault = speed.hint_fault_huge_ns if unit == HPAGE_PMD_NR else speed.hint_fault_ns
     migrate = speed.migrate_huge_ns if unit == HPAGE_PMD_NR else speed.migrate_page_ns
     per_folio = unit * touch + (waiting * fault + far * migrate) / folios
-    pages = min(pages, max(1, int(math.ceil(budget_ns / per_folio)) * unit))
+    pages = min(pages, max(1, math.ceil(budget_ns / per_folio) * unit))
     first = pop.segments[g].lo + (page - pop.segments[g].lo) // unit * unit
     last = min(first + (page + pages - first + unit - 1) // unit * unit, pop.spans[s].hi)
     if first > pop.spans[s].lo:

@@ -151,7 +151,7 @@ def sentence(table: xr.Dataset) -> str:
     judged = table.sel(counter=list(COUNTERS))
     cells = judged["inside"].size
     runs = float(judged["runs_inside"].sum() / judged["recorded"].count())
-    ratio = float(np.abs(table["log2_ratio"]).median())
+    ratio = float(abs(table["log2_ratio"]).median())
     width = float(judged["width_ratio"].median())
     return (
         f"{share_inside(table):.0%} of {cells} cells (workload, kernel, counter) have their "

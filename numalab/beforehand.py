@@ -33,8 +33,8 @@ def run_before(w, access_ptr, before, phase_ns, start_jiffies, start_ns, rng):
     """Tick through the time in which main threads ran alone, then forget what was counted.
 
     The main thread is busy with its own stack and data, so it faults on about half of what a
-    scan marked of them, and its placement sees a pass that the clone then takes back. The time of the
-    clone is stamped before it is made; how long that takes is drawn, up to a tick.
+    scan marked of them, and its placement sees a pass that the clone then takes back. The
+    time of the clone is stamped before it is made; how long that takes is drawn, up to a tick.
     """
     k = w.k[0]
     for m in range(before.shape[0]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -59,14 +59,14 @@ _KIND_FLAGS = {
 class ScanLog(NamedTuple):
     """What the engine counts beside vmstat; first axis of each is the VMA reported."""
 
-    skips: np.ndarray
-    scan_calls: np.ndarray
-    scan_pages: np.ndarray
-    notifier_calls: np.ndarray
-    notifier_pages: np.ndarray
-    chunks: np.ndarray
-    rows: np.ndarray
-    scans: np.ndarray
+    skips: Any
+    scan_calls: Any
+    scan_pages: Any
+    notifier_calls: Any
+    notifier_pages: Any
+    chunks: Any
+    rows: Any
+    scans: Any
 
 
 def owners_of(workload: Workload) -> list[str]:
@@ -74,7 +74,7 @@ def owners_of(workload: Workload) -> list[str]:
     return [v.name for v in workload.vmas] + [c.name for c in workload.churns] + list(IMAGE_VMAS)
 
 
-def kernel_record(workload: Workload, policy: Policy) -> np.ndarray:
+def kernel_record(workload: Workload, policy: Policy) -> Any:
     """Return the ``sched_numa`` record: knobs as C sees them, and the policy's rules."""
     k = st.records(st.sched_numa, 1)
     machine, tunables = workload.machine, workload.tunables
@@ -98,7 +98,7 @@ def kernel_record(workload: Workload, policy: Policy) -> np.ndarray:
     return k
 
 
-def speed_record(workload: Workload) -> np.ndarray:
+def speed_record(workload: Workload) -> Any:
     """Return the machine's speed as a record."""
     speed = st.records(hw.speed_type, 1)
     for item in dataclasses.fields(workload.machine.speed):
@@ -149,7 +149,7 @@ def borders_of(workload: Workload, vma: Vma) -> list[int]:
     return sorted({min(total, -(-b // unit) * unit) for b in found})
 
 
-def mm_record(mm: np.void, workload: Workload, process: ProcessSetup) -> None:
+def mm_record(mm: Any, workload: Workload, process: ProcessSetup) -> None:
     """Fill an ``mm_struct`` record from a process's setup."""
     threads = len(threads_of(workload, process.name))
     hz = workload.machine.hz
@@ -164,7 +164,7 @@ def mm_record(mm: np.void, workload: Workload, process: ProcessSetup) -> None:
     mm.mems_allowed_one = int(bool(said) and len(said[0].cpuset_mems) == 1)
 
 
-def task_record(p: np.void, thread: Task | Churn, workload: Workload, setup: Setup) -> None:
+def task_record(p: Any, thread: Task | Churn, workload: Workload, setup: Setup) -> None:
     """Fill a ``task_struct`` record; the first thread of a process is its main thread."""
     process = setup.of(thread.process)
     index = threads_of(workload, thread.process).index(thread.name)
@@ -186,7 +186,7 @@ def place_tasks(tasks: np.ndarray, workload: Workload) -> np.ndarray:
     """Put every thread on its CPU, a free one on the idlest; return threads a CPU."""
     machine = workload.machine
     load = np.zeros(machine.cpus, np.int64)
-    threads = (*workload.tasks, *workload.churns)
+    threads = workload.threads
     for thread in (t for t in threads if t.cpu >= 0):
         load[thread.cpu] += 1
     for i, thread in enumerate(threads):
@@ -208,7 +208,7 @@ def node_free(workload: Workload) -> np.ndarray:
 def before_records(workload: Workload, setup: Setup) -> np.ndarray:
     """Return when each process's main thread ran alone with balancing on."""
     before = st.records(before_type, len(workload.process_names))
-    threads = [t.process for t in (*workload.tasks, *workload.churns)]
+    threads = [t.process for t in workload.threads]
     hz = workload.machine.hz
     for m, name in enumerate(workload.process_names):
         process = setup.of(name)

@@ -181,7 +181,7 @@ def _dataset(
         "time": np.arange(len(samples)) * w.sample_ms,
         "process": list(w.process_names),
         "vma": owners_of(w),
-        "task": [t.name for t in (*w.tasks, *w.churns)],
+        "task": [t.name for t in w.threads],
         "node": np.arange(w.machine.nodes),
     }
     attrs = {

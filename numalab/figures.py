@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -123,7 +124,7 @@ def overview(table: xr.Dataset, ax: Axes) -> Axes:
         inside = one["inside"].values
         ratio = one["log2_ratio"].values
         y = shown + (i - 1.5) * 0.18
-        style = {"marker": ("o", "s", "^", "D")[i], "s": 22, "linewidth": 1.0}
+        style: dict[str, Any] = {"marker": ("o", "s", "^", "D")[i], "s": 22, "linewidth": 1.0}
         color = (*SHADES, "#6a8d3a")[i]
         ax.scatter(ratio[inside], y[inside], color=color, label=SHORT[counter], **style)
         ax.scatter(ratio[~inside], y[~inside], facecolors="none", edgecolors=color, **style)

@@ -7,7 +7,7 @@ take time, and so slow a task that runs flat out.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -64,21 +64,21 @@ speed_type = np.dtype(
 class World(NamedTuple):
     """Everything the tick loop reads and writes; arrays of records and numbers."""
 
-    k: np.ndarray
-    speed: np.ndarray
-    tasks: np.ndarray
-    mms: np.ndarray
-    vmas: np.ndarray
-    pop: NamedTuple
-    bases: np.ndarray
-    accesses: np.ndarray
-    stat: np.ndarray
-    log: NamedTuple
-    faults: np.ndarray
-    groups: np.ndarray
-    group_faults: np.ndarray
-    current: np.ndarray
-    cpu_load: np.ndarray
+    k: Any
+    speed: Any
+    tasks: Any
+    mms: Any
+    vmas: Any
+    pop: Any
+    bases: Any
+    accesses: Any
+    stat: Any
+    log: Any
+    faults: Any
+    groups: Any
+    group_faults: Any
+    current: Any
+    cpu_load: Any
     cpus_per_node: int
 
 

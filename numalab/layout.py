@@ -104,7 +104,7 @@ class Setup:
 
 def threads_of(workload: Workload, process: str) -> list[str]:
     """Names of the threads of a process: tasks, then churns, in the workload's order."""
-    return [t.name for t in (*workload.tasks, *workload.churns) if t.process == process]
+    return [t.name for t in workload.threads if t.process == process]
 
 
 def _place_down(top: int, vma: Vma) -> tuple[int, int]:

@@ -26,6 +26,8 @@ marked (copy-on-write and shared); how many pages do not is drawn for each run."
 
 @dataclass(slots=True)
 class Segment:
+    """A range of folios between two borders of accesses, before it is a record."""
+
     lo: int
     hi: int
     unit: int
@@ -49,6 +51,7 @@ class Plan:
 
 
 def plan_segments(plan: Plan, workload: Workload) -> None:
+    """Lay out the segments of every VMA of the workload, in the order of their offsets."""
     for vma in workload.vmas:
         borders = borders_of(workload, vma)
         unit = HPAGE_PMD_NR if vma.thp else 1
@@ -83,6 +86,7 @@ def _plan_image(
 def plan_mappings(
     plan: Plan, workload: Workload, m: int, process: ProcessSetup, draws: np.random.Generator
 ) -> None:
+    """Lay out the VMAs of one process, in the order of its setup."""
     owners = owners_of(workload)
     vmas = {v.name: v for v in workload.vmas}
     for mapping in process.mappings:
@@ -109,6 +113,7 @@ def plan_mappings(
 
 
 def plan_churns(plan: Plan, workload: Workload) -> None:
+    """Lay out a VMA and its lower guard for every churn; they come to life in the loop."""
     owners = owners_of(workload)
     processes = list(workload.process_names)
     for i, churn in enumerate(workload.churns):
@@ -182,7 +187,7 @@ def _image_access(g: int, pages: int, draws: np.random.Generator) -> dict[str, A
 def plan_accesses(plan: Plan, workload: Workload, draws: np.random.Generator) -> np.ndarray:
     """List the accesses of every thread; return the pointer array."""
     ptr = [0]
-    for i, thread in enumerate((*workload.tasks, *workload.churns)):
+    for i, thread in enumerate(workload.threads):
         if isinstance(thread, Task):
             rows = _own_accesses(plan, workload, thread)
         else:

@@ -11,7 +11,7 @@ positions are page numbers of the address space, all counts are folios of ``unit
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -68,18 +68,18 @@ class Population(NamedTuple):
     absent.
     """
 
-    spans: np.ndarray
-    cohorts: np.ndarray
-    segments: np.ndarray
-    free: np.ndarray
-    free_spans: np.ndarray
-    free_cohorts: np.ndarray
-    access_of: np.ndarray
-    access_marked: np.ndarray
-    access_absent: np.ndarray
-    access_task: np.ndarray
-    task_waiting: np.ndarray
-    node_free: np.ndarray
+    spans: Any
+    cohorts: Any
+    segments: Any
+    free: Any
+    free_spans: Any
+    free_cohorts: Any
+    access_of: Any
+    access_marked: Any
+    access_absent: Any
+    access_task: Any
+    task_waiting: Any
+    node_free: Any
 
 
 def empty(

@@ -118,3 +118,21 @@ def next_change(w, elapsed_ns):
         if access.stop_ns > elapsed_ns:
             soonest = min(soonest, access.stop_ns)
     return soonest
+
+
+@jitted
+def take_samples(w, sample, end_ns, sample_ns, samples, seqs):
+    """Fill the samples that fall before ``end_ns``; return how many are filled."""
+    while sample < samples.shape[0] and sample * sample_ns < end_ns:
+        s = w.stat[0]
+        samples[sample, 0] = s.numa_pte_updates
+        samples[sample, 1] = s.numa_huge_pte_updates
+        samples[sample, 2] = s.numa_hint_faults
+        samples[sample, 3] = s.numa_hint_faults_local
+        samples[sample, 4] = s.numa_pages_migrated
+        samples[sample, 5] = s.pgmigrate_success
+        samples[sample, 6] = s.pgmigrate_fail
+        for m in range(w.mms.shape[0]):
+            seqs[sample, m] = w.mms[m].numa_scan_seq
+        sample += 1
+    return sample

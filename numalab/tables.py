@@ -64,7 +64,7 @@ def agreement(table: xr.Dataset) -> str:
                 "in" if bool(one["inside"]) else "OUT",
             ]
         )
-    header = ["counter", "rec min", "med", "max", "sim med", "low", "high", ""]
+    header = ["recorded, then simulated", "min", "med", "max", "med", "low", "high", ""]
     return plain(header, rows)
 
 

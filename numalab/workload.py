@@ -203,10 +203,14 @@ class Workload:
         _check_workload(self)
 
     @property
+    def threads(self) -> tuple[Task | Churn, ...]:
+        """All threads: tasks, then churns, as listed."""
+        return (*self.tasks, *self.churns)
+
+    @property
     def process_names(self) -> tuple[str, ...]:
         """Processes in the order in which their first thread is listed."""
-        threads = (*self.tasks, *self.churns)
-        return tuple(dict.fromkeys(thread.process for thread in threads))
+        return tuple(dict.fromkeys(thread.process for thread in self.threads))
 
     def identity(self) -> str:
         """SHA-256 of the canonical JSON form: two equal workloads have one identity."""
@@ -215,7 +219,7 @@ class Workload:
 
 
 def _check_workload(w: Workload) -> None:
-    names = [x.name for x in (*w.vmas, *w.tasks, *w.churns)]
+    names = [v.name for v in w.vmas] + [t.name for t in w.threads]
     for name in names:
         if names.count(name) > 1:
             raise InputError(
@@ -228,7 +232,7 @@ def _check_workload(w: Workload) -> None:
             f"sample_ms = {w.sample_ms:g} ms: must be at most duration_ms = {w.duration_ms:g} ms"
         )
     vmas = {v.name: v for v in w.vmas}
-    for thread in (*w.tasks, *w.churns):
+    for thread in w.threads:
         if thread.cpu >= w.machine.cpus:
             raise InputError(
                 f'"{thread.name}": cpu = {thread.cpu}: the machine has CPUs 0 to '

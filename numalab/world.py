@@ -159,7 +159,7 @@ def assemble(
         link_vma(mms[vmas[v].vm_mm], vmas, v)
     for g, seg in enumerate(plan.segments):
         mms[vmas[seg.vma].vm_mm].rss += present[g]
-    threads = (*workload.tasks, *workload.churns)
+    threads = workload.threads
     tasks = st.records(st.task_struct, len(threads))
     for i, thread in enumerate(threads):
         task_record(tasks[i], thread, workload, setup)
@@ -179,7 +179,10 @@ def assemble(
         st.records(st.vmstat, 1),
         ScanLog(
             np.zeros((owners, len(REASONS)), np.int64),
-            *(np.zeros(owners, np.int64) for _ in range(4)),
+            np.zeros(owners, np.int64),
+            np.zeros(owners, np.int64),
+            np.zeros(owners, np.int64),
+            np.zeros(owners, np.int64),
             np.zeros((MAX_CHUNKS, 7), np.int64),
             np.zeros(1, np.int64),
             np.zeros(1, np.int64),

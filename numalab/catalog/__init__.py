@@ -1,0 +1,1 @@
+"""Named workloads, each with the behaviour it isolates."""

@@ -1,0 +1,1 @@
+"""The scan rule's C, mirrored by file, function and field name."""

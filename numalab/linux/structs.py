@@ -10,6 +10,8 @@ All integers are int64: negative values stay what they are in C (an int), and th
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from numalab.jit import jitted
@@ -159,7 +161,7 @@ vmstat = np.dtype(
 )
 
 
-def records(dtype: np.dtype, count: int) -> np.ndarray:
+def records(dtype: np.dtype, count: int) -> Any:
     """Return ``count`` zeroed records whose fields read as attributes, jitted or not.
 
     Parameters

@@ -1,0 +1,122 @@
+"""Write docs/workload.md from the declarations of the fields: python docs/make_workload_page.py."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from numalab.machine import Machine, Speed
+from numalab.tunables import Tunables
+from numalab.workload import Access, Churn, Process, Task, Vma, Workload
+
+HEAD = """# The workload file
+
+One TOML file describes a run. `numalab simulate` runs it on the model of a kernel,
+`numalab record` on a real one. This page is made from the declarations in the code
+(`python docs/make_workload_page.py`); a test holds the two together.
+
+```toml
+[workload]
+name = "private-converge"
+duration_ms = 12000
+
+[machine]
+nodes = 2
+cpus_per_node = 1
+memory_mb = 960
+
+[[vma]]
+name = "a"
+size_mb = 96
+
+[[task]]
+name = "t0"
+cpu = 1
+[[task.access]]
+vma = "a"
+```
+
+An unknown key, a value of the wrong type or out of its bounds, or two lines that contradict
+each other are refused in one line that names the key, the value and the bound.
+"""
+
+TAIL = """
+## Meaning of an access
+
+A touch is one byte read or written in one 4 KiB page of the range `lo..hi` (fractions of all
+`count` mappings, one after another). `walk` takes the pages in order and starts again, `rand`
+draws them uniformly, `hot` sends `hot_share` of the touches to the first `hot_fraction` of the
+range. With `pages_per_s = 0` a thread never sleeps; several flat-out accesses of a thread get
+equal numbers of touches. A rated access touches in bursts, 10 ms apart.
+
+## What only one of the two machines can do
+
+`record` needs at least two nodes with memory, and refuses a pinned `file_ro`. Lifetimes of a
+churn: `fixed`; `exponential` (mean `lifetime_ms`); `uniform` (mean times 1 -/+
+`lifetime_shape`); `lognormal` (that mean, sigma `lifetime_shape`); `pareto` (that mean, tail
+index `lifetime_shape`, more than 1).
+"""
+
+SECTIONS: list[tuple[str, type, str, set[str]]] = [
+    (
+        "[workload]",
+        Workload,
+        "",
+        {"machine", "tunables", "processes", "vmas", "tasks", "churns"},
+    ),
+    ("[machine]", Machine, "CPU i belongs to node i / cpus_per_node.", {"speed"}),
+    ("[machine.speed]", Speed, "Measured by the recorder; defaults are assumed.", set()),
+    ("[tunables]", Tunables, "debugfs sched/numa_balancing/ and the sysctl.", set()),
+    ("[[process]]", Process, "Only to change a default of a process.", set()),
+    ("[[vma]]", Vma, "", set()),
+    ("[[task]]", Task, "", {"access"}),
+    ("[[task.access]]", Access, "", set()),
+    ("[[churn]]", Churn, "A thread that maps, touches, unmaps, again and again.", set()),
+]
+
+
+def _bounds(metadata: Any) -> str:
+    if metadata["choices"]:
+        return ", ".join(metadata["choices"])
+    low, high = metadata["at_least"], metadata["at_most"]
+    return "" if low is None and high is None else f"{low:g} .. {high:g}"
+
+
+def _default(item: Any) -> str:
+    if item.default is dataclasses.MISSING:
+        return "required"
+    if item.default in ((), ""):
+        return "empty"
+    return str(item.default).lower() if isinstance(item.default, bool) else f"{item.default}"
+
+
+def _type(hint: Any) -> str:
+    return str(getattr(hint, "__name__", hint)).replace("tuple", "list")
+
+
+def page() -> str:
+    """Return the text of docs/workload.md."""
+    parts = [HEAD]
+    for title, cls, note, left_out in SECTIONS:
+        hints = get_type_hints(cls)
+        parts.append(f"\n## `{title}`\n")
+        if note:
+            parts.append(note + "\n")
+        parts.append(
+            "| key | type | unit | default | bounds | meaning |\n|---|---|---|---|---|---|"
+        )
+        for item in dataclasses.fields(cls):
+            if item.name in left_out:
+                continue
+            m = item.metadata
+            row = (
+                f"`{item.name}`", _type(hints[item.name]), m["unit"], _default(item), _bounds(m),
+                m["doc"],
+            )  # fmt: skip
+            parts.append("| " + " | ".join(row) + " |")
+    return "\n".join(parts) + "\n" + TAIL
+
+
+if __name__ == "__main__":
+    Path(__file__).with_name("workload.md").write_text(page(), encoding="utf-8")

@@ -1,0 +1,57 @@
+"""What cannot be recorded is refused in one line that names the remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from numalab.record import guest, initramfs
+from numalab.record.initramfs import RecordError
+from numalab.record.recorder import record
+from numalab.workload import Task, Workload
+
+WORKLOAD = Workload(name="w", tasks=(Task(name="t"),))
+
+
+def test_an_image_that_does_not_exist(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match=r"bzImage: cannot be read: No such file"):
+        record(WORKLOAD, tmp_path / "bzImage")
+
+
+@pytest.mark.parametrize("content", [b"", b"\x7fELF" + b"\0" * 1024, b"x" * 0x210])
+def test_a_file_that_is_no_kernel(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "vmlinux"
+    path.write_bytes(content)
+    with pytest.raises(RecordError, match="not an x86 kernel image"):
+        record(WORKLOAD, path)
+
+
+def test_a_folder_is_no_kernel(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match="cannot be read: Is a directory"):
+        guest.check_kernel(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["gcc", "qemu-system-x86_64"])
+def test_a_missing_tool_names_its_package(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(RecordError, match=rf"{name} is not installed: install .*Debian.*Fedora"):
+        initramfs.tool(name)
+
+
+def test_no_compiler_and_no_cached_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(RecordError, match="gcc is not installed"):
+        initramfs.compiled(tmp_path)
+
+
+def test_keep_needs_the_source(tmp_path: Path) -> None:
+    image = tmp_path / "bzImage"
+    image.write_bytes(b"\0" * 0x1FE + b"\x55\xaa\0\0HdrS" + b"\0" * 64)
+    with pytest.raises(ValueError, match="source is missing"):
+        record(WORKLOAD, image, keep=tmp_path / "kept")
+    with pytest.raises(ValueError, match="runs = 0"):
+        record(WORKLOAD, image, runs=0)
+    assert not (tmp_path / "kept").exists()

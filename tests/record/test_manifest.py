@@ -1,0 +1,84 @@
+"""The recording folder: complete or absent, extendable, sealed."""
+
+from __future__ import annotations
+
+import shutil
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from numalab import capture
+from numalab.record.guest import Boot
+from numalab.record.initramfs import RecordError
+from numalab.record.manifest import Recording, as_toml
+from numalab.workload import Workload
+from numalab.workload_file import parse
+
+SHORT = Path(__file__).parents[1] / "data" / "captures" / "short" / "6.12"
+
+
+@pytest.fixture
+def kernel(tmp_path: Path) -> Path:
+    image = tmp_path / "vmlinuz"
+    image.write_bytes(b"an image")
+    (tmp_path / "vmlinuz.package").write_text("linux-image-x 1-1\n")
+    return image
+
+
+def _recording(folder: Path, kernel: Path, source: str) -> tuple[Recording, Workload]:
+    workload = parse(source)
+    return Recording(folder, workload, source, kernel), workload
+
+
+def test_a_recording_grows_and_can_be_read(tmp_path: Path, kernel: Path) -> None:
+    source = (SHORT / "workload.toml").read_text()
+    text = capture.log_of(SHORT)
+    folder = tmp_path / "short" / "6.12"
+    for number in range(2):
+        recording, workload = _recording(folder, kernel, source)
+        assert recording.runs == number
+        recording.add_run(Boot(text, "tcg", 0), capture.parse_run(text, workload), number)
+    assert capture.open_capture(folder).sizes["replicate"] == 2
+    facts = capture.manifest(folder)
+    assert facts["package"] == "linux-image-x 1-1"
+    assert [run["seed"] for run in facts["run"]] == [0, 1]
+    assert not list(folder.glob(".part-*"))
+
+
+def test_a_recording_is_byte_for_byte_reproducible(tmp_path: Path, kernel: Path) -> None:
+    source = (SHORT / "workload.toml").read_text()
+    text = capture.log_of(SHORT)
+    sums = []
+    for name in ("one", "two"):
+        recording, workload = _recording(tmp_path / name, kernel, source)
+        recording.add_run(Boot(text, "tcg", 0), capture.parse_run(text, workload), 0)
+        sums.append(recording.facts["run"][0]["sha256"])
+    assert sums[0] == sums[1]
+
+
+def test_another_workload_or_kernel_is_refused(tmp_path: Path, kernel: Path) -> None:
+    source = (SHORT / "workload.toml").read_text()
+    recording, _ = _recording(tmp_path / "kept", kernel, source)
+    recording.save()
+    with pytest.raises(RecordError, match="another workload"):
+        _recording(tmp_path / "kept", kernel, source.replace("2500", "2600"))
+    kernel.write_bytes(b"another image")
+    with pytest.raises(RecordError, match="another kernel image"):
+        _recording(tmp_path / "kept", kernel, source)
+
+
+def test_a_damaged_run_is_not_extended(tmp_path: Path, kernel: Path) -> None:
+    source = (SHORT / "workload.toml").read_text()
+    text = capture.log_of(SHORT)
+    folder = tmp_path / "kept"
+    recording, workload = _recording(folder, kernel, source)
+    recording.add_run(Boot(text, "tcg", 0), capture.parse_run(text, workload), 0)
+    shutil.copy(SHORT / "workload.toml", folder / "run0.log.gz")
+    with pytest.raises(RecordError, match=r"run0\.log\.gz: altered"):
+        _recording(folder, kernel, source)
+
+
+def test_the_manifest_is_toml() -> None:
+    facts = {"a": 1, "files": {"x.y": 'q"uote'}, "run": [{"n": 1}, {"n": 2.5}]}
+    assert tomllib.loads(as_toml(facts)) == facts

@@ -1,0 +1,78 @@
+"""The program that a workload becomes, and the initramfs around it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import pytest
+
+from numalab.fields import InputError
+from numalab.record.initramfs import initramfs
+from numalab.record.program import access_range, pinned_pages, populated_pages, program
+from numalab.workload import Access, Churn, Process, Task, Vma, Workload
+
+
+def test_every_part_of_a_workload_becomes_a_line() -> None:
+    workload = Workload(
+        name="w",
+        processes=(Process(name="p", cpuset_mems=(0, 1)),),
+        vmas=(Vma(name="v", size_mb=2, process="p", kind="shmem", policy="interleave"),),
+        tasks=(Task(name="t", cpu=1, process="p", access=(Access(vma="v", pattern="hot"),)),),
+        churns=(Churn(name="c", size_mb=1, lifetime_ms=300, process="p"),),
+    )
+    lines = program(workload, seed=7).splitlines()
+    assert lines[0] == "run w 20000000000 250000000 7 1 1"
+    assert "process p 0,1" in lines
+    assert "vma v 1 0 512 1 0 512 0 0 3" in lines
+    assert "access 0 0 512 2 0.0 1 51 0.9 0 1000000000000000" in lines
+    assert "churn 256 0 300000000 0 0.5 0 0 0.0 1" in lines
+    assert lines[-1] == "go"
+
+
+def test_vmas_are_numbered_in_the_order_of_their_processes() -> None:
+    workload = Workload(
+        name="w",
+        vmas=(Vma(name="b", size_mb=1, process="q"), Vma(name="a", size_mb=1, process="p")),
+        tasks=(
+            Task(name="t", process="p", access=(Access(vma="a"),)),
+            Task(name="u", process="q", access=(Access(vma="b"),)),
+        ),
+    )
+    lines = [x.split()[:2] for x in program(workload).splitlines() if x.startswith(("vma", "acc"))]
+    assert lines == [["vma", "a"], ["access", "0"], ["vma", "b"], ["access", "1"]]
+
+
+@pytest.mark.parametrize("pinned", [0.0, 0.25, 0.5, 1.0])
+def test_huge_pages_are_populated_and_pinned_whole(pinned: float) -> None:
+    vma = Vma(name="v", size_mb=10, thp=True, pinned_fraction=pinned)
+    assert populated_pages(vma) == 2560
+    assert pinned_pages(vma) % 512 == 0
+    assert abs(pinned_pages(vma) - pinned * 2560) <= 256
+
+
+def test_a_range_is_never_empty_and_stays_inside() -> None:
+    vma = Vma(name="v", size_mb=1 / 256, count=3)
+    assert access_range(Access(vma="v", lo=0.99, hi=1.0), vma) == (2, 3, 1)
+    assert access_range(Access(vma="v"), vma) == (0, 3, 1)
+
+
+def test_what_only_the_model_can_do_is_refused() -> None:
+    workload = Workload(
+        name="w",
+        vmas=(Vma(name="v", size_mb=1, kind="file_ro", pinned_fraction=1),),
+        tasks=(Task(name="t"),),
+    )
+    with pytest.raises(InputError, match="cannot be pinned by io_uring"):
+        program(workload)
+
+
+def test_the_archive_is_a_cpio_archive() -> None:
+    archive = initramfs(b"\x7fELF...", "go\n")
+    assert archive.startswith(b"070701")
+    assert b"TRAILER!!!" in archive
+    assert len(archive) % 4 == 0
+    if cpio := shutil.which("cpio"):
+        result = subprocess.run([cpio, "-it"], input=archive, capture_output=True, check=True)
+        names = result.stdout.decode().split()
+        assert {"dev/console", "init", "program", "cgroup"} <= set(names)

@@ -1,0 +1,81 @@
+"""The command line as a user meets it: real processes, real files."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+WORKLOAD = ROOT / "data/workloads/private-converge.toml"
+
+
+def numalab(*words, cwd=ROOT):
+    return subprocess.run(
+        [sys.executable, "-m", "numalab", *map(str, words)], cwd=cwd, capture_output=True, text=True
+    )
+
+
+def test_help_names_the_commands():
+    done = numalab("--help")
+    assert done.returncode == 0
+    for word in ("simulate", "record", "compare", "report", "mail", "policies"):
+        assert word in done.stdout
+
+
+def test_simulate_prints_counters_and_writes_the_dataset(tmp_path):
+    out = tmp_path / "run.nc"
+    done = numalab("simulate", WORKLOAD, "--policy", "linux-6.12", "--replicates", 3, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("simulated, linux-6.12; 3 run(s)")
+    assert out.stat().st_size > 1000
+
+
+def test_simulate_json_is_json():
+    done = numalab("simulate", WORKLOAD, "--replicates", 2, "--json")
+    final = json.loads(done.stdout)["final"]
+    assert len(final["numa_pte_updates"]) == 2
+    assert min(final["numa_pte_updates"]) > 0
+
+
+def test_compare_of_two_files(tmp_path):
+    for seed, name in ((1, "a.nc"), (2, "b.nc")):
+        words = ("--seed", seed, "--replicates", 40, "--out", tmp_path / name)
+        assert numalab("simulate", WORKLOAD, *words).returncode == 0
+    done = numalab("compare", tmp_path / "a.nc", tmp_path / "b.nc")
+    assert done.returncode == 0, done.stderr
+    assert "numa_pages_migrated" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("simulate", "none.toml"), "none.toml: cannot be read: No such file"),
+        (("simulate", WORKLOAD, "--policy", "linux-6.21"), "did you mean 'linux-6.1'"),
+        (("simulate", WORKLOAD, "--replicates", "0"), "replicates = 0: must be at least 1"),
+        (("simulate", WORKLOAD, "--seed", "-1"), "seed = -1: must be at least 0"),
+        (("compare", "x.nc", "y.nc"), "x.nc: no such file"),
+        (("compare",), "give a simulated and a recorded Dataset"),
+        (("mail", "q99"), "no report of 'q99'"),
+        (("report", "q99"), "unknown question 'q99'"),
+        (("record", WORKLOAD, "--kernel", "none"), "none: cannot be read"),
+        (("record", WORKLOAD, "--kernel", "README.md"), "not an x86 kernel image"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(words, message):
+    done = numalab(*words)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("numalab: error: ")
+    assert message in done.stderr
+
+
+def test_truncated_dataset_is_one_line(tmp_path):
+    path = tmp_path / "cut.nc"
+    path.write_bytes(b"\x89HDF\r\n\x1a\n" + b"\0" * 100)
+    done = numalab("compare", path, path)
+    assert done.returncode == 2
+    assert "not a readable NetCDF file" in done.stderr
+    assert done.stderr.count("\n") == 1
