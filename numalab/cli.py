@@ -136,7 +136,8 @@ def compare(
     table = set_beside(sim, rec)
     typer.echo(
         f"recorded on {rec.attrs['kernel']} ({len(rec.replicate)} runs) and simulated as "
-        f"{sim.attrs['kernel']} ({len(sim.replicate)} runs, 95 % prediction interval)"
+        f"{sim.attrs['kernel']} ({len(sim.replicate)} runs):\nrecorded min, median, max; simulated "
+        "median and 95 % prediction interval"
     )
     typer.echo(agreement(table))
 

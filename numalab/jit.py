@@ -6,7 +6,8 @@ from typing import Any
 
 from numba import njit
 
-jitted: Any = njit(**{"cache": True, "nogil": True, "_nrt": False})
+_OPTIONS: Any = {"cache": True, "nogil": True, "_nrt": False}
+jitted: Any = njit(**_OPTIONS)
 """Compile, keep the result on disk, release the GIL, and count no references.
 
 The engine allocates nothing, so the arrays it is handed outlive every call; counting

@@ -47,7 +47,7 @@ def number(value: float) -> str:
 
 
 def agreement(table: xr.Dataset) -> str:
-    """Table of one comparison: recorded runs, model, 95 % interval, inside or not."""
+    """Table of one comparison: recorded min, median, max; model median, low, high; in or out."""
     rows = []
     for counter in table["counter"].values:
         one = table.sel(counter=counter)
@@ -64,7 +64,7 @@ def agreement(table: xr.Dataset) -> str:
                 "in" if bool(one["inside"]) else "OUT",
             ]
         )
-    header = ["recorded, then simulated", "min", "med", "max", "med", "low", "high", ""]
+    header = ["counter", "min", "med", "max", "med", "low", "high", ""]
     return plain(header, rows)
 
 
