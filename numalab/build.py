@@ -13,7 +13,7 @@ from numalab.dataset import IMAGE_VMAS
 from numalab.layout import ProcessSetup, Setup, threads_of
 from numalab.linux import structs as st
 from numalab.policy import Policy
-from numalab.units import HPAGE_PMD_NR, PAGES_PER_MB, msecs_to_jiffies, tick_nsec
+from numalab.units import HPAGE_PMD_NR, PAGES_PER_MB, align_up, msecs_to_jiffies, tick_nsec
 from numalab.workload import Access, Churn, Task, Vma, Workload
 
 START_JIFFIES = 1_000_000
@@ -121,13 +121,17 @@ def mapping_flags(kind: str, vma: Vma | None) -> int:
 
 
 def ranges_of(access: Access, vma: Vma) -> list[tuple[int, int, float]]:
-    """Return (lo, hi, share) in pages of the concatenated mappings; two for hot and cold."""
+    """Return (lo, hi, share) in pages of the concatenated mappings; two for hot and cold.
+
+    A range is widened to whole folios.
+    """
     total = vma.pages * vma.count
-    lo = min(int(access.lo * total), total - 1)
-    hi = max(int(access.hi * total), lo + 1)
+    unit = HPAGE_PMD_NR if vma.thp else 1
+    lo = min(round(access.lo * total), total - 1) // unit * unit
+    hi = align_up(max(round(access.hi * total), lo + 1), unit)
     if access.pattern != "hot":
         return [(lo, hi, 1.0)]
-    border = lo + max(1, int(access.hot_fraction * (hi - lo)))
+    border = align_up(lo + max(1, round(access.hot_fraction * (hi - lo))), unit)
     if border >= hi:
         return [(lo, hi, 1.0)]
     return [(lo, border, access.hot_share), (border, hi, 1.0 - access.hot_share)]
