@@ -689,10 +689,17 @@ static long read_scan_seq(int fd)
 }
 
 /*
- * QEMU's software TLB starts at 256 entries and doubles at most once a flush, so a task
- * that walks a large region would run several times slower for its first seconds. A
- * visit to each CPU makes it flush.
+ * QEMU's software TLB starts at 256 entries, doubles at most once a flush, and shrinks
+ * while faults keep a task from touching much; too small, it makes touches several times
+ * slower. A visit to each CPU flushes it: many at the start, one with each sample.
  */
+static void visit_cpus(void)
+{
+	for (int cpu = 0, n = sysconf(_SC_NPROCESSORS_ONLN); cpu < n; cpu++)
+		bind_cpu(cpu);
+	bind_cpu(-1);
+}
+
 static void warm_up_emulation(u64 most_ns)
 {
 	int steps_ms[] = { 3, 3, 3, 3, 4, 6, 10, 15, 25, 40, 40, 40 };
@@ -701,11 +708,9 @@ static void warm_up_emulation(u64 most_ns)
 	for (unsigned i = 0; i < sizeof(steps_ms) / sizeof(steps_ms[0]); i++) {
 		if (now_ns() > shared->start + most_ns)
 			break;
-		for (int cpu = 0, n = sysconf(_SC_NPROCESSORS_ONLN); cpu < n; cpu++)
-			bind_cpu(cpu);
+		visit_cpus();
 		sleep_until(now_ns() + steps_ms[i] * 1000000);
 	}
-	bind_cpu(-1);
 }
 
 static void sample(FILE *out)
@@ -734,7 +739,9 @@ static void sample(FILE *out)
 		for (int t = 0; t < n_threads; t++)
 			fprintf(out, " %lu", shared->thread[t].touches);
 		fprintf(out, "\n");
-		if (!k)
+		if (k)
+			visit_cpus();
+		else
 			warm_up_emulation(run.sample);
 	}
 	for (int p = 0; p < n_processes; p++)
