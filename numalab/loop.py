@@ -11,6 +11,7 @@ from numalab.running import (
     contended,
     glide,
     next_change,
+    own_waiting,
     run_flat_out,
     run_rated,
     take_samples,
@@ -92,13 +93,13 @@ def _settled(w, t):
 
 
 @jitted
-def _quiet_ticks(w, wants, most, to_sample):
+def _quiet_ticks(w, access_ptr, wants, most, to_sample):
     """Ticks that can be run as one, at most ``most``.
 
-    Every running task is flat out and has its CPU to itself; folios wait only for one
-    task each, whose faults change nothing but counts; and no task's own clock passes its
-    next scan time before the last of the ticks. Samples end such a stretch while folios
-    wait.
+    Every running task is flat out and has its CPU to itself; folios of the workload wait
+    only for one task each, whose faults change nothing but counts; no page of the program
+    is due to be touched; and no task's own clock passes its next scan time before the last
+    of the ticks. Samples end such a stretch while folios wait.
     """
     tick_ns = w.k[0].tick_ns
     if _scan_under_way(w):
@@ -107,7 +108,11 @@ def _quiet_ticks(w, wants, most, to_sample):
         most = min(most, to_sample)
         for a in range(w.accesses.shape[0]):
             access = w.accesses[a]
-            if waiting(w, a) and (access.shared or not access.flat_out):
+            if not waiting(w, a):
+                continue
+            if access.image:
+                most = min(most, int((1.0 - access.carry) / (access.pages_per_ns * tick_ns)))
+            elif access.shared or not access.flat_out:
                 return 0
     for t in range(w.tasks.shape[0]):
         p = w.tasks[t]
@@ -115,7 +120,7 @@ def _quiet_ticks(w, wants, most, to_sample):
             return 0
         if wants[t] == 0:
             continue
-        if w.cpu_load[p.cpu] > 1 or (w.pop.task_waiting[t] and not _settled(w, t)):
+        if w.cpu_load[p.cpu] > 1 or (own_waiting(w, access_ptr, t) and not _settled(w, t)):
             return 0
         if p.rated:
             return 0
@@ -155,7 +160,10 @@ def _run_quiet(w, access_ptr, spins, wants, quiet, elapsed_ns, jiffies, now_ns, 
             continue
         first, last = access_ptr[t], access_ptr[t + 1]
         w.current[p.cpu] = t
-        if w.pop.task_waiting[t]:
+        for a in range(first, last):
+            if w.accesses[a].image and waiting(w, a):
+                w.accesses[a].carry += w.accesses[a].pages_per_ns * length
+        if own_waiting(w, access_ptr, t):
             retry = p.numa_migrate_retry
             faults = w.stat[0].numa_hint_faults
             ns = run_flat_out(w, first, last, budget, elapsed_ns, jiffies, now_ns, rng)
@@ -164,7 +172,7 @@ def _run_quiet(w, access_ptr, spins, wants, quiet, elapsed_ns, jiffies, now_ns, 
             if faults:
                 p.numa_migrate_retry = retry
                 speed = w.speed[0]
-                busy = ns if w.pop.task_waiting[t] else faults * speed.hint_fault_ns
+                busy = ns if own_waiting(w, access_ptr, t) else faults * speed.hint_fault_ns
                 _renew_retry(k, p, jiffies, jiffies + int(min(busy, length - 1) // k.tick_ns))
         else:
             glide(w.accesses, w.speed[0], first, last, budget, elapsed_ns)
@@ -230,7 +238,7 @@ def run(w, access_ptr, spins, churns, lifetimes, phase_ns, start_jiffies, start_
         if step and not churns.shape[0]:
             most = min(ticks - step, (change_ns - elapsed_ns) // tick_ns)
             to_sample = max(1, (sample * sample_ns - elapsed_ns) // tick_ns)
-            quiet = _quiet_ticks(w, wants, most, to_sample)
+            quiet = _quiet_ticks(w, access_ptr, wants, most, to_sample)
             if quiet > 0:
                 _run_quiet(
                     w, access_ptr, spins, wants, quiet, elapsed_ns, jiffies - 1,

@@ -18,6 +18,17 @@ def waiting(w, a):
 
 
 @jitted
+def own_waiting(w, access_ptr, t):
+    """Say whether folios of the workload (not of the program) wait for a task."""
+    if w.pop.task_waiting[t] == 0:
+        return False
+    for a in range(access_ptr[t], access_ptr[t + 1]):
+        if waiting(w, a) and not w.accesses[a].image:
+            return True
+    return False
+
+
+@jitted
 def run_rated(w, t, first, last, part_ns, elapsed_ns, jiffies, now_ns, rng):
     """Run the rated accesses of a task for a part of a tick; return ns used."""
     used = 0.0
