@@ -69,7 +69,7 @@ def _plan_image(
     own = np.array(mapping.present, dtype=np.int64)
     if mapping.kind in _SHARED_WITH_PARENT:
         own = draws.integers(0, own + 1)
-    used = draws.integers(0, own + 1)
+    used = own if mapping.kind == "shared" else draws.integers(0, own + 1)
     found = []
     at = 0
     for pages in (used, own - used):
@@ -208,7 +208,9 @@ def plan_accesses(plan: Plan, workload: Workload, draws: np.random.Generator) ->
         stacks = plan.image.get((thread.process, "thread-stack"), [])[::-1]
         own = stacks[index - 1 : index] if index else plan.image.get((thread.process, "stack"), [])
         common = [
-            g for kind in _SHARED_WITH_PARENT for g in plan.image.get((thread.process, kind), [])
+            g
+            for kind in (*_SHARED_WITH_PARENT, "shared")
+            for g in plan.image.get((thread.process, kind), [])
         ]
         for g in (*own, *common):
             rows.append(_image_access(g, sum(plan.segments[g].present), draws))
