@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from numalab.compare import COUNTERS
 from numalab.stats import bootstrap_interval
 
-SIZES = {"mail": (6.4, 3.6), "page": (6.4, 4.8), "wide": (9.6, 3.6), "tall": (9.6, 12.0)}
+SIZES = {"mail": (6.4, 3.6), "page": (6.4, 4.8), "wide": (9.6, 3.6), "tall": (9.6, 10.0)}
 DPI = {"mail": 100, "page": 150, "wide": 100, "tall": 100}
 SHADES = ("#1b1b1b", "#b3541e", "#2a6f97")
 MARKERS = ("o", "s", "^")
@@ -30,7 +30,7 @@ SHORT = {
 
 
 def canvas(size: str, rows: int = 1, columns: int = 1) -> tuple[Figure, np.ndarray]:
-    """Return a figure in one of the three sizes and its axes, int[rows, columns]."""
+    """Return a figure in one of the four sizes and its axes, int[rows, columns]."""
     style = sns.axes_style("ticks") | {"font.size": 9, "axes.titlesize": 9, "axes.labelsize": 9}
     with mpl.rc_context(style):
         figure, axes = plt.subplots(
@@ -47,7 +47,7 @@ def save(figure: Figure, path: str | Path, *, quick: bool = False) -> Path:
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     if quick:
-        figure.text(0.995, 0.005, "quick run: few replicates", ha="right", fontsize=8, color="#888")
+        figure.text(0.995, 0.995, "quick run", ha="right", va="top", fontsize=8, color="#666")
     figure.savefig(target, metadata={"Software": None})
     plt.close(figure)
     return target
@@ -75,9 +75,12 @@ def runs_page(rows: list[tuple[str, xr.Dataset, xr.Dataset]], counters: Sequence
     for i, (label, recorded, simulated) in enumerate(rows):
         for j, counter in enumerate(counters):
             ax = runs_over_time(recorded, simulated, counter, axes[i, j])
-            ax.set_title(f"{label}: {counter}", loc="left")
+            if i == 0:
+                ax.set_title(f"{counter}", loc="left", fontsize=9)
+            if j == 0:
+                ax.set_ylabel(label, fontsize=9)
             if i == len(rows) - 1:
-                ax.set_xlabel("time [s]; solid: recorded, dashed and band: simulated")
+                ax.set_xlabel("time [s]", fontsize=9)
     return figure
 
 
@@ -88,7 +91,7 @@ def scan_times(rows: list[tuple[str, xr.Dataset, xr.Dataset]], ax: Axes) -> Axes
         ms = simulated["chunk_ms"].values[simulated["chunk_pages"].values >= 0] / 1000
         count, edges = np.histogram(ms, bins=np.arange(0, simulated["time"].values[-1] / 1e3, 0.1))
         ax.bar(
-            edges[:-1], count / max(count.max(), 1) * 0.8, width=0.1, bottom=i - 0.4, align="edge",
+            edges[:-1], count / max(count.max(), 1) * -0.8, width=0.1, bottom=i + 0.42, align="edge",
             color="#cccccc", linewidth=0,
         )  # fmt: skip
         for run in range(recorded.sizes["replicate"]):
@@ -98,7 +101,9 @@ def scan_times(rows: list[tuple[str, xr.Dataset, xr.Dataset]], ax: Axes) -> Axes
         labels.append(label)
     ax.set_yticks(range(len(labels)), labels, fontsize=8)
     ax.invert_yaxis()
-    ax.set_xlabel("time of a scanned chunk [s]; marks: recorded, a row a run; grey: simulated")
+    ax.set_xlabel(
+        "time of a scanned chunk [s]; marks: recorded, a row a run; grey: simulated", fontsize=9
+    )
     return ax
 
 
@@ -107,8 +112,8 @@ def sweep_page(ds: xr.Dataset, variables: dict[str, str], along: str, xlabel: st
     figure, axes = canvas("wide", 1, len(variables))
     for ax, (name, title) in zip(axes.flat, variables.items(), strict=True):
         sweep_lines(ds, name, along, ax)
-        ax.set_title(title, loc="left")
-        ax.set_xlabel(xlabel)
+        ax.set_title(title, loc="left", fontsize=9)
+        ax.set_xlabel(xlabel, fontsize=9)
     return figure
 
 
@@ -130,8 +135,10 @@ def overview(table: xr.Dataset, ax: Axes) -> Axes:
         ax.scatter(ratio[~inside], y[~inside], facecolors="none", edgecolors=color, **style)
     ax.axvline(0, color="#888888", linewidth=0.8)
     ax.set_yticks(shown, labels, fontsize=8)
-    ax.invert_yaxis()
-    ax.set_xlabel("log2(model median / recorded mean); open marks: outside the 95 % interval")
+    ax.set_xlabel(
+        "log2(model median / recorded mean); open marks: outside the 95 % interval", fontsize=9
+    )
+    ax.set_ylim(len(shown) - 0.3, -0.7)
     ax.legend(fontsize=8, frameon=False, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     return ax
 
