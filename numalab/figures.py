@@ -91,8 +91,8 @@ def scan_times(rows: list[tuple[str, xr.Dataset, xr.Dataset]], ax: Axes) -> Axes
         ms = simulated["chunk_ms"].values[simulated["chunk_pages"].values >= 0] / 1000
         count, edges = np.histogram(ms, bins=np.arange(0, simulated["time"].values[-1] / 1e3, 0.1))
         ax.bar(
-            edges[:-1], count / max(count.max(), 1) * -0.8, width=0.1, bottom=i + 0.42, align="edge",
-            color="#cccccc", linewidth=0,
+            edges[:-1], count / max(count.max(), 1) * -0.8, width=0.1, bottom=i + 0.42,
+            align="edge", color="#cccccc", linewidth=0,
         )  # fmt: skip
         for run in range(recorded.sizes["replicate"]):
             one = recorded.isel(replicate=run)
