@@ -93,7 +93,7 @@ def _dataset(facts: dict[str, str], workload: Workload) -> xr.Dataset:
         log.warning("%s on %s: %d trace events were lost", workload.name, release, lost)
     late = float((table[:, 0] / 1e6 - time).max())
     if late > LATE_MS:
-        log.warning(
+        log.info(
             "%s on %s: a sample is %.0f ms late: was the host busy?", workload.name, release, late
         )
     attrs = {

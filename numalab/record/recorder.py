@@ -113,6 +113,9 @@ def record(
         found.append(ds)
         if folder:
             folder.add_run(boot, ds, seed + number)
+        late = dataset.provenance(ds)["latest_sample_ms"]
+        if late > capture.LATE_MS:
+            tell(f"{workload.name}: a sample is {late:.0f} ms late: was the host busy?")
         updates = int(ds["numa_pte_updates"][-1])
         tell(
             f"{workload.name} on {ds.attrs['kernel']}: run {number + 1} of {runs}: "
