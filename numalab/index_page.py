@@ -21,7 +21,8 @@ article{background:var(--card);border:1px solid var(--line);border-radius:8px;pa
 margin:1.4rem 0}h2{font-size:1.15rem;margin:0 0 .5rem}h2 span{color:var(--soft);
 font-weight:400;margin-right:.5rem}article p{margin:.4rem 0}img{width:100%;height:auto;
 background:#fff;border-radius:4px;margin:.6rem 0}a{color:var(--link)}
-nav{display:flex;flex-wrap:wrap;gap:.2rem 1rem}nav a{white-space:nowrap}.bad{color:var(--bad)}.soft{color:var(--soft);
+nav{display:flex;flex-wrap:wrap;gap:.2rem 1rem}nav a{white-space:nowrap}
+.bad{color:var(--bad)}.soft{color:var(--soft);
 font-size:.9rem}
 """
 
