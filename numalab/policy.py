@@ -5,7 +5,7 @@ A rule is on or off; the compiled engine is shared by all policies.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from numalab.fields import field, unknown_name, validate
 
@@ -58,23 +58,15 @@ _LINUX_6_12 = Policy(
     forced_scan=True,
     notifier_level="pud",
 )
-_LINUX_7_2 = Policy(
+_LINUX_7_2 = replace(
+    _LINUX_6_12,
     name="linux-7.2",
     about="pinned folios skipped in all maps, shmem scanned, one-node cpusets not",
     source="7.2.13",
     one_node_cpuset=True,
     shmem_task_policy=True,
-    vma_scan_delay=True,
-    pid_filter=True,
-    pid_reset_early=True,
-    seq_completed=True,
-    start_scan_seq=True,
-    partial_vma=True,
-    thread_count_rule=True,
-    forced_scan=True,
     pinned_filter="all",
     single_thread_rule_thp=True,
-    notifier_level="pud",
 )
 
 POLICIES = {policy.name: policy for policy in (_LINUX_6_1, _LINUX_6_12, _LINUX_7_2)}
