@@ -14,7 +14,7 @@ from numalab.accesses import touch_rand
 from numalab.draws import draw_unit
 from numalab.jit import jitted
 from numalab.linux.fair_scan import FOREVER_NS, finish_scan, task_numa_work, task_tick_numa
-from numalab.linux.structs import NONE, VM_THREAD_STACK
+from numalab.linux.structs import NONE, VM_INACCESSIBLE, VM_THREAD_STACK
 from numalab.running import waiting
 
 before_type = np.dtype(
@@ -26,6 +26,17 @@ before_type = np.dtype(
     ]
 )
 """Main thread; from when to when it runs alone [ns from the start]; jiffy of its first scan."""
+
+
+@jitted
+def _hide_thread_stacks(mm, vmas, hidden):
+    """Keep the scanner off the stacks of threads that do not exist yet, or let it near."""
+    v = mm.mmap
+    while v != NONE:
+        if vmas[v].vm_flags & VM_THREAD_STACK:
+            flags = vmas[v].vm_flags & ~VM_INACCESSIBLE
+            vmas[v].vm_flags = flags | (VM_INACCESSIBLE if hidden else 0)
+        v = vmas[v].next
 
 
 @jitted
@@ -44,6 +55,7 @@ def run_before(w, access_ptr, before, phase_ns, start_jiffies, start_ns, rng):
         mm = w.mms[m]
         users, threads, following = mm.mm_users, mm.nr_threads, mm.numa_next_scan
         mm.mm_users, mm.nr_threads, mm.numa_next_scan = 1, 1, b.next_scan
+        _hide_thread_stacks(mm, w.vmas, True)
         p = w.tasks[b.task]
         step = -(-(b.first_ns - phase_ns) // k.tick_ns)
         last_ns = b.last_ns + int(draw_unit(rng) * k.tick_ns)
@@ -61,11 +73,7 @@ def run_before(w, access_ptr, before, phase_ns, start_jiffies, start_ns, rng):
                             start_ns + phase_ns + step * k.tick_ns, rng,
                         )  # fmt: skip
             step += 1
-        v = mm.mmap
-        while v != NONE:
-            if w.vmas[v].vm_flags & VM_THREAD_STACK:
-                w.vmas[v].numab_state = 0
-            v = w.vmas[v].next
+        _hide_thread_stacks(mm, w.vmas, False)
         mm.mm_users, mm.nr_threads, mm.numa_next_scan = users, threads, following
         mm.numa_scan_seq = 0
     stat = w.stat[0]

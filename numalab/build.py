@@ -12,7 +12,7 @@ from numalab.beforehand import before_type
 from numalab.dataset import IMAGE_VMAS
 from numalab.layout import ProcessSetup, Setup, threads_of
 from numalab.linux import structs as st
-from numalab.policy import Policy
+from numalab.policy import PID_MEMORIES, Policy
 from numalab.units import HPAGE_PMD_NR, PAGES_PER_MB, align_up, msecs_to_jiffies, tick_nsec
 from numalab.workload import Access, Churn, Task, Vma, Workload
 
@@ -88,11 +88,12 @@ def kernel_record(workload: Workload, policy: Policy) -> Any:
             setattr(r, item.name, getattr(tunables, item.name))
     r.cpusets_enabled = int(any(p.cpuset_mems for p in workload.processes))
     for name in (
-        "one_node_cpuset", "shmem_task_policy", "vma_scan_delay", "pid_filter",
-        "pid_reset_early", "seq_completed", "start_scan_seq", "partial_vma",
-        "thread_count_rule", "forced_scan", "single_thread_rule_thp",
+        "one_node_cpuset", "shmem_task_policy", "vma_scan_delay", "pid_reset_early",
+        "seq_completed", "start_scan_seq", "partial_vma", "thread_count_rule",
+        "forced_scan", "single_thread_rule_thp",
     ):  # fmt: skip
         setattr(r, name, int(getattr(policy, name)))
+    r.pid_filter = PID_MEMORIES.index(policy.pid_memory) + 1 if policy.pid_filter else 0
     r.pinned_filter = 2 if policy.pinned_filter == "all" else 1
     r.notifier_per_pud = int(policy.notifier_level == "pud")
     return k

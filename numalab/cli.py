@@ -188,17 +188,15 @@ def policies() -> None:
     """List the scan policies, their source, and what differs from the one before."""
     import dataclasses
 
-    from numalab.policy import POLICIES
+    from numalab.policy import POLICIES, Policy, changes
 
-    before = None
+    docs = {f.name: f.metadata["doc"] for f in dataclasses.fields(Policy)}
     for policy in POLICIES.values():
         typer.echo(f"{policy.name}  ({policy.source})\n  {policy.about}")
-        for item in dataclasses.fields(policy):
-            now = getattr(policy, item.name)
-            then = getattr(before, item.name) if before else item.default
-            if item.name not in ("name", "about", "source") and now != then:
-                typer.echo(f"  {item.name} = {now}: {item.metadata['doc']}")
-        before = policy
+        if policy.before:
+            typer.echo(f"  against {policy.before}:")
+        for rule, value in changes(policy).items():
+            typer.echo(f"    {rule} = {value}: {docs[rule]}")
 
 
 def main() -> None:

@@ -33,9 +33,10 @@ def draw_lognormal(rng, sigma):
 
 @drawing
 def draw_hypergeometric(rng, good, bad, sample):
-    """Draw how many of ``sample`` items without replacement are good; exact.
+    """Draw how many of ``sample`` items without replacement are good.
 
-    Inversion from the mode outwards (numba has no Generator.hypergeometric).
+    Inversion from the mode outwards (numba has no Generator.hypergeometric): exact as long
+    as the standard deviation is below 1000, a rounded normal beyond.
     """
     if good == 0 or sample == 0:
         return 0
@@ -46,7 +47,11 @@ def draw_hypergeometric(rng, good, bad, sample):
         return good
     lowest = max(0, sample - bad)
     highest = min(good, sample)
-    mode = (sample + 1) * (good + 1) // (total + 2)
+    mean = sample * (good / total)
+    sd = math.sqrt(mean * (bad / total) * ((total - sample) / (total - 1.0)))
+    if sd > 1000.0:
+        return min(max(round(rng.normal(mean, sd)), lowest), highest)
+    mode = int((sample + 1.0) * (good + 1.0) / (total + 2.0))
     mode = min(max(mode, lowest), highest)
     lg = math.lgamma
     log_p = (

@@ -105,6 +105,39 @@ def _move_to_preferred(w, t):
 
 
 @jitted
+def _node_with_room(pop, node, unit):
+    """Node that an absent folio is populated on: the toucher's, or the emptiest if it is full."""
+    if pop.node_free[node] >= unit:
+        return node
+    best = node
+    for other in range(pop.node_free.shape[0]):
+        if pop.node_free[other] > pop.node_free[best]:
+            best = other
+    return best
+
+
+@jitted
+def _populate(w, t, s, c, count):
+    """Populate absent folios of a cohort; return ns spent."""
+    pop, p, speed = w.pop, w.tasks[t], w.speed[0]
+    unit = pop.segments[pop.spans[s].segment].unit
+    pinned = pop.cohorts[c].pinned
+    left = count
+    while left > 0:
+        node = _node_with_room(pop, p.node, unit)
+        room = pop.node_free[node] // unit
+        n = min(left, room) if room > 0 else left
+        add(pop, s, node, NO_CPUPID, 0, pinned, n)
+        pop.node_free[node] -= n * unit
+        left -= n
+    take(pop, s, c, count)
+    note(pop, pop.spans[s].segment, 0, -count)
+    w.mms[p.mm].rss += count * unit
+    cost = speed.first_touch_huge_ns if unit == HPAGE_PMD_NR else speed.first_touch_ns
+    return count * cost
+
+
+@jitted
 def touch_cohort(w, t, s, c, count, jiffies, now_ns):
     """Touch ``count`` folios of one cohort (PROT_NONE or absent); return ns spent."""
     pop = w.pop
@@ -117,13 +150,7 @@ def touch_cohort(w, t, s, c, count, jiffies, now_ns):
     it = pop.cohorts[c]
     spent = 0.0
     if it.node == ABSENT:
-        add(pop, s, p.node, NO_CPUPID, 0, it.pinned, count)
-        take(pop, s, c, count)
-        note(pop, pop.spans[s].segment, 0, -count)
-        mm.rss += count * unit
-        pop.node_free[p.node] -= count * unit
-        cost = speed.first_touch_huge_ns if unit == HPAGE_PMD_NR else speed.first_touch_ns
-        return count * cost
+        return _populate(w, t, s, c, count)
     node, last, pinned = it.node, it.last_cpupid, it.pinned
     left = count
     while left > 0:

@@ -66,7 +66,7 @@ def _birth(w, churn):
         start = find_hole(mm, w.vmas, churn.pages + 2 * seg.unit, seg.unit) + seg.unit
     vma.vm_start, vma.vm_end = start, start + churn.pages
     vma.numab_state = 0
-    vma.pids_active0, vma.pids_active1 = 0, 0
+    vma.pids_active0, vma.pids_active1, vma.next_pid_slot = 0, 0, 0
     guard = w.vmas[churn.guard]
     guard.vm_start, guard.vm_end = start - 1, start
     guard.numab_state = 0

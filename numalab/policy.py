@@ -5,9 +5,15 @@ A rule is on or off; the compiled engine is shared by all policies.
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from numalab.fields import field, unknown_name, validate
+
+PID_MEMORIES = ("two-windows", "one-window", "four-slots", "four-slots-defect")
+"""In the order of the numbers in :mod:`numalab.linux.pids_active`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,12 +21,16 @@ class Policy:
     """Which rules a kernel has. Field order is the order of the tests in fair.c."""
 
     name: str = field(doc="name")
+    before: str = field("", doc="the policy that it is a change of")
     about: str = field("", doc="what it is, in one line")
     source: str = field("", doc="release, commit or message id")
     one_node_cpuset: bool = field(False, doc="a task in a one-node cpuset does not scan")
     shmem_task_policy: bool = field(False, doc="a shmem VMA falls back to the task's policy")
     vma_scan_delay: bool = field(False, doc="a new VMA waits scan_delay_ms (ef6a22b70f6d)")
     pid_filter: bool = field(False, doc="only tasks that faulted in a VMA scan it (fc137c0ddab2)")
+    pid_memory: str = field(
+        "two-windows", choices=PID_MEMORIES, doc="how a VMA remembers pids, with pid_filter"
+    )
     pid_reset_early: bool = field(False, doc="pid windows age at every visit (2e2675db1906)")
     seq_completed: bool = field(False, doc="a VMA is scanned once a pass (f169c62ff7cd)")
     start_scan_seq: bool = field(False, doc="two free passes for each VMA (84db47ca7146)")
@@ -38,29 +48,85 @@ class Policy:
     def __post_init__(self) -> None:
         validate(self)
 
+    def rules(self) -> dict[str, bool | str]:
+        """Return the rules by name, without name, source and the like."""
+        said = ("name", "before", "about", "source")
+        return {
+            f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in said
+        }
+
 
 _LINUX_6_1 = Policy(
     name="linux-6.1",
     about="before any per-VMA scan state: every suitable VMA is scanned",
     source="6.1.192",
 )
-_LINUX_6_12 = Policy(
-    name="linux-6.12",
-    about="scan delay and PID filter for each VMA, forced scans, thread-count rule",
-    source="6.12.107 (stable, holds f22cde4371f3)",
-    vma_scan_delay=True,
+_RFC_V1 = replace(
+    _LINUX_6_1,
+    name="rfc-v1",
+    before="linux-6.1",
+    about="four pid slots for each VMA, with the defect that leaves the first one empty",
+    source="67bf778d592c39d02444825c416c2ed11d2ef4b2.1673610485.git.raghavendra.kt@amd.com",
     pid_filter=True,
+    pid_memory="four-slots-defect",
+)
+_RFC_V1_INTENDED = replace(
+    _RFC_V1,
+    name="rfc-v1-as-intended",
+    before="rfc-v1",
+    about="four pid slots for each VMA, all four of them used",
+    pid_memory="four-slots",
+)
+_GORMAN = replace(
+    _LINUX_6_1,
+    name="gorman-prototype",
+    before="linux-6.1",
+    about="a scan delay for each VMA and nothing else",
+    source="20230117145951.s2jmva4v54lfrhds@suse.de",
+    vma_scan_delay=True,
+)
+_RFC_V2 = replace(
+    _GORMAN,
+    name="rfc-v2",
+    before="gorman-prototype",
+    about="scan delay, and one window of 64 pid bits for each VMA",
+    source="cover.1675159422.git.raghavendra.kt@amd.com",
+    pid_filter=True,
+    pid_memory="one-window",
+)
+_LINUX_6_4 = replace(
+    _RFC_V2,
+    name="linux-6.4",
+    before="rfc-v2",
+    about="as merged: two windows of hashed pids; a VMA first seen late is never scanned",
+    source="ef6a22b70f6d, fc137c0ddab2, 20f586486b87, d46031f40e0f",
+    pid_memory="two-windows",
+)
+_LINUX_6_7 = replace(
+    _LINUX_6_4,
+    name="linux-6.7",
+    before="linux-6.4",
+    about="pid windows age at every visit, half-scanned VMAs are finished, inactive ones forced",
+    source="9ae5c00ea2e6..84db47ca7146",
     pid_reset_early=True,
     seq_completed=True,
     start_scan_seq=True,
     partial_vma=True,
-    thread_count_rule=True,
     forced_scan=True,
+)
+_LINUX_6_12 = replace(
+    _LINUX_6_7,
+    name="linux-6.12",
+    before="linux-6.7",
+    about="an unscanned VMA is scanned after as many passes as there are threads",
+    source="6.12.107 (stable, holds f22cde4371f3)",
+    thread_count_rule=True,
     notifier_level="pud",
 )
 _LINUX_7_2 = replace(
     _LINUX_6_12,
     name="linux-7.2",
+    before="linux-6.12",
     about="pinned folios skipped in all maps, shmem scanned, one-node cpusets not",
     source="7.2.13",
     one_node_cpuset=True,
@@ -69,7 +135,22 @@ _LINUX_7_2 = replace(
     single_thread_rule_thp=True,
 )
 
-POLICIES = {policy.name: policy for policy in (_LINUX_6_1, _LINUX_6_12, _LINUX_7_2)}
+GENERATIONS = tuple(p.name for p in (_LINUX_6_1, _LINUX_6_4, _LINUX_6_7, _LINUX_6_12, _LINUX_7_2))
+PROPOSALS = tuple(p.name for p in (_RFC_V1, _RFC_V1_INTENDED, _GORMAN, _RFC_V2))
+POLICIES = {
+    policy.name: policy
+    for policy in (
+        _LINUX_6_1,
+        _RFC_V1,
+        _RFC_V1_INTENDED,
+        _GORMAN,
+        _RFC_V2,
+        _LINUX_6_4,
+        _LINUX_6_7,
+        _LINUX_6_12,
+        _LINUX_7_2,
+    )
+}
 NAMES = tuple(POLICIES)
 
 
@@ -84,3 +165,27 @@ def get(name: str) -> Policy:
     if name not in POLICIES:
         raise unknown_name("policy", name, NAMES)
     return POLICIES[name]
+
+
+def with_rules(policy: Policy, name: str, **rules: Any) -> Policy:
+    """Return a policy with some rules changed, under a name of its own.
+
+    Raises
+    ------
+    InputError
+        For a rule that does not exist, or a value that it cannot have.
+    """
+    known = policy.rules()
+    for rule in rules:
+        if rule not in known:
+            raise unknown_name("rule", rule, list(known))
+    return replace(policy, name=name, before=policy.name, about="", source="", **rules)
+
+
+def changes(policy: Policy, of: Mapping[str, Policy] = POLICIES) -> dict[str, bool | str]:
+    """Return the rules in which a policy differs from the one that it is a change of."""
+    if policy.before not in of:
+        default = {f.name: f.default for f in dataclasses.fields(Policy)}
+        return {k: v for k, v in policy.rules().items() if v != default[k]}
+    then = of[policy.before].rules()
+    return {k: v for k, v in policy.rules().items() if v != then[k]}

@@ -262,6 +262,13 @@ def _check_workload(w: Workload) -> None:
 
 
 def _check_memory(w: Workload) -> None:
+    room = w.machine.nodes * w.machine.memory_mb
+    total = sum(v.size_mb * v.count for v in w.vmas) + sum(c.size_mb for c in w.churns)
+    if total > room:
+        raise InputError(
+            f"the mappings hold {total:g} MB, {w.machine.nodes} nodes of memory_mb = "
+            f"{w.machine.memory_mb} hold {room}: there is no swap"
+        )
     for node in range(w.machine.nodes):
         on_node = sum(
             v.size_mb * v.count * v.populated

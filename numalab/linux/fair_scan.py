@@ -7,18 +7,12 @@ order of tests.
 
 from __future__ import annotations
 
-import numpy as np
-
 from numalab.draws import draw_lognormal
 from numalab.jit import jitted
 from numalab.linux.fair_period import task_scan_max, task_scan_start
 from numalab.linux.mempolicy import change_prot_numa, vma_unsuitable
-from numalab.linux.structs import (
-    NONE,
-    VM_FILE_RO,
-    VM_INACCESSIBLE,
-    pid_bucket,
-)
+from numalab.linux.pids_active import keeps_state, pid_reset, vma_pid_active
+from numalab.linux.structs import NONE, VM_FILE_RO, VM_INACCESSIBLE
 from numalab.units import NSEC_PER_MSEC, PMD_PAGES, align_up, msecs_to_jiffies
 
 FOREVER_NS = 1 << 62
@@ -72,8 +66,7 @@ def vma_is_accessed(k, mm, vma, p):
     first_seq = vma.start_scan_seq if k.start_scan_seq else 0
     if mm.numa_scan_seq - first_seq < 2:
         return True, False
-    bit = np.int64(1) << pid_bucket(p.pid)
-    if (vma.pids_active0 | vma.pids_active1) & bit:
+    if vma_pid_active(k, vma, p):
         return True, False
     if k.partial_vma and mm.numa_scan_offset > vma.vm_start:
         return True, True
@@ -110,27 +103,20 @@ def find_vma(mm, vmas, address):
 
 
 @jitted
-def _init_numab_state(k, mm, vma, jiffies):
+def _init_numab_state(k, mm, vma, now):
     vma.numab_state = 1
     vma.start_scan_seq = mm.numa_scan_seq
-    vma.next_scan = jiffies + msecs_to_jiffies(k.scan_delay_ms, k.hz)
+    vma.next_scan = now + msecs_to_jiffies(k.scan_delay_ms, k.hz)
     vma.pids_active_reset = vma.next_scan + msecs_to_jiffies(4 * k.scan_delay_ms, k.hz)
     vma.prev_scan_seq = mm.numa_scan_seq - 1
 
 
 @jitted
-def _pid_reset(k, mm, vma, jiffies):
-    if mm.numa_scan_seq != 0 and jiffies > vma.pids_active_reset:
-        vma.pids_active_reset += msecs_to_jiffies(4 * k.scan_delay_ms, k.hz)
-        vma.pids_active0 = vma.pids_active1
-        vma.pids_active1 = 0
-
-
-@jitted
-def _skip_reason(k, mm, vma, p, jiffies, pids_forced):
+def _skip_reason(k, mm, vma, p, now, jiffies, pids_forced):
     """Return the reason to skip a VMA, or NONE; and whether IGNORE_PID is traced.
 
-    Mirrors the tests of task_numa_work(), in C's order; jiffies are read again here.
+    Mirrors the tests of task_numa_work(), in C's order. ``now`` was sampled when the work
+    began, ``jiffies`` are read again here.
     """
     if vma_unsuitable(k, vma):
         return SKIP_UNSUITABLE, False
@@ -138,13 +124,12 @@ def _skip_reason(k, mm, vma, p, jiffies, pids_forced):
         return SKIP_SHARED_RO, False
     if vma.vm_flags & VM_INACCESSIBLE:
         return SKIP_INACCESSIBLE, False
-    if k.vma_scan_delay:
-        if vma.numab_state == 0:
-            _init_numab_state(k, mm, vma, jiffies)
-        if mm.numa_scan_seq != 0 and jiffies < vma.next_scan:
-            return SKIP_SCAN_DELAY, False
-    if k.pid_filter and k.pid_reset_early:
-        _pid_reset(k, mm, vma, jiffies)
+    if vma.numab_state == 0 and keeps_state(k):
+        _init_numab_state(k, mm, vma, now)
+    if k.vma_scan_delay and mm.numa_scan_seq != 0 and jiffies < vma.next_scan:
+        return SKIP_SCAN_DELAY, False
+    if k.pid_reset_early:
+        pid_reset(k, mm, vma, jiffies)
     if k.seq_completed and vma.prev_scan_seq == mm.numa_scan_seq:
         mm.numa_scan_offset = vma.vm_end
         return SKIP_SEQ_COMPLETED, False
@@ -153,7 +138,7 @@ def _skip_reason(k, mm, vma, p, jiffies, pids_forced):
         if not accessed:
             return SKIP_PID_INACTIVE, False
         if not k.pid_reset_early:
-            _pid_reset(k, mm, vma, jiffies)
+            pid_reset(k, mm, vma, jiffies)
         return NONE, ignore_pid
     return NONE, False
 
@@ -164,7 +149,7 @@ def task_numa_work(
 ):  # fmt: skip
     """Scan: mark up to ``scan_size_mb`` of the address space PROT_NONE.
 
-    Mirrors task_numa_work(), kernel/sched/fair.c, v6.1 (baseline), v6.4, v6.12, v7.2.
+    Mirrors task_numa_work(), kernel/sched/fair.c, v6.1 (baseline), v6.4, v6.7, v6.12, v7.2.
 
     Parameters
     ----------
@@ -215,7 +200,7 @@ def task_numa_work(
         while v != NONE:
             vma = vmas[v]
             jiffies = now + cost // k.tick_ns
-            reason, ignore_pid = _skip_reason(k, mm, vma, p, jiffies, pids_forced)
+            reason, ignore_pid = _skip_reason(k, mm, vma, p, now, jiffies, pids_forced)
             if ignore_pid:
                 log.skips[vma.owner, SKIP_IGNORE_PID] += 1
             if reason != NONE:

@@ -5,8 +5,6 @@ The kernel's task_numa_fault() takes a page count; a cohort is a folio with many
 
 from __future__ import annotations
 
-import numpy as np
-
 from numalab.jit import jitted
 from numalab.linux.fair_fault import (
     TNF_FAULT_LOCAL,
@@ -16,15 +14,9 @@ from numalab.linux.fair_fault import (
     should_numa_migrate_memory,
     task_numa_fault,
 )
-from numalab.linux.structs import VM_POLICY_MOF, pid_bucket
+from numalab.linux.pids_active import vma_set_access_pid_bit
+from numalab.linux.structs import NUMA_NO_NODE, VM_POLICY_MOF
 from numalab.units import HPAGE_PMD_NR
-
-
-@jitted
-def vma_set_access_pid_bit(k, vma, p):
-    """Remember that a pid hint-faulted in a VMA. Mirrors vma_set_access_pid_bit()."""
-    if k.pid_filter and vma.numab_state:
-        vma.pids_active1 |= np.int64(1) << pid_bucket(p.pid)
 
 
 @jitted
@@ -50,6 +42,15 @@ def mpol_misplaced(vma, p, page_nid, last, cpus_per_node, groups, group_faults):
 
 
 @jitted
+def _changes_the_task(p, mm, jiffies):
+    """Say whether the next fault may run the task's placement or move it."""
+    if jiffies <= p.numa_migrate_retry:
+        return False
+    moves = p.free_to_move and p.numa_preferred_nid not in (NUMA_NO_NODE, p.node)
+    return moves or p.numa_scan_seq != mm.numa_scan_seq
+
+
+@jitted
 def do_numa_page(
     k, t, tasks, mm, vma, page_nid, last, pinned, unit, count, pop, stat, log, jiffies, now_ns,
     current, cpus_per_node, faults, groups, group_faults, speed,
@@ -57,8 +58,9 @@ def do_numa_page(
     """Handle hint faults of one task on ``count`` equal folios.
 
     Mirrors do_numa_page() and do_huge_pmd_numa_page(), mm/memory.c and mm/huge_memory.c.
-    A fault that may run the task's placement is handled alone, since it changes what
-    the next ones see.
+    A fault that may run the task's placement, or move the task, is handled alone, since it
+    changes what the next ones see; of folios that go to a nearly full node those that fit
+    are handled first.
 
     Returns
     -------
@@ -70,16 +72,17 @@ def do_numa_page(
     wants_to_move : bool
     """
     p = tasks[t]
-    pending = jiffies > p.numa_migrate_retry and p.numa_scan_seq != mm.numa_scan_seq
-    n = 1 if pending else count
-    vma_set_access_pid_bit(k, vma, p)
+    huge = unit == HPAGE_PMD_NR
+    target, new_last = mpol_misplaced(vma, p, page_nid, last, cpus_per_node, groups, group_faults)
+    n = 1 if _changes_the_task(p, mm, jiffies) else count
+    if target >= 0 and not pinned and pop.node_free[target] >= unit:
+        n = min(n, pop.node_free[target] // unit)
+    vma_set_access_pid_bit(k, vma, p, huge)
     flags = 0
     stat.numa_hint_faults += n
     if page_nid == p.node:
         stat.numa_hint_faults_local += n
         flags |= TNF_FAULT_LOCAL
-    target, new_last = mpol_misplaced(vma, p, page_nid, last, cpus_per_node, groups, group_faults)
-    huge = unit == HPAGE_PMD_NR
     spent = n * (speed.hint_fault_huge_ns if huge else speed.hint_fault_ns)
     nid = page_nid
     pages = n * unit

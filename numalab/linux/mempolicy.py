@@ -55,8 +55,8 @@ def may_mark(k, mm, vma, unit, node, pinned, scan_node):
         return False
     if vma.vm_flags & VM_FILE_LRU and checked:
         return False
-    alone = private and mm.mm_users == 1
-    return not (alone and checked and node == scan_node)
+    spared = mm.mm_users == 1 and (not huge or k.single_thread_rule_thp)
+    return not (private and spared and node == scan_node)
 
 
 @jitted

@@ -138,14 +138,13 @@ sched_numa = np.dtype(
         ("shmem_task_policy", "i8"),
         ("pinned_filter", "i8"),
         ("notifier_per_pud", "i8"),
-        ("clear_folio_markings", "i8"),
         ("single_thread_rule_thp", "i8"),
     ]
 )
 """The knobs as C sees them, and which rules the kernel has: one int each, 0 or 1.
 
-``pid_filter``: 0 none, 1 per-mm (6.4), 2 per-VMA; ``pinned_filter``: 1 private 4 KiB
-(6.1, 6.12), 2 all folios in all maps (7.2).
+``pid_filter``: 0 none, else how pids are remembered (see :mod:`numalab.linux.pids_active`);
+``pinned_filter``: 1 private 4 KiB (6.1, 6.12), 2 all folios in all maps (7.2).
 """
 
 vmstat = np.dtype(

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from numalab.hardware import touch_cohort
-from numalab.linux.memory import do_numa_page, mpol_misplaced, vma_set_access_pid_bit
+from numalab.linux.memory import do_numa_page, mpol_misplaced
+from numalab.linux.pids_active import vma_set_access_pid_bit
 from numalab.linux.structs import NONE, VM_POLICY_MOF, VM_PRIVATE, pid_bucket
 from numalab.population import END
 from tests.linux.parts import kernel, no_groups, tasks, vma
@@ -18,7 +19,7 @@ def test_a_fault_sets_the_pid_bit_where_there_is_state_to_hold_it(name):
     p = tasks()[0]
     for state in (0, 1):
         v = vma(numab_state=state)
-        vma_set_access_pid_bit(kernel(name), v, p)
+        vma_set_access_pid_bit(kernel(name), v, p, False)
         expected = 1 << pid_bucket(100) if state and name != "linux-6.1" else 0
         assert int(v.pids_active1) & (2**64 - 1) == expected
         assert v.pids_active0 == 0
@@ -27,7 +28,7 @@ def test_a_fault_sets_the_pid_bit_where_there_is_state_to_hold_it(name):
 def test_bits_of_several_tasks_add_up():
     v, found = vma(numab_state=1), tasks(3)
     for p in found:
-        vma_set_access_pid_bit(kernel(), v, p)
+        vma_set_access_pid_bit(kernel(), v, p, False)
     assert bin(int(v.pids_active1) & (2**64 - 1)).count("1") == 3
 
 
@@ -125,7 +126,6 @@ def test_a_full_node_takes_no_page():
     assert f.counters == {"numa_hint_faults": 10, "pgmigrate_fail": 10}
 
 
-@pytest.mark.xfail(strict=True, reason="folios handled together migrate all or none")
 def test_a_nearly_full_node_takes_as_many_pages_as_fit():
     """A cohort stands for equal folios that fault one after the other, so with room for
     seven the first seven migrate and the other three fail (kernel.md 1.9, step 6)."""
@@ -169,9 +169,6 @@ def test_touching_a_cohort_moves_its_folios_to_a_new_one():
     assert pop.segments[0].marked == 1948
 
 
-@pytest.mark.xfail(
-    strict=True, reason="only a fault that runs the placement is handled alone, not one that moves"
-)
 def test_faults_after_the_one_that_moves_the_task_are_taken_on_the_new_node():
     """kernel.md 1.9: past numa_migrate_retry a fault calls numa_migrate_preferred(), which
     moves the task before it takes the next one; here the pages lie where it goes."""

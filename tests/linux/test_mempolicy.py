@@ -104,9 +104,6 @@ def test_entries_without_a_normal_page_are_never_marked(name):
     assert not marks(name, more=st.VM_SPECIAL, node=1, private=False)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="may_mark() asks pinned_filter instead of single_thread_rule_thp"
-)
 def test_the_rule_for_huge_folios_of_a_lone_thread_is_a_switch_of_its_own():
     """design.md section 5: policies that differ only in rules are flags."""
     lone = {"huge": True, "users": 1}
