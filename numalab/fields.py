@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import sys
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -56,11 +57,34 @@ def field(
     return dataclasses.field(default=default, metadata=metadata)
 
 
+MAX_NAME = 24
+MAX_SHOWN = 60
+
+
+def shown(value: Any) -> str:
+    """Return a value as a message shows it: one line, not long."""
+    try:
+        text = " ".join(repr(value).splitlines())
+    except ValueError:
+        text = f"a number of more than {sys.get_int_max_str_digits()} digits"
+    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 15]}...{text[-12:]}"
+
+
+def _number(value: float) -> str:
+    if abs(value) > sys.float_info.max:
+        return shown(value)
+    text = f"{value:g}"
+    return text if float(text) == value else shown(value)
+
+
+def _arms(hint: Any) -> tuple[Any, ...]:
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return tuple(arm for arg in typing.get_args(hint) for arm in _arms(arg))
+    return (hint,)
+
+
 def _type_names(hint: Any) -> tuple[type, ...]:
-    origin = typing.get_origin(hint)
-    if origin in (typing.Union, types.UnionType):
-        return tuple(t for arg in typing.get_args(hint) for t in _type_names(arg))
-    return (origin or hint,)
+    return tuple(typing.get_origin(arm) or arm for arm in _arms(hint))
 
 
 def _describe(types_: tuple[type, ...]) -> str:
@@ -77,25 +101,35 @@ def _describe(types_: tuple[type, ...]) -> str:
 
 
 def _check_type(where: str, value: Any, hint: Any) -> None:
+    if hint is Any:
+        return
     allowed = _type_names(hint)
     accepted = isinstance(value, allowed) or (float in allowed and isinstance(value, int))
     if isinstance(value, bool) and bool not in allowed:
         accepted = False
     if not accepted:
-        raise InputError(f"{where} = {value!r}: must be {_describe(allowed)}")
+        raise InputError(f"{where} = {shown(value)}: must be {_describe(allowed)}")
+    for arm in _arms(hint):
+        item, *more = typing.get_args(arm) or (Any,)
+        if typing.get_origin(arm) is tuple and more == [...] and isinstance(value, tuple):
+            for i, one in enumerate(value):
+                _check_type(f"{where}[{i}]", one, item)
 
 
 def _check_bounds(where: str, value: float, metadata: Mapping[str, Any]) -> None:
     unit = f" {metadata['unit']}" if metadata["unit"] else ""
-    if not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         raise InputError(f"{where} = {value}{unit}: must be finite")
-    if metadata["at_least"] is not None and value < metadata["at_least"]:
+    lowest, highest = metadata["at_least"], metadata["at_most"]
+    lowest = -sys.float_info.max if lowest is None else lowest
+    highest = sys.float_info.max if highest is None else highest
+    if value < lowest:
         raise InputError(
-            f"{where} = {value:g}{unit}: must be at least {metadata['at_least']:g}{unit}"
+            f"{where} = {_number(value)}{unit}: must be at least {_number(lowest)}{unit}"
         )
-    if metadata["at_most"] is not None and value > metadata["at_most"]:
+    if value > highest:
         raise InputError(
-            f"{where} = {value:g}{unit}: must be at most {metadata['at_most']:g}{unit}"
+            f"{where} = {_number(value)}{unit}: must be at most {_number(highest)}{unit}"
         )
 
 
@@ -103,7 +137,10 @@ def where_of(obj: Any) -> str:
     """Name an object for a message: ``vma "a"``, or the class name in lower case."""
     kind = type(obj).__name__.lower()
     name = getattr(obj, "name", "")
-    return f'{kind} "{name}"' if name else kind
+    if not name:
+        return kind
+    text = shown(name)
+    return f'{kind} "{text[1:-1] if isinstance(name, str) else text}"'
 
 
 def validate(obj: Any) -> None:
@@ -125,14 +162,31 @@ def validate(obj: Any) -> None:
             _check_bounds(where, value, item.metadata)
         choices = item.metadata["choices"]
         if choices and isinstance(value, str) and value not in choices:
-            raise InputError(f"{where} = {value!r}: must be one of {', '.join(choices)}")
+            raise InputError(f"{where} = {shown(value)}: must be one of {', '.join(choices)}")
+
+
+def check_names(obj: Any, *keys: str) -> None:
+    """Check fields that hold a name: of the object itself, or of another.
+
+    Raises
+    ------
+    InputError
+        One line: the object, the field, the value, and what a name is made of.
+    """
+    for key in keys:
+        name = getattr(obj, key)
+        if not 0 < len(name) <= MAX_NAME or not all(c.isalnum() or c in "-_" for c in name):
+            raise InputError(
+                f"{where_of(obj)}: {key} = {shown(name)}: must be 1 to {MAX_NAME} letters, digits, "
+                "'-' or '_'"
+            )
 
 
 def unknown_name(kind: str, name: str, known: Sequence[str]) -> InputError:
     """Return the error for a name that does not exist, with the nearest one that does."""
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted(known))}"
-    return InputError(f"unknown {kind} {name!r}{hint}")
+    return InputError(f"unknown {kind} {shown(name)}{hint}")
 
 
 def build(cls: type[T], table: Mapping[str, Any], where: str) -> T:
@@ -153,7 +207,7 @@ def build(cls: type[T], table: Mapping[str, Any], where: str) -> T:
         For an unknown key, a missing key, or a value out of its bounds.
     """
     if not isinstance(table, Mapping):
-        raise InputError(f"{where} = {table!r}: must be a table")
+        raise InputError(f"{where} = {shown(table)}: must be a table")
     known = {item.name: item for item in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for key in table:
         if key not in known:

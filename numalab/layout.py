@@ -45,6 +45,7 @@ _PROGRAM = (
     (_MMAP_BASE + 4, 2, "vdso", ()),
     (_STACK_TOP - 33, 33, "stack", (2,)),
 )
+_PROGRAM_END = max(start + pages for start, pages, *_ in _PROGRAM if start < _MMAP_BASE)
 _SHARED_PAGES = 1033
 """The program's page of flags and results, a shared mapping made before all others."""
 
@@ -115,6 +116,19 @@ def _place_down(top: int, vma: Vma) -> tuple[int, int]:
     return start, start - 1
 
 
+def _check_room(workload: Workload, process: str, lowest: int) -> None:
+    """Refuse mappings, the lowest of them at ``lowest``, that reach down to the program."""
+    for churn in (c for c in workload.churns if c.process == process):
+        lowest -= churn.pages + 2 * (HPAGE_PMD_NR if churn.thp else 1)
+    if lowest < _PROGRAM_END:
+        top = _MMAP_BASE - _SHARED_PAGES
+        need, room = -((lowest - top) // PAGES_PER_MB), (top - _PROGRAM_END) // PAGES_PER_MB
+        raise InputError(
+            f'process "{process}": its mappings need {need} MB: an address space has 2^35 pages, '
+            f"{room} MB are free for them; lower size_mb or count"
+        )
+
+
 def _mappings(workload: Workload, process: str) -> tuple[Mapping, ...]:
     image = IMAGE_KINDS
     top = _MMAP_BASE - _SHARED_PAGES
@@ -158,6 +172,7 @@ def _mappings(workload: Workload, process: str) -> tuple[Mapping, ...]:
         )
         found.append(Mapping(start=start - 1, pages=1, kind="guard", owner=image["guard"]))
         top = start - 1
+    _check_room(workload, process, top)
     return tuple(sorted(found, key=lambda m: m.start))
 
 
@@ -186,6 +201,11 @@ def default_setup(workload: Workload) -> Setup:
     Setup
         Pids are consecutive from 100; a process with several threads was reset by its
         first clone 2 ms before the start, one with a single thread by its fork.
+
+    Raises
+    ------
+    InputError
+        If the mappings of a process do not fit into its address space.
     """
     processes = []
     pid = 100
@@ -202,7 +222,4 @@ def default_setup(workload: Workload) -> Setup:
             )
         )
         pid += len(names)
-    total = sum(m.pages for p in processes for m in p.mappings)
-    if total > (1 << 35) * PAGES_PER_MB // PAGES_PER_MB:
-        raise InputError(f"the mappings need {total} pages: an address space has 2^35")
     return Setup(processes=tuple(processes))

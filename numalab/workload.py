@@ -11,7 +11,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 
-from numalab.fields import InputError, as_plain, field, unknown_name, validate
+from numalab.fields import InputError, as_plain, check_names, field, unknown_name, validate
 from numalab.machine import Machine, Speed
 from numalab.tunables import Tunables
 from numalab.units import PAGES_PER_MB
@@ -21,14 +21,6 @@ POLICIES = ("default", "bind", "bind_balancing", "interleave")
 PATTERNS = ("walk", "rand", "hot")
 LIFETIMES = ("fixed", "exponential", "uniform", "lognormal", "pareto")
 MAX_MB = 1 << 30
-MAX_NAME = 24
-
-
-def _check_name(where: str, name: str) -> None:
-    if not name or len(name) > MAX_NAME or not all(c.isalnum() or c in "-_" for c in name):
-        raise InputError(
-            f"{where}: name = {name!r}: must be 1 to {MAX_NAME} letters, digits, '-' or '_'"
-        )
 
 
 def _check_pages(where: str, size_mb: float) -> None:
@@ -60,8 +52,8 @@ class Vma:
 
     def __post_init__(self) -> None:
         validate(self)
+        check_names(self, "name", "process")
         where = f'vma "{self.name}"'
-        _check_name(where, self.name)
         _check_pages(where, self.size_mb)
         if self.thp and (self.size_mb % 2 or self.kind not in ("anon", "shmem")):
             raise InputError(f"{where}: thp needs kind anon or shmem and a multiple of 2 MB")
@@ -118,7 +110,7 @@ class Task:
 
     def __post_init__(self) -> None:
         validate(self)
-        _check_name(f'task "{self.name}"', self.name)
+        check_names(self, "name", "process")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,8 +140,8 @@ class Churn:
 
     def __post_init__(self) -> None:
         validate(self)
+        check_names(self, "name", "process")
         where = f'churn "{self.name}"'
-        _check_name(where, self.name)
         _check_pages(where, self.size_mb)
         if self.thp and self.size_mb % 2:
             raise InputError(f"{where}: thp needs a multiple of 2 MB")
@@ -175,7 +167,10 @@ class Process:
 
     def __post_init__(self) -> None:
         validate(self)
-        _check_name(f'process "{self.name}"', self.name)
+        check_names(self, "name")
+        for node in self.cpuset_mems:
+            if self.cpuset_mems.count(node) > 1:
+                raise InputError(f'process "{self.name}": cpuset_mems holds {node} twice')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,7 +194,7 @@ class Workload:
 
     def __post_init__(self) -> None:
         validate(self)
-        _check_name("workload", self.name)
+        check_names(self, "name")
         _check_workload(self)
 
     @property
@@ -258,6 +253,8 @@ def _check_workload(w: Workload) -> None:
     for process in w.processes:
         if process.name not in running:
             raise unknown_name("process", process.name, list(running))
+        if [p.name for p in w.processes].count(process.name) > 1:
+            raise InputError(f'process "{process.name}" is described twice: name it once')
     _check_memory(w)
 
 
@@ -269,22 +266,20 @@ def _check_memory(w: Workload) -> None:
             f"the mappings hold {total:g} MB, {w.machine.nodes} nodes of memory_mb = "
             f"{w.machine.memory_mb} hold {room}: there is no swap"
         )
-    for node in range(w.machine.nodes):
-        on_node = sum(
-            v.size_mb * v.count * v.populated
-            for v in w.vmas
-            if v.first_touch_node == node and v.policy != "interleave"
-        )
-        if on_node > w.machine.memory_mb:
-            raise InputError(
-                f"node {node}: {on_node:g} MB are first touched there, memory_mb = "
-                f"{w.machine.memory_mb}"
-            )
+    on_node = [0.0] * w.machine.nodes
     for vma in w.vmas:
         if vma.first_touch_node >= w.machine.nodes:
             raise InputError(
                 f'vma "{vma.name}": first_touch_node = {vma.first_touch_node}: the machine has '
                 f"nodes 0 to {w.machine.nodes - 1}"
+            )
+        spread = range(w.machine.nodes) if vma.policy == "interleave" else (vma.first_touch_node,)
+        for node in spread:
+            on_node[node] += vma.size_mb * vma.count * vma.populated / len(spread)
+    for node, mb in enumerate(on_node):
+        if mb > w.machine.memory_mb:
+            raise InputError(
+                f"node {node}: {mb:g} MB are first touched there, memory_mb = {w.machine.memory_mb}"
             )
     for process in w.processes:
         for node in process.cpuset_mems:

@@ -5,6 +5,7 @@ Every key, with its unit, default and bounds, is documented in docs/workload.md.
 
 from __future__ import annotations
 
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,9 @@ def parse(text: str, where: str = "workload") -> Workload:
         table = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise InputError(f"{where}: not TOML: {error}") from None
+    except ValueError:
+        digits = sys.get_int_max_str_digits()
+        raise InputError(f"{where}: holds a number of more than {digits} digits") from None
     try:
         return _from_tables(table)
     except InputError as error:
@@ -81,15 +85,15 @@ def _machine(table: dict[str, Any]) -> Machine:
     return build(Machine, table, "[machine]")
 
 
-def _tables(table: dict[str, Any], key: str) -> list[dict[str, Any]]:
+def _tables(table: dict[str, Any], key: str, parent: str = "") -> list[dict[str, Any]]:
     tables = table.get(key, [])
     if not isinstance(tables, list) or not all(isinstance(t, dict) for t in tables):
-        raise InputError(f"{key} must be written as [[{key}]]")
+        raise InputError(f"{key} must be written as [[{parent}{key}]]")
     return tables
 
 
 def _task(table: dict[str, Any]) -> Task:
-    accesses = _tables(table, "access")
+    accesses = _tables(table, "access", "task.")
     built = tuple(build(Access, t, "[[task.access]]") for t in accesses)
     return build(Task, {**table, "access": built}, "[[task]]")
 

@@ -127,19 +127,22 @@ def test_more_than_an_address_space_is_refused():
         default_setup(workload(Vma(name="a", size_mb=1 << 12, count=1 << 15)))
 
 
-@pytest.mark.xfail(strict=True, reason="the limit is 2^35 pages, the mappings start below that")
 def test_no_mapping_lies_below_the_program():
-    """A mapping ends up at a negative address, is taken for one that is not there, and the
-    run has no page of it: 133 600 000 MB on nodes of 2^36 MB."""
-    w = workload(Vma(name="a", size_mb=133_600_000))
-    try:
-        setup = default_setup(w)
-    except InputError:
-        return
-    assert min(m.start for m in setup.processes[0].mappings) >= 0
+    """What fits stays above the program; one MB more is refused."""
+    with pytest.raises(InputError, match="are free for them") as caught:
+        default_setup(workload(Vma(name="a", size_mb=133_600_000)))
+    words = str(caught.value).split()
+    room = int(words[words.index("MB", words.index("2^35")) - 1])
+    mappings = default_setup(workload(Vma(name="a", size_mb=room - 1))).processes[0].mappings
+    (own,) = (m for m in mappings if m.owner == "a")
+    (heap,) = (m for m in mappings if m.kind == "heap")
+    assert 0 < own.start - heap.start - heap.pages < 1024
+    for low, high in itertools.pairwise(mappings):
+        assert low.start + low.pages <= high.start
+    with pytest.raises(InputError, match="an address space has 2\\^35"):
+        default_setup(workload(Vma(name="a", size_mb=room + 1)))
 
 
-@pytest.mark.xfail(strict=True, reason="sizes of all processes are added up")
 def test_each_process_has_an_address_space_of_its_own():
     vmas = tuple(Vma(name=p, size_mb=1 << 26, process=p) for p in "ab")
     tasks = tuple(Task(name=f"t{p}", process=p) for p in "ab")
@@ -147,13 +150,11 @@ def test_each_process_has_an_address_space_of_its_own():
     assert len(setup.processes) == 2
 
 
-@pytest.mark.xfail(strict=True, reason="a churn has no hole large enough and lands at address 0")
-def test_a_churn_larger_than_the_address_space_is_refused():
-    w = Workload(
-        name="w", duration_ms=50, sample_ms=50,
-        churns=(Churn(name="c", size_mb=1 << 29, lifetime_ms=10),),
-    )  # fmt: skip
-    with pytest.raises(InputError):
+@pytest.mark.parametrize("sizes", [(1 << 29,), (1 << 26, 1 << 26)])
+def test_churns_larger_than_the_address_space_are_refused(sizes):
+    churns = tuple(Churn(name=f"c{i}", size_mb=mb, lifetime_ms=10) for i, mb in enumerate(sizes))
+    w = Workload(name="w", machine=BIG, duration_ms=50, sample_ms=50, churns=churns)
+    with pytest.raises(InputError, match=r'process "main": .* lower size_mb'):
         simulate(w, policy.get("linux-6.12"))
 
 
