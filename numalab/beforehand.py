@@ -43,8 +43,8 @@ def _hide_thread_stacks(mm, vmas, hidden):
 def run_before(w, access_ptr, before, phase_ns, start_jiffies, start_ns, rng):
     """Tick through the time in which main threads ran alone, then forget what was counted.
 
-    The main thread is busy with its own stack and data, so it faults on about half of what a
-    scan marked of them, and its placement sees a pass that the clone then takes back. The
+    The main thread is busy with its own stack and data, so it faults at once on what a scan
+    marked of them, and its placement sees a pass that the clone then takes back. The
     time of the clone is stamped before it is made; how long that takes is drawn, up to a tick.
     """
     k = w.k[0]
@@ -69,7 +69,7 @@ def run_before(w, access_ptr, before, phase_ns, start_jiffies, start_ns, rng):
                 for a in range(access_ptr[b.task], access_ptr[b.task + 1]):
                     if w.accesses[a].image and waiting(w, a):
                         touch_rand(
-                            w, a, 1e9, 0.7 * w.accesses[a].pages + 1.0, start_jiffies + step,
+                            w, a, 1e9, 20.0 * w.accesses[a].pages, start_jiffies + step,
                             start_ns + phase_ns + step * k.tick_ns, rng,
                         )  # fmt: skip
             step += 1

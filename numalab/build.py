@@ -90,11 +90,12 @@ def kernel_record(workload: Workload, policy: Policy) -> Any:
     for name in (
         "one_node_cpuset", "shmem_task_policy", "vma_scan_delay", "pid_reset_early",
         "seq_completed", "start_scan_seq", "partial_vma", "thread_count_rule",
-        "forced_scan", "single_thread_rule_thp",
+        "forced_scan", "single_thread_rule_thp", "page_count_rule",
     ):  # fmt: skip
         setattr(r, name, int(getattr(policy, name)))
     r.pid_filter = PID_MEMORIES.index(policy.pid_memory) + 1 if policy.pid_filter else 0
     r.pinned_filter = 2 if policy.pinned_filter == "all" else 1
+    r.lru_batch = policy.lru_batch
     r.notifier_per_pud = int(policy.notifier_level == "pud")
     return k
 

@@ -14,6 +14,7 @@ import numpy as np
 from numalab.jit import jitted
 from numalab.linux.fair_period import update_scan_period
 from numalab.linux.memory import do_numa_page
+from numalab.linux.swap import batched, folio_add_lru
 from numalab.population import ABSENT, END, NO_CPUPID, add, note, take
 from numalab.units import HPAGE_PMD_NR
 
@@ -56,6 +57,9 @@ speed_type = np.dtype(
         ("scan_page_ns", "f8"),
         ("pte_update_ns", "f8"),
         ("scan_spread", "f8"),
+        ("late_flush_share", "f8"),
+        ("late_flush_ns", "f8"),
+        ("first_scan_ns", "f8"),
         ("lost_share", "f8"),
     ]
 )
@@ -130,6 +134,7 @@ def _populate(w, t, s, c, count):
         add(pop, s, node, NO_CPUPID, 0, pinned, n)
         pop.node_free[node] -= n * unit
         left -= n
+    folio_add_lru(w.k[0], pop, p.cpu, count, unit > 1)
     take(pop, s, c, count)
     note(pop, pop.spans[s].segment, 0, -count)
     w.mms[p.mm].rss += count * unit
@@ -159,7 +164,8 @@ def touch_cohort(w, t, s, c, count, jiffies, now_ns):
             jiffies, now_ns, w.current, w.cpus_per_node, w.faults, w.groups, w.group_faults,
             speed,
         )  # fmt: skip
-        add(pop, s, nid, new_last, 0, pinned, handled)
+        mark = batched(w.k[0], pop, p.cpu) if seg.tracked and nid != node else pinned
+        add(pop, s, nid, new_last, 0, mark, handled)
         take(pop, s, c, handled)
         left -= handled
         spent += cost

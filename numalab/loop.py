@@ -46,11 +46,15 @@ def _run_tick(w, access_ptr, spins, wants, best, used, tick_ns, elapsed_ns, jiff
         at_ns = now_ns + int(part * part_ns)
         for m in range(w.mms.shape[0]):
             finish_scan(w.mms[m], at_ns)
-        for i in range(ntasks):
+        for i in range(2 * ntasks):
             t = (i + jiffies + part) % ntasks
             p = w.tasks[t]
             if wants[t] == 0 or not (p.rated or w.pop.task_waiting[t]):
                 continue
+            if (p.debt_ns > 0) != (i >= ntasks) or p.debt_ns >= (part + 1) * part_ns:
+                continue  # whoever is still in a scan comes last, or not yet
+            if p.debt_ns:
+                finish_scan(w.mms[p.mm], at_ns + int(part_ns))
             w.current[p.cpu] = t
             ns = run_rated(
                 w, t, access_ptr[t], access_ptr[t + 1], part_ns, elapsed_ns, jiffies, at_ns, rng

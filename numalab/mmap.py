@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from numalab.jit import jitted
 from numalab.linux.structs import NONE
+from numalab.linux.swap import lru_add_drain
 from numalab.population import ABSENT, NO_CPUPID, add, clear_segment, new_span, note
 
 
@@ -86,6 +87,7 @@ def _death(w, churn):
     vma = w.vmas[churn.vma]
     mm = w.mms[vma.vm_mm]
     present = clear_segment(w.pop, vma.first_segment)
+    lru_add_drain(w.k[0], w.pop, w.tasks[churn.task].cpu)
     mm.rss -= present * w.pop.segments[vma.first_segment].unit
     unlink_vma(mm, w.vmas, churn.vma)
     unlink_vma(mm, w.vmas, churn.guard)

@@ -41,6 +41,10 @@ class Policy:
         "private_4k", choices=("private_4k", "all"), doc="which pinned folios are not marked"
     )
     single_thread_rule_thp: bool = field(False, doc="local huge folios of a lone thread are spared")
+    page_count_rule: bool = field(
+        False, doc="a private page with one more reference is not marked (80d47f5de5e3)"
+    )
+    lru_batch: int = field(31, at_least=1, at_most=31, doc="pages that wait for an LRU list")
     notifier_level: str = field(
         "pmd", choices=("pmd", "pud"), doc="page-table level that sends the notifier"
     )
@@ -60,6 +64,8 @@ _LINUX_6_1 = Policy(
     name="linux-6.1",
     about="before any per-VMA scan state: every suitable VMA is scanned",
     source="6.1.192",
+    page_count_rule=True,
+    lru_batch=15,
 )
 _RFC_V1 = replace(
     _LINUX_6_1,
@@ -121,6 +127,8 @@ _LINUX_6_12 = replace(
     about="an unscanned VMA is scanned after as many passes as there are threads",
     source="6.12.107 (stable, holds f22cde4371f3)",
     thread_count_rule=True,
+    page_count_rule=False,
+    lru_batch=31,
     notifier_level="pud",
 )
 _LINUX_7_2 = replace(

@@ -54,6 +54,7 @@ segment_type = np.dtype(
         ("absent", "i8"),
         ("first_access", "i8"),
         ("nr_accesses", "i8"),
+        ("tracked", "i8"),
     ]
 )
 
@@ -65,7 +66,7 @@ class Population(NamedTuple):
     list free slots. The accesses
     that reach segment ``s`` are ``access_of[first_access : first_access + nr_accesses]``;
     ``access_marked`` and ``access_absent`` count folios that they may find PROT_NONE or
-    absent.
+    absent. ``lru_added`` counts the folios that each CPU put into its LRU batch.
     """
 
     spans: Any
@@ -80,10 +81,17 @@ class Population(NamedTuple):
     access_task: Any
     task_waiting: Any
     node_free: Any
+    lru_added: Any
 
 
 def empty(
-    spans: int, segments: int, access_task: list[int], links: int, tasks: int, nodes: int
+    spans: int,
+    segments: int,
+    access_task: list[int],
+    links: int,
+    tasks: int,
+    nodes: int,
+    cpus: int,
 ) -> Population:
     """Return a population with nothing in it and room for the given numbers."""
     cohorts = 2 * spans
@@ -101,6 +109,7 @@ def empty(
         np.array(access_task, np.int64),
         np.zeros(tasks, np.int64),
         np.zeros(nodes, np.int64),
+        np.zeros(cpus, np.int64),
     )
 
 

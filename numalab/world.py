@@ -23,6 +23,7 @@ from numalab.build import (
 from numalab.dataset import REASONS
 from numalab.layout import Setup
 from numalab.linux import structs as st
+from numalab.linux.swap import batched
 from numalab.mmap import link_vma
 from numalab.plan import (
     Plan,
@@ -54,13 +55,18 @@ def _fill(records: np.ndarray, rows: list[dict[str, Any]]) -> None:
             records[i][name] = value
 
 
-def _first_cohorts(pop: pn.Population, s: int, seg: Segment, workload: Workload) -> int:
-    """Put the first pages of a segment in place; return pages present."""
+def _first_cohorts(pop: pn.Population, s: int, seg: Segment, workload: Workload, k: Any) -> int:
+    """Put the first pages of a segment in place; return pages present.
+
+    Pages of a node came there through the batch of its first CPU.
+    """
     folios = (seg.hi - seg.lo) // seg.unit
     vma = seg.owner
     if vma is None:
         for node, count in enumerate(seg.present):
-            pn.add(pop, s, node, pn.NO_CPUPID, 0, 0, count)
+            cpu = node * workload.machine.cpus_per_node
+            mark = batched(k, pop, cpu) if seg.in_batch else 0
+            pn.add(pop, s, node, pn.NO_CPUPID, 0, mark, count)
             pop.node_free[node] -= count
         return sum(seg.present)
     inside = seg.lo % vma.pages
@@ -82,7 +88,9 @@ def _first_cohorts(pop: pn.Population, s: int, seg: Segment, workload: Workload)
     return folios * seg.unit
 
 
-def _populate(plan: Plan, workload: Workload, room: int) -> tuple[pn.Population, np.ndarray]:
+def _populate(
+    plan: Plan, workload: Workload, room: int, k: Any, draws: np.random.Generator
+) -> tuple[pn.Population, np.ndarray]:
     """Make the population; return it with the pages present of each segment."""
     reach: list[list[int]] = [[] for _ in plan.segments]
     for a, row in enumerate(plan.accesses):
@@ -96,6 +104,7 @@ def _populate(plan: Plan, workload: Workload, room: int) -> tuple[pn.Population,
         len(links),
         len(workload.tasks) + len(workload.churns),
         workload.machine.nodes,
+        workload.machine.cpus,
     )
     for found in reach:
         if len({plan.accesses[a]["task"] for a in found}) > 1:
@@ -103,6 +112,7 @@ def _populate(plan: Plan, workload: Workload, room: int) -> tuple[pn.Population,
                 plan.accesses[a]["shared"] = 1
     pop.access_of[: len(links)] = links
     pop.node_free[:] = node_free(workload)
+    pop.lru_added[:] = draws.integers(0, k.lru_batch, workload.machine.cpus)
     present = np.zeros(len(plan.segments), np.int64)
     at = 0
     for g, seg in enumerate(plan.segments):
@@ -115,7 +125,8 @@ def _populate(plan: Plan, workload: Workload, room: int) -> tuple[pn.Population,
             continue
         s = pn.new_span(pop, r.lo, r.hi, g)
         r.span = s
-        present[g] = _first_cohorts(pop, s, seg, workload)
+        r.tracked = int(seg.owner is None and seg.present != ())
+        present[g] = _first_cohorts(pop, s, seg, workload, k)
         if not present[g]:
             pn.note(pop, g, 0, (seg.hi - seg.lo) // seg.unit)
     return pop, present
@@ -143,8 +154,9 @@ def assemble(
     for m, name in enumerate(names):
         plan_mappings(plan, workload, m, setup.of(name), draws)
     plan_churns(plan, workload)
-    ptr = plan_accesses(plan, workload, draws)
-    pop, present = _populate(plan, workload, room)
+    ptr = plan_accesses(plan, workload)
+    kernel = kernel_record(workload, policy)
+    pop, present = _populate(plan, workload, room, kernel[0], draws)
     vmas = st.records(st.vm_area_struct, len(plan.vmas))
     _fill(vmas, plan.vmas)
     accesses = st.records(hw.access_type, len(plan.accesses))
@@ -168,7 +180,7 @@ def assemble(
     load = place_tasks(tasks, workload)
     owners, nodes = len(owners_of(workload)), workload.machine.nodes
     world = hw.World(
-        kernel_record(workload, policy),
+        kernel,
         speed_record(workload),
         tasks,
         mms,

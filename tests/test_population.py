@@ -22,7 +22,7 @@ class Pool:
     def __init__(self, cohorts, unit=1, start=1 << 20, spans=64):
         self.unit, self.start = unit, start
         self.folios = sum(n for *_, n in cohorts)
-        self.pop = pn.empty(spans, 1, [0, 1], 2, 2, 2)
+        self.pop = pn.empty(spans, 1, [0, 1], 2, 2, 2, 2)
         self.seg = self.pop.segments[0]
         self.seg.lo, self.seg.hi = start, start + self.folios * unit
         self.seg.unit, self.seg.nr_accesses = unit, 2
@@ -159,7 +159,7 @@ def test_add_merges_and_take_frees():
 
 
 def test_an_empty_pool_says_so():
-    pop = pn.empty(1, 1, [], 0, 1, 1)
+    pop = pn.empty(1, 1, [], 0, 1, 1, 1)
     pn.new_span(pop, 0, 10, 0)
     with pytest.raises(MemoryError, match="span pool"):
         pn.new_span(pop, 10, 20, 0)

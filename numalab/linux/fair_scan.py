@@ -240,6 +240,8 @@ def task_numa_work(
         done = True
     if speed.scan_spread > 0.0:
         cost = int(cost * draw_lognormal(rng, speed.scan_spread))
+    if log.scans[0] == 1:
+        cost += int(speed.first_scan_ns)
     if v != NONE:
         mm.numa_scan_offset = start
     elif cost == 0:

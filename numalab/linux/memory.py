@@ -16,6 +16,7 @@ from numalab.linux.fair_fault import (
 )
 from numalab.linux.pids_active import vma_set_access_pid_bit
 from numalab.linux.structs import NUMA_NO_NODE, VM_POLICY_MOF
+from numalab.linux.swap import PINNED, folio_add_lru, in_lru_batch
 from numalab.units import HPAGE_PMD_NR
 
 
@@ -52,7 +53,7 @@ def _changes_the_task(p, mm, jiffies):
 
 @jitted
 def do_numa_page(
-    k, t, tasks, mm, vma, page_nid, last, pinned, unit, count, pop, stat, log, jiffies, now_ns,
+    k, t, tasks, mm, vma, page_nid, last, mark, unit, count, pop, stat, log, jiffies, now_ns,
     current, cpus_per_node, faults, groups, group_faults, speed,
 ):  # fmt: skip
     """Handle hint faults of one task on ``count`` equal folios.
@@ -60,7 +61,8 @@ def do_numa_page(
     Mirrors do_numa_page() and do_huge_pmd_numa_page(), mm/memory.c and mm/huge_memory.c.
     A fault that may run the task's placement, or move the task, is handled alone, since it
     changes what the next ones see; of folios that go to a nearly full node those that fit
-    are handled first.
+    are handled first. A full node, or a folio that waits in an LRU batch, fails before
+    migrate_pages() and so is not counted in pgmigrate_fail.
 
     Returns
     -------
@@ -75,7 +77,8 @@ def do_numa_page(
     huge = unit == HPAGE_PMD_NR
     target, new_last = mpol_misplaced(vma, p, page_nid, last, cpus_per_node, groups, group_faults)
     n = 1 if _changes_the_task(p, mm, jiffies) else count
-    if target >= 0 and not pinned and pop.node_free[target] >= unit:
+    stays = target >= 0 and (pop.node_free[target] < unit or in_lru_batch(k, pop, mark))
+    if target >= 0 and mark != PINNED and not stays:
         n = min(n, pop.node_free[target] // unit)
     vma_set_access_pid_bit(k, vma, p, huge)
     flags = 0
@@ -86,9 +89,11 @@ def do_numa_page(
     spent = n * (speed.hint_fault_huge_ns if huge else speed.hint_fault_ns)
     nid = page_nid
     pages = n * unit
-    if target >= 0:
+    if target >= 0 and stays:
+        flags |= TNF_MIGRATE_FAIL
+    elif target >= 0:
         spent += n * (speed.migrate_huge_ns if huge else speed.migrate_page_ns)
-        if pinned or pop.node_free[target] < pages:
+        if mark == PINNED:
             flags |= TNF_MIGRATE_FAIL
             stat.pgmigrate_fail += pages
         else:
@@ -98,6 +103,7 @@ def do_numa_page(
             pop.node_free[target] -= pages
             pop.node_free[page_nid] += pages
             nid = target
+            folio_add_lru(k, pop, p.cpu, n, huge)
     wants_to_move = task_numa_fault(
         k, t, tasks, mm, last, nid, pages, flags, jiffies, now_ns, current, faults, groups,
         group_faults,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numalab.draws import draw_unit
 from numalab.jit import jitted
 from numalab.linux.structs import (
     VM_BOUND,
@@ -13,6 +14,7 @@ from numalab.linux.structs import (
     VM_SHMEM,
     VM_SPECIAL,
 )
+from numalab.linux.swap import PINNED, in_lru_batch
 from numalab.population import ABSENT, END, add, join_left, note, split, take
 from numalab.units import HPAGE_PMD_NR, PUD_PAGES
 
@@ -40,8 +42,10 @@ def vma_unsuitable(k, vma):
 
 
 @jitted
-def may_mark(k, mm, vma, unit, node, pinned, scan_node):
+def may_mark(k, mm, vma, unit, node, pinned, scan_node, batched=False):
     """Say whether change_prot_numa() would mark a present entry that is not yet marked.
+
+    ``batched``: the page waits in an LRU batch, which holds a reference.
 
     Mirrors the tests of change_pte_range() and change_huge_pmd() (v6.1, v6.12) and of
     folio_can_map_prot_numa() (v7.2): see "Per-entry skip rules" in docs/model.md.
@@ -51,7 +55,9 @@ def may_mark(k, mm, vma, unit, node, pinned, scan_node):
     private = vma.vm_flags & VM_PRIVATE != 0
     huge = unit == HPAGE_PMD_NR
     checked = not huge or k.pinned_filter == 2
-    if pinned and checked and (private or k.pinned_filter == 2):
+    if pinned == PINNED and checked and (private or k.pinned_filter == 2):
+        return False
+    if batched and private and k.page_count_rule and not huge:
         return False
     if vma.vm_flags & VM_FILE_LRU and checked:
         return False
@@ -70,7 +76,10 @@ def _mark_span(k, mm, vma, s, unit, scan_node, pop):
         following = it.next
         if it.node != ABSENT:
             present += it.count
-            if it.prot_none == 0 and may_mark(k, mm, vma, unit, it.node, it.pinned, scan_node):
+            batched = in_lru_batch(k, pop, it.pinned)
+            if it.prot_none == 0 and may_mark(
+                k, mm, vma, unit, it.node, it.pinned, scan_node, batched
+            ):
                 n = it.count
                 marked += n
                 add(pop, s, it.node, it.last_cpupid, 1, it.pinned, n)
@@ -152,4 +161,6 @@ def change_prot_numa(k, mm, vma, scan_node, start, end, pop, stat, log, t, time_
     log.scan_calls[vma.owner] += 1
     log.scan_pages[vma.owner] += end - start
     spent = speed.scan_call_ns + looked * speed.scan_page_ns + entries * speed.pte_update_ns
+    if updated and mm.mm_users > 1 and draw_unit(rng) < speed.late_flush_share:
+        spent += speed.late_flush_ns
     return updated, int(spent)

@@ -139,6 +139,8 @@ sched_numa = np.dtype(
         ("pinned_filter", "i8"),
         ("notifier_per_pud", "i8"),
         ("single_thread_rule_thp", "i8"),
+        ("page_count_rule", "i8"),
+        ("lru_batch", "i8"),
     ]
 )
 """The knobs as C sees them, and which rules the kernel has: one int each, 0 or 1.

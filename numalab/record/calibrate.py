@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from math import log
 from pathlib import Path
-from statistics import median, stdev
+from statistics import median
 from typing import Any
 
 from numalab import runlog
@@ -21,6 +20,7 @@ from numalab.machine import Machine, Speed
 from numalab.record import guest
 from numalab.record.initramfs import RecordError, compiled, initramfs
 from numalab.record.program import TIMED, program
+from numalab.record.scan_times import first_scan, late_flushes, scan_costs, scan_spread
 from numalab.tunables import Tunables
 from numalab.units import PAGE_BYTES, PMD_PAGES
 from numalab.workload import Access, Task, Vma, Workload
@@ -172,53 +172,12 @@ def _slowest(facts: dict[str, str], count: int) -> float | None:
     return float(at(count / 2) - at((count + kept) / 2))
 
 
-def _chunks(facts: dict[str, str]) -> list[tuple[float, int, int]]:
-    """(ns, pages, entries marked) of every chunk of a run."""
-    found = []
-    entered: dict[int, runlog.Event] = {}
-    for event in runlog.trace_events(facts):
-        if event.name == "chunk":
-            entered[event.tid] = event
-        elif event.name == "chunk_end" and event.tid in entered:
-            begin = entered.pop(event.tid)
-            pages = (begin.fields["end"] - begin.fields["start"]) // PAGE_BYTES
-            found.append(((event.ms - begin.ms) * 1e6, pages, event.fields["n"]))
-    return found
-
-
-def _scan_costs(facts: dict[str, str]) -> dict[str, float]:
-    chunks = _chunks(facts)
-    region = _MB * 256
-    # a call that changes nothing waits for no other CPU
-    call = [ns for ns, pages, n in chunks if pages <= 4 and not n]
-    look = [ns / pages for ns, pages, n in chunks if pages == region and not n]
-    mark = [ns / pages for ns, pages, n in chunks if pages == region and n > 0.9 * pages]
-    costs = {"scan_call_ns": median(call)} if call else {}
-    if look:
-        costs["scan_page_ns"] = median(look)
-    if look and mark:
-        costs["pte_update_ns"] = max(0.0, median(mark) - median(look))
-    return costs
-
-
-def _scan_spread(runs: list[dict[str, str]]) -> float | None:
-    """Standard deviation of log(time) of chunks marked in full, alone and against faults."""
-    logs = [
-        log(ns)
-        for facts in runs
-        if facts["run"] in ("scan", "shared")
-        for ns, pages, n in _chunks(facts)
-        if pages == _MB * 256 and n > 0.9 * pages
-    ]
-    return stdev(logs) if len(logs) > 2 else None
-
-
 def _measure(facts: dict[str, str]) -> dict[str, float]:
     name = facts["run"]
     if name in ("walk", "rand"):
         return {f"touch_{name}_ns": _touch_ns(facts), "lost_share": _lost_share(facts)}
     if name == "scan":
-        return _scan_costs(facts)
+        return scan_costs(facts)
     if name == "shared":
         return {}
     unit = PMD_PAGES if name.endswith("huge") else 1
@@ -260,9 +219,10 @@ def evaluate(text: str) -> dict[str, Any]:
     if "scan_call_ns" in raw:
         # A scan that loses its CPU in a call measures the other task: take the quickest.
         values["scan_call_ns"] = min(raw["scan_call_ns"])
-    spread = _scan_spread(runlog.runs(text))
-    if spread is not None:
-        values["scan_spread"] = float(f"{spread:.4g}")
+    runs = runlog.runs(text)
+    scanning = [facts for facts in runs if facts["run"] in ("scan", "shared")]
+    found = late_flushes(runs) | scan_spread(scanning) | first_scan(scanning[0])
+    values |= {name: float(f"{value:.4g}") for name, value in found.items()}
     for fault, migration in (("hint_fault", "migrate_page"), ("hint_fault_huge", "migrate_huge")):
         if f"{migration}_ns" in values and f"{fault}_ns" in values:
             values[f"{migration}_ns"] -= values[f"{fault}_ns"]

@@ -1,0 +1,69 @@
+"""Pages that wait in a CPU's LRU batch: off every list until the batch is full or drained."""
+
+import pytest
+
+from numalab import policy
+from numalab.linux.mempolicy import may_mark
+from numalab.linux.swap import batched, folio_add_lru, in_lru_batch, lru_add_drain
+from numalab.population import empty
+from tests.linux.parts import kernel, mm, vma
+from tests.linux.test_memory import Fault
+
+
+def population(cpus=2):
+    return empty(1, 1, [], 0, 1, 1, cpus)
+
+
+@pytest.mark.parametrize(("name", "size"), [("linux-6.1", 15), ("linux-6.12", 31)])
+def test_a_page_leaves_the_batch_when_it_is_full(name, size):
+    k, pop = kernel(name), population()
+    mark = batched(k, pop, 1)
+    folio_add_lru(k, pop, 1, 1, False)
+    for _ in range(size - 1):
+        assert in_lru_batch(k, pop, mark)
+        folio_add_lru(k, pop, 0, 1, False)  # another CPU's batch
+        assert in_lru_batch(k, pop, mark)
+        folio_add_lru(k, pop, 1, 1, False)
+    assert not in_lru_batch(k, pop, mark)
+
+
+def test_draining_or_a_large_folio_empties_the_batch():
+    k = kernel()
+    for empties in (
+        lambda pop: lru_add_drain(k, pop, 0),
+        lambda pop: folio_add_lru(k, pop, 0, 1, True),
+    ):
+        pop = population()
+        marks = batched(k, pop, 0), batched(k, pop, 1)
+        empties(pop)
+        assert [bool(in_lru_batch(k, pop, m)) for m in marks] == [False, True]
+        assert in_lru_batch(k, pop, batched(k, pop, 0))
+
+
+def test_neither_plain_nor_pinned_pages_wait():
+    k, pop = kernel(), population()
+    assert not in_lru_batch(k, pop, 0)
+    assert not in_lru_batch(k, pop, 1)
+
+
+@pytest.mark.parametrize("name", policy.NAMES)
+def test_up_to_6_7_the_batch_s_reference_keeps_a_private_page_from_being_marked(name):
+    """kernel.md 2.2: page_count() != 1 in COW mappings, folio_likely_mapped_shared() later."""
+    k = kernel(name)
+    marked = may_mark(k, mm(), vma(), 1, 0, 2, 1, True)
+    assert marked == (name in ("linux-6.12", "linux-7.2"))
+    assert may_mark(k, mm(), vma(), 1, 0, 2, 1, False)
+    assert may_mark(k, mm(), vma(vm_flags=0), 1, 0, 2, 1, True), "only private maps"
+
+
+def test_a_page_in_a_batch_fails_to_migrate_and_only_the_task_notices():
+    """kernel.md 1.9, step 6: isolation fails, MIGRATE_FAIL, nothing in pgmigrate_fail."""
+    f = Fault()
+    k = f.w.k[0]
+    mark = batched(k, f.w.pop, 0)
+    assert f.take(3, pinned=mark)[1] == 0
+    assert f.counters == {"numa_hint_faults": 3}
+    assert f.w.tasks[1].locality_failed == 3
+    lru_add_drain(k, f.w.pop, 0)
+    assert f.take(3, pinned=mark)[1] == 1
+    assert f.w.tasks[1].locality_failed == 3
