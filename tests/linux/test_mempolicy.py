@@ -217,6 +217,33 @@ def test_a_chunk_across_a_512_gib_border_is_notified_twice(name):
     assert notifiers(name, [{"size_mb": 64}], base=(512 * GIB) - 32 * 256)[0] == [2]
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "linux-6.1",
+        *(
+            pytest.param(
+                name,
+                marks=pytest.mark.xfail(
+                    strict=True,
+                    reason="change_prot_numa() looks at present entries only, not at the PUD",
+                ),
+            )
+            for name in ("linux-6.12", "linux-7.2")
+        ),
+    ],
+)
+def test_a_chunk_without_a_page_is_notified_if_its_gib_holds_a_page(name):
+    """kernel.md 2.3: until 6.1 the trigger is a populated PMD in the chunk; since then it is
+    a non-none PUD, here of the 128 MB in front of the second chunk."""
+    s = Scanner(name, [{"size_mb": 512, "populated": 0.25}], threads=2)
+    assert s.scan() == {"v0": 65536}
+    before = int(s.world.log.notifier_calls[0])
+    assert before == 1
+    assert s.wait(2000).scan() == {"v0": 65536}
+    assert int(s.world.log.notifier_calls[0]) - before == (0 if name == "linux-6.1" else 1)
+
+
 def test_spans_join_again_when_a_pass_leaves_them_equal():
     s = Scanner("linux-6.1", [{"size_mb": 600}], threads=2)
     for _ in range(3):
