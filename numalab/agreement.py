@@ -13,6 +13,7 @@ from numalab import __version__, capture
 from numalab.compare import COUNTERS, compare
 from numalab.dataset import concat
 from numalab.engine import simulate
+from numalab.events import compare_events, share_differences
 from numalab.fields import InputError, unknown_name
 from numalab.policy import get
 from numalab.recorded_setup import from_run
@@ -47,8 +48,8 @@ def over_captures(root: str | Path, *, replicates: int = 200, seed: int = 1) -> 
     Returns
     -------
     xarray.Dataset
-        The variables of :func:`numalab.compare.compare` over ``cell`` (workload,
-        generation) and ``counter``.
+        The variables of :func:`numalab.compare.compare` and
+        :func:`numalab.events.compare_events` over ``cell`` (workload, generation).
 
     Raises
     ------
@@ -61,7 +62,8 @@ def over_captures(root: str | Path, *, replicates: int = 200, seed: int = 1) -> 
     cells = []
     for _, generation, folder in found:
         simulated = simulate_capture(folder, generation, replicates=replicates, seed=seed)
-        cells.append(compare(simulated, capture.open_capture(folder)))
+        recorded = capture.open_capture(folder)
+        cells.append(compare(simulated, recorded).merge(compare_events(simulated, recorded)))
     table = xr.concat(cells, dim="cell", join="outer", data_vars="all")
     return table.assign_coords(
         workload=("cell", [name for name, _, _ in found]),
@@ -158,8 +160,15 @@ def sentence(table: xr.Dataset) -> str:
         f"recorded median inside the model's 95 % prediction interval, and {runs:.0%} of the "
         f"single runs lie in it. The median of |log2(model / recorded)| over counters, scans and "
         f"passes is {ratio:.2f}; the interval is {width:.1f} times as wide as the range of the "
-        f"recorded runs (median)."
+        f"recorded runs (median). The shares of skip reasons differ by at most "
+        f"{worst_share(table):.1f} percentage points."
     )
+
+
+def worst_share(table: xr.Dataset) -> float:
+    """Largest difference of a skip reason's share, model against recordings [points]."""
+    found = [share_differences(table, g) for g in np.unique(table["generation"].values)]
+    return float(np.nanmax([abs(d).max() for d in found]))
 
 
 def recorded_on(root: str | Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import xarray as xr
 
 from numalab.compare import COUNTERS
@@ -82,6 +83,44 @@ def agreement_overview(table: xr.Dataset) -> str:
             words.append(("-" if value != value else f"{2**value:.2f}") + (" " if inside else "!"))
         rows.append([str(one["workload"].item()), str(one["generation"].item()), *words])
     return plain(["workload", "kernel", *[short[c] for c in COUNTERS]], rows, left=2)
+
+
+def skip_reasons(table: xr.Dataset) -> str:
+    """Table of skip reasons: recorded (rec) and simulated (sim) share [%] on each kernel."""
+    kernels = [g for g in np.unique(table["generation"].values) if _traced(table, g)]
+    header, columns = ["reason"], []
+    for kernel in kernels:
+        mine = table.isel(cell=np.flatnonzero(table["generation"].values == kernel))
+        for who in ("recorded", "simulated"):
+            counts = mine[f"skips_{who}"].sum("cell")
+            header.append(f"{kernel} {who[:3]}")
+            columns.append((100 * counts / counts.sum()).values)
+    rows = [
+        [str(reason), *(f"{column[i]:.1f}" for column in columns)]
+        for i, reason in enumerate(table["reason"].values)
+    ]
+    return plain(header, rows)
+
+
+def _traced(table: xr.Dataset, kernel: str) -> bool:
+    mine = table.isel(cell=np.flatnonzero(table["generation"].values == kernel))
+    return bool(mine["skips_recorded"].notnull().any())
+
+
+def scan_events(table: xr.Dataset) -> str:
+    """Table of scans: how many begin, and walk, where the model's interval for them lies."""
+    rows = []
+    for kernel in np.unique(table["generation"].values):
+        mine = table.isel(cell=np.flatnonzero(table["generation"].values == kernel))
+        compared = int(mine["times_compared"].sum())
+        words = [f"{100 * int(mine[n].sum()) / compared:.0f} %" for n in _INSIDE]
+        late = float(mine["time_error_ms"].median())
+        rows.append([str(kernel), str(compared), *words, f"{late:.0f} ms"])
+    header = ["kernel", "scans", "begin inside", "pages inside", "median |begin - model|"]
+    return plain(header, rows)
+
+
+_INSIDE = ("times_inside", "ranges_inside")
 
 
 def sweep(ds: xr.Dataset, variable: str, along: str, across: str = "policy") -> str:
