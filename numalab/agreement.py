@@ -16,21 +16,22 @@ from numalab.engine import simulate
 from numalab.events import compare_events, share_differences
 from numalab.fields import InputError, unknown_name
 from numalab.policy import get
-from numalab.recorded_setup import from_run
+from numalab.recorded_setup import from_run, workload_on_its_machine
 
 
 def simulate_capture(folder: Path, generation: str, *, replicates: int, seed: int) -> xr.Dataset:
     """Simulate what a recording recorded, from each run's own start.
 
     The model gets the workload, the machine's measured speed, and for each recorded run
-    the address space and clocks at its start; nothing of what happened afterwards.
+    the address space and clocks at its start; of what happened afterwards only how late
+    other CPUs answered a TLB flush.
 
     Returns
     -------
     xarray.Dataset
         With about ``replicates`` replicates, the same number for every recorded run.
     """
-    workload = capture.workload_of(folder)
+    workload = workload_on_its_machine(folder)
     runs = len(capture.manifest(folder).get("run", []))
     each = -(-replicates // runs)
     policy = get(f"linux-{generation}")

@@ -1,10 +1,28 @@
-"""From the start of a recorded run to the start of the model: address space and clocks."""
+"""From a recorded run to the start of the model: machine, address space and clocks."""
 
 from __future__ import annotations
 
-from numalab import runlog
+import dataclasses
+from pathlib import Path
+
+from numalab import capture, runlog
 from numalab.layout import IMAGE_KINDS, Mapping, ProcessSetup, Setup, threads_of
-from numalab.workload import Workload
+from numalab.scan_times import late_flushes
+from numalab.workload import Workload, with_speed
+
+
+def workload_on_its_machine(folder: Path) -> Workload:
+    """Return the workload of a recording, on the machine as it was during the recording.
+
+    The calibration says how fast the machine is. How often another CPU is late to flush its
+    TLB depends on what else the host did at the time, so that is measured in the recording:
+    the only thing that the model is told of a run after its start.
+    """
+    workload = capture.workload_of(folder)
+    runs = len(capture.manifest(folder)["run"])
+    logs = [runlog.sections(capture.log_of(folder, run)) for run in range(runs)]
+    speed = dataclasses.replace(workload.machine.speed, **late_flushes(logs))
+    return with_speed(workload, speed)
 
 
 def _kind(region: runlog.Region, workload: Workload) -> str:

@@ -677,3 +677,26 @@ def test_pages_of_a_thread_stack_made_after_a_scan_are_not_marked():
     for v in vmas[(vmas["vm_flags"] & VM_THREAD_STACK) != 0]:
         own = segments[v.first_segment : v.first_segment + v.nr_segments]
         assert own["marked"].sum() == 0
+
+
+def test_an_edit_to_a_callee_is_compiled_anew(tmp_path):
+    """Numba's cache looks at the caller's file only; the cache folder follows every source."""
+    import shutil
+    import subprocess
+    import sys
+
+    copy = tmp_path / "copy" / "numalab"
+    shutil.copytree(ROOT / "numalab", copy, ignore=shutil.ignore_patterns("__pycache__"))
+    code = "from numalab import jit, draws; print(jit.source_state(), draws.draw_below.stats)"
+    run = [sys.executable, "-c", code]
+    states = []
+    for edit in (b"", b"\n# edited\n"):
+        path = copy / "linux" / "fair_scan.py"
+        path.write_bytes(path.read_bytes() + edit)
+        found = subprocess.run(
+            run, cwd=copy.parent, capture_output=True, text=True, check=True, timeout=120,
+            env={"HOME": str(tmp_path), "PATH": "/usr/bin", "PYTHONPATH": str(copy.parent)},
+        )  # fmt: skip
+        states.append(found.stdout.split()[0])
+        assert states[-1] in found.stdout.split(maxsplit=1)[1], "the cache lies in that folder"
+    assert states[0] != states[1]

@@ -20,7 +20,7 @@ from numalab.machine import Machine, Speed
 from numalab.record import guest
 from numalab.record.initramfs import RecordError, compiled, initramfs
 from numalab.record.program import TIMED, program
-from numalab.record.scan_times import first_scan, late_flushes, scan_costs, scan_spread
+from numalab.scan_times import first_scan, late_flushes, scan_costs, scan_spread
 from numalab.tunables import Tunables
 from numalab.units import PAGE_BYTES, PMD_PAGES
 from numalab.workload import Access, Task, Vma, Workload
