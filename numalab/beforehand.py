@@ -85,5 +85,6 @@ def run_before(w, access_ptr, before, phase_ns, start_jiffies, start_ns, rng):
     w.log.scan_pages[:] = 0
     w.log.notifier_calls[:] = 0
     w.log.notifier_pages[:] = 0
+    w.log.notifier_wasted_pages[:] = 0
     w.log.rows[0] = 0
     w.log.scans[0] = 0

@@ -64,6 +64,7 @@ class ScanLog(NamedTuple):
     scan_pages: Any
     notifier_calls: Any
     notifier_pages: Any
+    notifier_wasted_pages: Any
     chunks: Any
     rows: Any
     scans: Any
@@ -90,7 +91,7 @@ def kernel_record(workload: Workload, policy: Policy) -> Any:
     for name in (
         "one_node_cpuset", "shmem_task_policy", "vma_scan_delay", "pid_reset_early",
         "seq_completed", "start_scan_seq", "partial_vma", "thread_count_rule",
-        "forced_scan", "single_thread_rule_thp", "page_count_rule",
+        "forced_scan", "single_thread_rule_thp", "page_count_rule", "unmap_once",
     ):  # fmt: skip
         setattr(r, name, int(getattr(policy, name)))
     r.pid_filter = PID_MEMORIES.index(policy.pid_memory) + 1 if policy.pid_filter else 0

@@ -39,6 +39,9 @@ IMAGE_VMAS = (
 )
 """VMAs that a process has besides the workload's own, by kind."""
 
+WHYS = ("scan", "migrate")
+"""Why an MMU notifier was sent: by a scan, before it looks, or by a migration."""
+
 COUNTERS = (
     "numa_pte_updates",
     "numa_huge_pte_updates",
@@ -62,8 +65,9 @@ SCHEMA: dict[str, tuple[tuple[str, ...], str, str, str]] = {
     "numa_scan_seq": (("time", "process"), "passes", "completed passes", "mm->numa_scan_seq"),
     "scan_calls": (("vma",), "1", "chunks walked", f"calls of {_CHUNK}"),
     "scan_pages": (("vma",), "pages", "length of the chunks walked", f"ranges of {_CHUNK}"),
-    "notifier_calls": (("vma",), "1", "MMU notifier ranges sent by scans", "none: simulator only"),
-    "notifier_pages": (("vma",), "pages", "length of those ranges", "none: simulator only"),
+    "notifier_calls": (("vma", "why"), "1", "MMU notifier ranges sent", "kvm_unmap_hva_range"),
+    "notifier_pages": (("vma", "why"), "pages", "length of those", "kvm_unmap_hva_range"),
+    "notifier_wasted_pages": (("vma",), "pages", "of those: no entry changed", "none: simulator only"),
     "skips": (("vma", "reason"), "1", "VMAs skipped", "sched_skip_vma_numa"),
     "pages_on_node": (("vma", "node"), "pages", "pages at the end", "numa_maps"),
     "sum_exec_runtime": (("task",), "ms", "CPU time at the end", "se.sum_exec_runtime"),
@@ -93,7 +97,7 @@ def make(
     variables : mapping
         Name of the schema to array; integers are stored as int64.
     coords : mapping
-        ``time`` [ms], ``process``, ``vma``, ``task``, ``node``; ``reason`` is added.
+        ``time`` [ms], ``process``, ``vma``, ``task``, ``node``; ``reason`` and ``why`` are added.
     attrs : mapping
         The birth certificate; stored as one JSON string in ``attrs["provenance"]``.
 
@@ -113,7 +117,7 @@ def make(
         dtype = np.float64 if name in _FLOATS else np.int64
         array = np.asarray(values, dtype=dtype)
         data[name] = (dims, array, {"units": units, "long_name": long_name, "kernel": kernel})
-    ds = xr.Dataset(data, coords={**coords, "reason": list(REASONS)})
+    ds = xr.Dataset(data, coords={**coords, "reason": list(REASONS), "why": list(WHYS)})
     ds["time"].attrs = {"units": "ms", "long_name": "time since the tasks started"}
     ds.attrs = {
         "source": str(attrs["source"]),

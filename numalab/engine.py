@@ -162,6 +162,7 @@ def _dataset(
         "scan_pages": log.scan_pages,
         "notifier_calls": log.notifier_calls,
         "notifier_pages": log.notifier_pages,
+        "notifier_wasted_pages": log.notifier_wasted_pages,
         "skips": log.skips,
         "pages_on_node": _pages_on_node(w, a),
         "sum_exec_runtime": world.tasks["sum_exec_runtime"] / 1e6,

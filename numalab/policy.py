@@ -45,6 +45,9 @@ class Policy:
         False, doc="a private page with one more reference is not marked (80d47f5de5e3)"
     )
     lru_batch: int = field(31, at_least=1, at_most=31, doc="pages that wait for an LRU list")
+    unmap_once: bool = field(
+        False, doc="migrate_pages() unmaps a folio once, and not again for each retry"
+    )
     notifier_level: str = field(
         "pmd", choices=("pmd", "pud"), doc="page-table level that sends the notifier"
     )
@@ -104,6 +107,7 @@ _LINUX_6_4 = replace(
     _RFC_V2,
     name="linux-6.4",
     before="rfc-v2",
+    unmap_once=True,
     about="as merged: two windows of hashed pids; a VMA first seen late is never scanned",
     source="ef6a22b70f6d, fc137c0ddab2, 20f586486b87, d46031f40e0f",
     pid_memory="two-windows",

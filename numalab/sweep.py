@@ -61,8 +61,12 @@ def totals(ds: xr.Dataset) -> xr.Dataset:
     own = [str(v) for v in ds["vma"].values if not str(v).startswith("image:")]
     summed = {
         name: ds[name].sel(vma=own).sum("vma", keep_attrs=True)
-        for name in ("scan_calls", "scan_pages", "notifier_calls", "notifier_pages")
+        for name in ("scan_calls", "scan_pages", "notifier_wasted_pages")
     }
+    for name in ("notifier_calls", "notifier_pages"):
+        for why in ds["why"].values:
+            one = ds[name].sel(vma=own, why=why, drop=True).sum("vma", keep_attrs=True)
+            summed[name if why == "scan" else f"{name}_{why}"] = one
     final = {
         name: ds[name].isel(time=-1, drop=True)
         for name in ds.data_vars

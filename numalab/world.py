@@ -20,7 +20,7 @@ from numalab.build import (
     speed_record,
     task_record,
 )
-from numalab.dataset import REASONS
+from numalab.dataset import REASONS, WHYS
 from numalab.layout import Setup
 from numalab.linux import structs as st
 from numalab.linux.swap import batched
@@ -197,7 +197,8 @@ def assemble(
             np.zeros((owners, len(REASONS)), np.int64),
             np.zeros(owners, np.int64),
             np.zeros(owners, np.int64),
-            np.zeros(owners, np.int64),
+            np.zeros((owners, len(WHYS)), np.int64),
+            np.zeros((owners, len(WHYS)), np.int64),
             np.zeros(owners, np.int64),
             np.zeros((MAX_CHUNKS, 7), np.int64),
             np.zeros(1, np.int64),

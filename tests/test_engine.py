@@ -279,7 +279,7 @@ def _check_chunks(w, name, ds, end):
         mine = owner == i
         assert pages[mine].sum() == ds["scan_pages"].values[i]
         assert mine.sum() == ds["scan_calls"].values[i]
-        assert ds["notifier_pages"].values[i] <= pages[mine].sum()
+        assert ds["notifier_pages"].sel(why="scan").values[i] <= pages[mine].sum()
         if str(vma) in sizes:
             assert (start[mine] + pages[mine]).max(initial=0) <= sizes[str(vma)]
     scan, size = ds["chunk_scan"].values, w.tunables.scan_size_mb * 256

@@ -178,8 +178,8 @@ def test_09_pinned_thp_is_marked_until_6_12_and_only_notified_in_7_2(
     s.scan()
     assert s.stat.numa_pte_updates == updates
     assert s.stat.numa_huge_pte_updates == huge
-    assert s.world.log.notifier_calls[0] == calls
-    assert s.world.log.notifier_pages[0] == pages
+    assert s.world.log.notifier_calls[0, 0] == calls
+    assert s.world.log.notifier_pages[0, 0] == pages
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -187,7 +187,7 @@ def test_09_pinned_private_4k_pages_are_never_marked(name):
     s = Scanner(name, [{"size_mb": 1024, "pinned_fraction": 1.0}], threads=2)
     s.scan()
     assert s.stat.numa_pte_updates == 0
-    assert s.world.log.notifier_pages[0] == GIB
+    assert s.world.log.notifier_pages[0, 0] == GIB
 
 
 @pytest.mark.parametrize(
@@ -199,11 +199,11 @@ def test_10_notifiers_follow_the_page_table_and_not_the_changes(name, starts, pi
         name, [{"size_mb": 64, "pinned_fraction": pinned}], threads=2, base=4 * GIB - 32 * 256
     )
     s.scan()
-    assert s.world.log.notifier_calls[0] == starts
-    assert s.world.log.notifier_pages[0] == 64 * 256
+    assert s.world.log.notifier_calls[0, 0] == starts
+    assert s.world.log.notifier_pages[0, 0] == 64 * 256
     empty = Scanner(name, [{"size_mb": 64, "populated": 0.0}], threads=2)
     empty.scan()
-    assert empty.world.log.notifier_calls[0] == 0
+    assert empty.world.log.notifier_calls[0, 0] == 0
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -464,9 +464,14 @@ def test_10_in_a_run_notifiers_do_not_depend_on_how_many_pages_change(name, size
     for pinned in (0.0, 0.5, 1.0):
         vma = Vma(name="a", size_mb=size_mb, pinned_fraction=pinned)
         ds = _run(name, vma).isel(replicate=0)
-        calls, chunks = int(ds["notifier_calls"].sel(vma="a")), int(ds["scan_calls"].sel(vma="a"))
+        calls, chunks = (
+            int(ds["notifier_calls"].sel(vma="a", why="scan")),
+            int(ds["scan_calls"].sel(vma="a")),
+        )
         assert chunks > 0
-        assert int(ds["notifier_pages"].sel(vma="a")) == int(ds["scan_pages"].sel(vma="a"))
+        assert int(ds["notifier_pages"].sel(vma="a", why="scan")) == int(
+            ds["scan_pages"].sel(vma="a")
+        )
         found.add(calls / chunks)
         updated.append(int(ds["chunk_updated"].values[ds["chunk_vma"].values == 0].max()))
     assert updated == [size_mb * 256, size_mb * 128, 0]

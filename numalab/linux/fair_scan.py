@@ -213,7 +213,20 @@ def task_numa_work(
                 start = max(start, vma.vm_start)
                 end = min(align_up(start + budget, PMD_PAGES), vma.vm_end)
                 updated, spent = change_prot_numa(
-                    k, mm, vma, p.node, start, end, pop, stat, log, t, time_ns + cost, rng, speed
+                    k,
+                    mm,
+                    vmas,
+                    vma,
+                    p.node,
+                    start,
+                    end,
+                    pop,
+                    stat,
+                    log,
+                    t,
+                    time_ns + cost,
+                    rng,
+                    speed,
                 )
                 cost += spent
                 if updated:

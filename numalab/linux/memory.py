@@ -15,9 +15,13 @@ from numalab.linux.fair_fault import (
     task_numa_fault,
 )
 from numalab.linux.pids_active import vma_set_access_pid_bit
-from numalab.linux.structs import NUMA_NO_NODE, VM_POLICY_MOF
+from numalab.linux.structs import BY_MIGRATION, NUMA_NO_NODE, VM_POLICY_MOF, VM_SHMEM
 from numalab.linux.swap import PINNED, folio_add_lru, in_lru_batch
 from numalab.units import HPAGE_PMD_NR
+
+NR_MAX_MIGRATE_PAGES_RETRY = 10
+"""Passes of migrate_pages() over a folio that cannot be moved; v6.1 to v7.2. An anonymous
+pinned folio is unmapped, and so notified, in each of them."""
 
 
 @jitted
@@ -93,9 +97,12 @@ def do_numa_page(
         flags |= TNF_MIGRATE_FAIL
     elif target >= 0:
         spent += n * (speed.migrate_huge_ns if huge else speed.migrate_page_ns)
+        unmaps = n
         if mark == PINNED:
             flags |= TNF_MIGRATE_FAIL
             stat.pgmigrate_fail += pages
+            anon = vma.vm_flags & VM_SHMEM == 0
+            unmaps = n * NR_MAX_MIGRATE_PAGES_RETRY if anon or not k.unmap_once else n
         else:
             flags |= TNF_MIGRATED
             stat.numa_pages_migrated += pages
@@ -104,6 +111,8 @@ def do_numa_page(
             pop.node_free[page_nid] += pages
             nid = target
             folio_add_lru(k, pop, p.cpu, n, huge)
+        log.notifier_calls[vma.owner, BY_MIGRATION] += unmaps
+        log.notifier_pages[vma.owner, BY_MIGRATION] += unmaps * unit
     wants_to_move = task_numa_fault(
         k, t, tasks, mm, last, nid, pages, flags, jiffies, now_ns, current, faults, groups,
         group_faults,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from numalab.draws import draw_unit
 from numalab.jit import jitted
+from numalab.linux.mprotect import notifier_ranges
 from numalab.linux.structs import (
+    BY_SCAN,
     VM_BOUND,
     VM_FILE_LRU,
     VM_HUGETLB,
@@ -16,7 +18,7 @@ from numalab.linux.structs import (
 )
 from numalab.linux.swap import PINNED, in_lru_batch
 from numalab.population import ABSENT, END, add, join_left, note, split, take
-from numalab.units import HPAGE_PMD_NR, PUD_PAGES
+from numalab.units import HPAGE_PMD_NR
 
 
 @jitted
@@ -89,7 +91,9 @@ def _mark_span(k, mm, vma, s, unit, scan_node, pop):
 
 
 @jitted
-def change_prot_numa(k, mm, vma, scan_node, start, end, pop, stat, log, t, time_ns, rng, speed):
+def change_prot_numa(
+    k, mm, vmas, vma, scan_node, start, end, pop, stat, log, t, time_ns, rng, speed
+):  # fmt: skip
     """Mark the eligible entries of ``[start, end)`` PROT_NONE.
 
     Mirrors change_prot_numa(), mm/mempolicy.c, and the walk in mm/mprotect.c.
@@ -104,9 +108,7 @@ def change_prot_numa(k, mm, vma, scan_node, start, end, pop, stat, log, t, time_
     updated = 0
     looked = 0
     entries = 0
-    populated_from = -1
-    regions = 0
-    last_region = -1
+    calls, notified = notifier_ranges(k, mm, vmas, vma, pop, start, end)
     for g in range(vma.first_segment, vma.first_segment + vma.nr_segments):
         seg = pop.segments[g]
         if seg.hi <= start or seg.lo >= end:
@@ -124,13 +126,6 @@ def change_prot_numa(k, mm, vma, scan_node, start, end, pop, stat, log, t, time_
             if pop.spans[s].hi > end:
                 split(pop, s, end, rng)
             marked, present = _mark_span(k, mm, vma, s, seg.unit, scan_node, pop)
-            if present:
-                if populated_from < 0:
-                    populated_from = pop.spans[s].lo
-                first = pop.spans[s].lo // PUD_PAGES
-                last = (pop.spans[s].hi - 1) // PUD_PAGES
-                regions += last - max(first, last_region + 1) + 1
-                last_region = last
             marked_here += marked
             looked += present
             s = join_left(pop, s)
@@ -142,11 +137,10 @@ def change_prot_numa(k, mm, vma, scan_node, start, end, pop, stat, log, t, time_
             if seg.unit == HPAGE_PMD_NR:
                 stat.numa_huge_pte_updates += marked_here
     stat.numa_pte_updates += updated
-    calls = 0
-    if populated_from >= 0:
-        calls = 1 if k.notifier_per_pud else regions
-        log.notifier_calls[vma.owner] += calls
-        log.notifier_pages[vma.owner] += end - populated_from
+    log.notifier_calls[vma.owner, BY_SCAN] += calls
+    log.notifier_pages[vma.owner, BY_SCAN] += notified
+    if updated == 0:
+        log.notifier_wasted_pages[vma.owner] += notified
     row = log.rows[0]
     if row < log.chunks.shape[0]:
         chunk = log.chunks[row]

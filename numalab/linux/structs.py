@@ -33,6 +33,9 @@ VM_POLICY_MOF = 512
 VM_SPECIAL = 1024
 VM_THREAD_STACK = 2048
 
+BY_SCAN, BY_MIGRATION = 0, 1
+"""Why a notifier was sent: second axis of the counts of calls and pages."""
+
 STATS_MEM, STATS_CPU, STATS_MEMBUF, STATS_CPUBUF = 0, 1, 2, 3
 
 mm_struct = np.dtype(
@@ -141,6 +144,7 @@ sched_numa = np.dtype(
         ("single_thread_rule_thp", "i8"),
         ("page_count_rule", "i8"),
         ("lru_batch", "i8"),
+        ("unmap_once", "i8"),
     ]
 )
 """The knobs as C sees them, and which rules the kernel has: one int each, 0 or 1.

@@ -6,7 +6,7 @@ import pytest
 from numalab.hardware import touch_cohort
 from numalab.linux.memory import do_numa_page, mpol_misplaced
 from numalab.linux.pids_active import vma_set_access_pid_bit
-from numalab.linux.structs import NONE, VM_POLICY_MOF, VM_PRIVATE, pid_bucket
+from numalab.linux.structs import NONE, VM_POLICY_MOF, VM_PRIVATE, VM_SHMEM, pid_bucket
 from numalab.population import END
 from tests.linux.parts import kernel, no_groups, tasks, vma
 from tests.scanner import Scanner
@@ -189,3 +189,40 @@ def test_a_bound_task_does_not_move():
     touch(f, 10)
     assert f.w.tasks[1].node == 1
     assert np.array_equal(f.w.cpu_load, [1, 1])
+
+
+@pytest.mark.parametrize("thp", [False, True])
+def test_each_migrated_folio_is_notified_once(thp):
+    """recording.md: once more for every page migrated."""
+    f = Fault(thp=thp)
+    unit = 512 if thp else 1
+    f.take(3, unit=unit)
+    assert f.w.log.notifier_calls[0, 1] == 3
+    assert f.w.log.notifier_pages[0, 1] == 3 * unit
+
+
+@pytest.mark.parametrize(
+    ("name", "flags", "calls"),
+    [
+        ("linux-6.1", VM_PRIVATE, 10),
+        ("linux-6.12", VM_PRIVATE, 10),
+        ("linux-6.1", VM_SHMEM, 10),
+        ("linux-6.12", VM_SHMEM, 1),
+        ("linux-7.2", VM_SHMEM, 1),
+    ],
+)
+def test_a_pinned_folio_is_unmapped_in_each_pass_of_its_failing_migration(name, flags, calls):
+    """kernel.md 1.10: ten passes; a pinned file folio stays unmapped after the first, not in 6.1."""
+    f = Fault(name=name)
+    f.w.vmas[0].vm_flags = flags
+    f.take(2, pinned=1)
+    assert f.w.log.notifier_calls[0, 1] == 2 * calls
+    assert f.counters == {"numa_hint_faults": 2, "pgmigrate_fail": 2}
+
+
+def test_a_page_that_stays_is_not_notified():
+    f = Fault()
+    f.take(5, page_nid=1)
+    f.w.pop.node_free[1] = 0
+    f.take(5)
+    assert f.w.log.notifier_calls[0, 1] == 0
