@@ -212,7 +212,7 @@ def test_each_migrated_folio_is_notified_once(thp):
     ],
 )
 def test_a_pinned_folio_is_unmapped_in_each_pass_of_its_failing_migration(name, flags, calls):
-    """kernel.md 1.10: ten passes; a pinned file folio stays unmapped after the first, not in 6.1."""
+    """kernel.md 1.10: ten passes; after 6.1 a file folio is unmapped in the first only."""
     f = Fault(name=name)
     f.w.vmas[0].vm_flags = flags
     f.take(2, pinned=1)
