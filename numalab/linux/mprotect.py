@@ -23,6 +23,9 @@ def _own_table(pop, vma, lo, hi, unit):
         seg = pop.segments[g]
         if seg.hi <= base or seg.lo >= align_up(best, unit):
             continue
+        if seg.absent == 0 and seg.span != END:
+            best = min(best, max(lo, seg.lo // unit * unit))
+            continue
         s = seg.span
         while s != END and pop.spans[s].lo < align_up(best, unit):
             if pop.spans[s].hi > base:
