@@ -44,7 +44,8 @@ def run_before(w, access_ptr, before, phase_ns, start_jiffies, start_ns, rng):
     """Tick through the time in which main threads ran alone, then forget what was counted.
 
     The main thread is busy with its own stack and data, so it faults at once on what a scan
-    marked of them, and its placement sees a pass that the clone then takes back. The
+    marked of them, and its placement sees a pass that the clone then takes back; but not on
+    those pages of data and heap that threads only use once they run their tasks. The
     time of the clone is stamped before it is made; how long that takes is drawn, up to a tick.
     """
     k = w.k[0]
@@ -67,7 +68,7 @@ def run_before(w, access_ptr, before, phase_ns, start_jiffies, start_ns, rng):
                 )  # fmt: skip
                 finish_scan(mm, FOREVER_NS)
                 for a in range(access_ptr[b.task], access_ptr[b.task + 1]):
-                    if w.accesses[a].image and waiting(w, a):
+                    if w.accesses[a].image == 1 and waiting(w, a):
                         touch_rand(
                             w, a, 1e9, 20.0 * w.accesses[a].pages, start_jiffies + step,
                             start_ns + phase_ns + step * k.tick_ns, rng,

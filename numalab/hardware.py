@@ -41,7 +41,9 @@ access_type = np.dtype(
         ("touches", "f8"),
     ]
 )
-"""``lo`` and ``position`` are page offsets in the concatenated mappings of the VMA."""
+"""``lo`` and ``position`` are page offsets in the concatenated mappings of the VMA; ``image``
+is 0 for an access of the workload, 1 for pages of the program, 2 for those of them that its
+threads only touch once they run their tasks."""
 
 speed_type = np.dtype(
     [

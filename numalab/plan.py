@@ -205,7 +205,8 @@ def _own_accesses(plan: Plan, workload: Workload, task: Task) -> list[dict[str, 
     return rows
 
 
-def _image_access(g: int, pages: int) -> dict[str, Any]:
+def _image_access(g: int, seg: Segment, stack: bool) -> dict[str, Any]:
+    pages = sum(seg.present)
     return {
         "pattern": hw.RAND,
         "first_segment": g,
@@ -213,7 +214,7 @@ def _image_access(g: int, pages: int) -> dict[str, Any]:
         "pages": pages,
         "pages_per_ns": pages * _IMAGE_TOUCHES_PER_S / 1e9,
         "stop_ns": 1 << 62,
-        "image": 1,
+        "image": 2 if seg.in_batch and not stack else 1,
     }
 
 
@@ -239,10 +240,12 @@ def plan_accesses(plan: Plan, workload: Workload) -> np.ndarray:
             ]
         index = threads_of(workload, thread.process).index(thread.name)
         stacks = plan.image.get((thread.process, "thread-stack"), [])[::-1]
-        kinds = [*_SHARED_WITH_PARENT, "shared"] + ([] if index else ["stack", "main-heap"])
+        kinds = [*_SHARED_WITH_PARENT, "shared"] + ([] if index else ["main-heap"])
         used = [g for kind in kinds for g in plan.image.get((thread.process, kind), [])]
-        for g in (*(stacks[index - 1 : index] if index else ()), *used):
-            rows.append(_image_access(g, sum(plan.segments[g].present)))
+        stacks = stacks[index - 1 : index] if index else []
+        stacks += plan.image.get((thread.process, "stack"), []) if not index else []
+        rows += [_image_access(g, plan.segments[g], True) for g in stacks]
+        rows += [_image_access(g, plan.segments[g], False) for g in used]
         plan.accesses += [{"task": i, **row} for row in rows]
         ptr.append(len(plan.accesses))
     return np.array(ptr)
