@@ -218,16 +218,31 @@ def _image_access(g: int, seg: Segment, stack: bool) -> dict[str, Any]:
     }
 
 
+def _image_accesses(plan: Plan, workload: Workload, thread: Task | Churn) -> list[dict[str, Any]]:
+    """List what a thread touches of the program; before its own accesses, all the time."""
+    process = thread.process
+    index = threads_of(workload, process).index(thread.name)
+    if index:
+        stacks = plan.image.get((process, "thread-stack"), [])[::-1][index - 1 : index]
+    else:
+        stacks = plan.image.get((process, "stack"), [])
+    kinds = [*_SHARED_WITH_PARENT, "shared"] + ([] if index else ["main-heap"])
+    used = [g for kind in kinds for g in plan.image.get((process, kind), [])]
+    rows = [_image_access(g, plan.segments[g], True) for g in stacks]
+    return rows + [_image_access(g, plan.segments[g], False) for g in used]
+
+
 def plan_accesses(plan: Plan, workload: Workload) -> np.ndarray:
     """List the accesses of every thread; return the pointer array."""
     ptr = [0]
     for i, thread in enumerate(workload.threads):
+        rows = _image_accesses(plan, workload, thread)
         if isinstance(thread, Task):
-            rows = _own_accesses(plan, workload, thread)
+            rows += _own_accesses(plan, workload, thread)
         else:
             churn = plan.churns[i - len(workload.tasks)]
-            churn["access"] = len(plan.accesses)
-            rows = [
+            churn["access"] = len(plan.accesses) + len(rows)
+            rows.append(
                 {
                     "pattern": hw.WALK if thread.pattern == "walk" else hw.RAND,
                     "first_segment": plan.vmas[churn["vma"]]["first_segment"],
@@ -237,15 +252,7 @@ def plan_accesses(plan: Plan, workload: Workload) -> np.ndarray:
                     "pages_per_ns": thread.pages_per_s / 1e9,
                     "share": 1.0,
                 }
-            ]
-        index = threads_of(workload, thread.process).index(thread.name)
-        stacks = plan.image.get((thread.process, "thread-stack"), [])[::-1]
-        kinds = [*_SHARED_WITH_PARENT, "shared"] + ([] if index else ["main-heap"])
-        used = [g for kind in kinds for g in plan.image.get((thread.process, kind), [])]
-        stacks = stacks[index - 1 : index] if index else []
-        stacks += plan.image.get((thread.process, "stack"), []) if not index else []
-        rows += [_image_access(g, plan.segments[g], True) for g in stacks]
-        rows += [_image_access(g, plan.segments[g], False) for g in used]
+            )
         plan.accesses += [{"task": i, **row} for row in rows]
         ptr.append(len(plan.accesses))
     return np.array(ptr)
