@@ -18,7 +18,8 @@ from numalab.compare import COUNTERS
 from numalab.stats import bootstrap_interval
 
 SIZES = {"mail": (6.4, 3.6), "page": (6.4, 4.8), "wide": (9.6, 3.6), "tall": (9.6, 10.0)}
-DPI = {"mail": 100, "page": 150, "wide": 100, "tall": 100}
+SIZES |= {"broad": (9.6, 6.4)}
+DPI = {"mail": 100, "page": 150, "wide": 100, "tall": 100, "broad": 100}
 SHADES = ("#1b1b1b", "#b3541e", "#2a6f97")
 MARKERS = ("o", "s", "^")
 SHORT = {
@@ -30,7 +31,7 @@ SHORT = {
 
 
 def canvas(size: str, rows: int = 1, columns: int = 1) -> tuple[Figure, np.ndarray]:
-    """Return a figure in one of the four sizes and its axes, int[rows, columns]."""
+    """Return a figure in one of the five sizes and its axes, int[rows, columns]."""
     style = sns.axes_style("ticks") | {"font.size": 9, "axes.titlesize": 9, "axes.labelsize": 9}
     with mpl.rc_context(style):
         figure, axes = plt.subplots(

@@ -149,3 +149,26 @@ def misses(rows: Sequence[dict[str, str]]) -> str:
         [[row["workload"], row["generation"], row["counter"], row["ratio"]] for row in rows],
         left=3,
     )
+
+
+def grid(words: xr.DataArray, columns: str) -> str:
+    """Table of words: a column for each value of ``columns``, a row for each of the rest."""
+    rest = [str(dim) for dim in words.dims if dim != columns]
+    flat = words.transpose(*rest, columns).stack(row=rest)
+    rows = [
+        [*(str(label) for label in at), *(str(word) for word in flat.sel(row=at).values)]
+        for at in flat["row"].values
+    ]
+    heads = [str(name).removeprefix("linux-") for name in words[columns].values]
+    return plain([*rest, *heads], rows, left=1)
+
+
+def factor(log2: float) -> str:
+    """Print a ratio that is given as its binary logarithm.
+
+    Examples
+    --------
+    >>> factor(-2), factor(0.0), factor(-16)
+    ('x0.25', 'x1', 'x2e-05')
+    """
+    return f"x{2**log2:.2g}" if abs(log2) < 10 else f"x{2**log2:.0e}"
