@@ -67,7 +67,7 @@ SCHEMA: dict[str, tuple[tuple[str, ...], str, str, str]] = {
     "scan_pages": (("vma",), "pages", "length of the chunks walked", f"ranges of {_CHUNK}"),
     "notifier_calls": (("vma", "why"), "1", "MMU notifier ranges sent", "kvm_unmap_hva_range"),
     "notifier_pages": (("vma", "why"), "pages", "length of those", "kvm_unmap_hva_range"),
-    "notifier_wasted_pages": (("vma",), "pages", "of those: no entry changed", "none: simulator only"),
+    "notifier_wasted_pages": (("vma",), "pages", "of no use", "none: simulator only"),
     "skips": (("vma", "reason"), "1", "VMAs skipped", "sched_skip_vma_numa"),
     "pages_on_node": (("vma", "node"), "pages", "pages at the end", "numa_maps"),
     "sum_exec_runtime": (("task",), "ms", "CPU time at the end", "se.sum_exec_runtime"),
