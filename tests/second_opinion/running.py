@@ -1,0 +1,211 @@
+"""Time goes by: threads touch pages between ticks, a touch at a time."""
+
+from __future__ import annotations
+
+from numalab.workload import Churn, Task
+from tests.second_opinion import kernel_memory, kernel_scan
+from tests.second_opinion.machine import NSEC_PER_MSEC, lifetime_ms, mmap, munmap
+from tests.second_opinion.objects import Page, Sim, Thread, Touching
+
+PARTS = 4
+
+
+def run(sim: Sim, until_ns: float) -> None:
+    """Run until a time; a tick at that very time is not taken any more."""
+    on = sim.w.tunables.numa_balancing and sim.w.machine.nodes > 1
+    now, tick = 0, sim.phase_ns
+    while tick < until_ns:
+        picked = _between_ticks(sim, now, tick)
+        sim.jiffies += 1
+        sim.tick_time_ns = tick
+        _tick(sim, tick, picked, bool(on))
+        now, tick = tick, tick + sim.tick_ns
+    _between_ticks(sim, now, int(until_ns))
+    sim.now_ns = until_ns
+    for mm in sim.mms:
+        kernel_scan.end_passes(sim, mm)
+
+
+def _threads_on(sim: Sim, cpu: int) -> list[Thread]:
+    """Threads of a CPU, in the workload's order."""
+    by_name = {t.name: t for mm in sim.mms for t in mm.tasks if t.cpu == cpu}
+    return [by_name[spec.name] for spec in sim.w.threads if spec.name in by_name]
+
+
+def _cpus_in_turn(sim: Sim) -> list[int]:
+    """All CPUs, from a random one."""
+    number = sim.w.machine.cpus
+    first = sim.rng.randrange(number) if number > 1 else 0
+    return [(first + i) % number for i in range(number)]
+
+
+def _between_ticks(sim: Sim, now: int, until: int) -> list[Thread | None]:
+    """Run all CPUs up to a tick in parts; return whom the tick finds running on each CPU."""
+    order = _cpus_in_turn(sim)
+    rated: list[list[Thread]] = [[] for _ in order]
+    flat: list[Thread | None] = [None for _ in order]
+    for cpu in order:
+        here = _threads_on(sim, cpu)
+        hungry = [t for t in here if _spins(t, now, until)]
+        rated[cpu] = [t for t in here if t not in hungry]
+        flat[cpu] = min(hungry, key=lambda t: t.ran_ns) if hungry else None
+        sim.curr[cpu] = flat[cpu]
+        for t in here:
+            t.used_ns = 0.0
+    for part in range(PARTS):
+        a = now + (until - now) * part // PARTS
+        b = now + (until - now) * (part + 1) // PARTS
+        sim.now_ns = a
+        for mm in sim.mms:
+            kernel_scan.end_passes(sim, mm)
+        for cpu in order:
+            left = float(b - a)
+            for t in rated[cpu]:
+                sim.curr[cpu] = t
+                used = _run(sim, t, a, b, left)
+                t.used_ns += used
+                left -= used
+            t = flat[cpu]
+            sim.curr[cpu] = t
+            if t is not None:
+                t.used_ns += _run(sim, t, a, b, left)
+    return [_found(sim, rated[cpu], flat[cpu], until - now) for cpu in range(len(order))]
+
+
+def _spins(t: Thread, now: int, until: int) -> bool:
+    """Whether a thread never sleeps before a tick, once it runs."""
+    if isinstance(t.spec, Churn):
+        return not t.spec.pages_per_s and (t.mapped is not None or t.change_ns < until)
+    flat = [s for s in t.streams if not s.rate and s.start_ns < until and s.stop_ns > now]
+    return not t.spec.access or bool(flat)
+
+
+def _found(sim: Sim, rated: list[Thread], flat: Thread | None, length: int) -> Thread | None:
+    """Whom a tick finds running; everybody's runtime moves, behind the clock by what is lost."""
+    share = 1 - sim.w.machine.speed.lost_share
+    draw = sim.rng.random() * length if rated else 0.0
+    found = None
+    for t in (*rated, *([flat] if flat else ())):
+        t.sum_exec_runtime += int(t.used_ns * share)
+        t.ran_ns += int(t.used_ns)
+        if found is None and (draw < t.used_ns or t is flat):
+            found = t
+        draw -= t.used_ns
+    return found
+
+
+def _tick(sim: Sim, tick: int, picked: list[Thread | None], on: bool) -> None:
+    """The tick of every CPU, from a random one."""
+    for cpu in _cpus_in_turn(sim):
+        t = picked[cpu]
+        sim.now_ns = tick
+        for mm in sim.mms:
+            kernel_scan.end_passes(sim, mm)
+        if t is not None and on and kernel_scan.task_tick_numa(sim, t):
+            kernel_scan.task_numa_work(sim, t)
+
+
+def _run(sim: Sim, t: Thread, a: int, b: int, left: float) -> float:
+    """Run a thread for at most ``left`` ns of the time from a to b; return what it used."""
+    if isinstance(t.spec, Churn):
+        return _run_churn(sim, t, a, b, left)
+    active = [s for s in t.streams if s.start_ns < b and s.stop_ns > a]
+    return _touch_all(sim, t, active, a, b, left)
+
+
+def _touch_all(
+    sim: Sim, t: Thread, active: list[Touching], a: float, b: float, left: float
+) -> float:
+    """Touch at the rates asked for, and flat out in what is left of the time."""
+    used, t.debt_ns = t.debt_ns, 0.0
+    for s in active:
+        if s.rate:
+            s.owed += s.rate * (min(b, s.stop_ns) - max(a, s.start_ns)) / 1e9
+            while s.owed >= 1 and fits(sim, s, left - used):
+                used += touch(sim, t, s, a + used)
+                s.owed -= 1
+    flat = [s for s in active if not s.rate]
+    while flat and fits(sim, flat[t.turn % len(flat)], left - used):
+        s = flat[t.turn % len(flat)]
+        t.turn += 1
+        used += touch(sim, t, s, a + used)
+    if isinstance(t.spec, Task) and not t.spec.access:
+        used = max(used, left)
+    if flat or used > left:
+        t.debt_ns = used - left
+        used = left
+    return used
+
+
+def fits(sim: Sim, s: Touching, left: float) -> bool:
+    """Whether the next touch, as far as it is known, is over in the time that is left."""
+    takes = s.touch_ns
+    if s.walk:
+        page, speed = s.pages[s.position], sim.w.machine.speed
+        if page.present and page.prot_none:
+            takes += speed.hint_fault_huge_ns if page.nr > 1 else speed.hint_fault_ns
+        elif not page.present:
+            takes += speed.first_touch_huge_ns if page.nr > 1 else speed.first_touch_ns
+    return takes <= left
+
+
+def touch(sim: Sim, t: Thread, s: Touching, now: float) -> float:
+    """Touch the next page of a stream; return how long it took [ns]."""
+    t.touches += 1
+    if s.walk:
+        page = s.pages[s.position]
+        s.position = s.position + 1 if s.position + 1 < len(s.pages) else 0
+    else:
+        pages = s.cold if s.cold and sim.rng.random() >= s.hot_share else s.pages
+        page = pages[int(sim.rng.random() * len(pages))]
+    if page.present and not page.prot_none:
+        return s.touch_ns
+    sim.now_ns = now
+    return s.touch_ns + _fault(sim, t, page)
+
+
+def _fault(sim: Sim, t: Thread, page: Page) -> float:
+    """Populate an absent page, or take a hint fault."""
+    speed = sim.w.machine.speed
+    if page.present:
+        if page.nr > 1:
+            return kernel_memory.do_huge_pmd_numa_page(sim, t, page)
+        return kernel_memory.do_numa_page(sim, t, page)
+    kernel_memory.populate(sim, page, sim.node_of(t.cpu))
+    t.mm.rss += page.nr
+    return speed.first_touch_huge_ns if page.nr > 1 else speed.first_touch_ns
+
+
+def _run_churn(sim: Sim, t: Thread, a: int, b: int, left: float) -> float:
+    """Map, touch, unmap, sleep, as often as the time holds it."""
+    used = 0.0
+    cursor = float(a)
+    while cursor < b and used < left:
+        if t.mapped is None:
+            if t.change_ns >= b:
+                break
+            cursor = max(cursor, t.change_ns)
+            _map(sim, t, cursor)
+        stop = min(float(b), t.change_ns)
+        if stop > cursor:
+            used += _touch_all(sim, t, t.streams, cursor, stop, min(left - used, stop - cursor))
+        cursor = max(cursor, stop)
+        if t.mapped is not None and t.change_ns <= cursor:
+            munmap(sim, t.mm, t.mapped)
+            t.mapped = None
+            t.change_ns += t.spec.gap_ms * NSEC_PER_MSEC
+    return used
+
+
+def _map(sim: Sim, t: Thread, now: float) -> None:
+    """Make a churn's next mapping."""
+    churn = t.spec
+    assert isinstance(churn, Churn)
+    t.mapped = mmap(sim, t.mm, churn)
+    t.change_ns = now + lifetime_ms(sim, churn) * NSEC_PER_MSEC
+    speed = sim.w.machine.speed
+    walk = churn.pattern == "walk"
+    touch_ns = speed.touch_walk_ns if walk else speed.touch_rand_ns
+    t.streams = [
+        Touching(pages=t.mapped.pages, walk=walk, touch_ns=touch_ns, rate=churn.pages_per_s)
+    ]
