@@ -50,9 +50,22 @@ draws them uniformly, `hot` sends `hot_share` of the touches to the first `hot_f
 range. With `pages_per_s = 0` a thread never sleeps; several flat-out accesses of a thread get
 equal numbers of touches. A rated access touches in bursts, 10 ms apart.
 
+## The memory of a guest
+
+`subscriber` says which secondary MMU maps a VMA. Memory of a guest (`kvm`, `sev`) is one
+mapping, `anon` or `shmem`; a task that touches it is a vCPU of that guest and touches nothing
+else. `record` runs `kvm` as a real guest: each task is a vCPU thread, its touches are those of
+the guest's code (flat 32-bit mode, at most 3000 MB, `walk` or `rand`). The kernel needs KVM:
+built in, or `irqbypass.ko`, `kvm.ko` and `kvm-amd.ko` in `modules/` beside the image, where
+`.ci/fetch-kernels` lays them. Its notifications are those that KVM traces
+(`kvm_unmap_hva_range`); `refaults` are the guest page faults that filled an entry (KVM's
+`pf_fixed` in debugfs, first touches too). An emulated guest is slow: its touches say that it
+ran, not how fast a guest is.
+
 ## What only one of the two machines can do
 
-`record` needs at least two nodes with memory, and refuses a pinned `file_ro`. Lifetimes of a
+`record` needs at least two nodes with memory, and refuses a pinned `file_ro` and the
+subscribers `sev` and `gpu`. Lifetimes of a
 churn: `fixed`; `exponential` (mean `lifetime_ms`); `uniform` (mean times 1 -/+
 `lifetime_shape`); `lognormal` (that mean, sigma `lifetime_shape`); `pareto` (that mean, tail
 index `lifetime_shape`, more than 1).

@@ -20,10 +20,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from numalab import dataset, runlog, workload_file
+from numalab import dataset, runlog, trace_tables, workload_file
 from numalab.fields import InputError
 from numalab.machine import Speed
-from numalab.units import PAGE_BYTES
 from numalab.workload import Workload, with_speed
 
 log = logging.getLogger(__name__)
@@ -78,7 +77,8 @@ def _dataset(facts: dict[str, str], workload: Workload) -> xr.Dataset:
     variables |= _threads(facts, threads)
     variables["pages_on_node"] = _pages_on_node(facts, workload, vmas)
     if "change_prot_numa" not in facts.get("missing", ""):
-        variables |= _trace(facts, workload, setup, vmas, threads)
+        variables |= trace_tables.scans(facts, workload, setup, vmas, threads)
+    variables |= trace_tables.guests(facts, vmas)
     release = facts["uname"].split()[0]
     time = np.arange(len(table)) * workload.sample_ms
     coords = {
@@ -127,57 +127,6 @@ def _pages_on_node(facts: dict[str, str], workload: Workload, vmas: list[str]) -
         for region in runlog.regions(facts, process, "end", workload):
             pages[vmas.index(region.label)] += region.pages_on_node
     return pages
-
-
-def _trace(
-    facts: dict[str, str],
-    workload: Workload,
-    setup: runlog.Setup,
-    vmas: list[str],
-    threads: list[str],
-) -> dict[str, Any]:
-    layouts = {p.name: runlog.Layout(p, workload) for p in setup.processes}
-    owner = {t.tid: (t.name, layouts[t.process]) for t in setup.threads}
-    chunks: list[list[float]] = []
-    open_chunk: dict[int, list[float]] = {}
-    scans = 0
-    new_scan: set[int] = set(owner)
-    number: dict[int, int] = {}
-    skips = np.zeros((len(vmas), len(dataset.REASONS)), dtype=np.int64)
-    for event in runlog.trace_events(facts):
-        if event.tid not in owner or not 0 <= event.ms <= workload.duration_ms:
-            continue
-        name, layout = owner[event.tid]
-        value = event.fields
-        if event.name == "scan":
-            new_scan.add(event.tid)
-        elif event.name == "chunk":
-            if event.tid in new_scan:
-                number[event.tid], scans = scans, scans + 1
-                new_scan.discard(event.tid)
-            label, page = layout.locate(value["start"], value["vm_start"], value["vm_end"])
-            pages = (value["end"] - value["start"]) // PAGE_BYTES
-            where = [threads.index(name), vmas.index(label), page, pages]
-            chunk = [event.ms, number[event.tid], *where, 0]
-            chunks.append(chunk)
-            open_chunk[event.tid] = chunk
-        elif event.name == "chunk_end" and event.tid in open_chunk:
-            open_chunk.pop(event.tid)[-1] = value["n"]
-        elif event.name == "sched_skip_vma_numa" and event.reason in dataset.REASONS:
-            start, end = value["vm_start"], value["vm_end"]
-            label, _ = layout.locate(start, start, end)
-            if event.reason == "inaccessible" and label == "image:other":
-                label = "image:guards"
-            skips[vmas.index(label), dataset.REASONS.index(event.reason)] += 1
-    table = np.array(chunks, dtype=np.float64).reshape(-1, 7)
-    columns = ("ms", "scan", "task", "vma", "start", "pages", "updated")
-    variables: dict[str, Any] = {f"chunk_{c}": table[:, i] for i, c in enumerate(columns)}
-    owners = table[:, 3].astype(np.int64)
-    variables["scan_calls"] = np.bincount(owners, minlength=len(vmas))
-    variables["scan_pages"] = np.bincount(owners, weights=table[:, 5], minlength=len(vmas))
-    if "sched_skip_vma_numa" not in facts.get("missing", ""):
-        variables["skips"] = skips
-    return variables
 
 
 def manifest(folder: str | Path) -> dict[str, Any]:

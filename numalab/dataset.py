@@ -39,8 +39,8 @@ IMAGE_VMAS = (
 )
 """VMAs that a process has besides the workload's own, by kind."""
 
-WHYS = ("scan", "migrate")
-"""Why an MMU notifier was sent: by a scan, before it looks, or by a migration."""
+WHYS = ("scan", "migrate", "other")
+"""Why an MMU notifier was sent: by a scan, before it looks; by a migration; else."""
 
 COUNTERS = (
     "numa_pte_updates",
@@ -67,7 +67,9 @@ SCHEMA: dict[str, tuple[tuple[str, ...], str, str, str]] = {
     "scan_pages": (("vma",), "pages", "length of the chunks walked", f"ranges of {_CHUNK}"),
     "notifier_calls": (("vma", "why"), "1", "MMU notifier ranges sent", "kvm_unmap_hva_range"),
     "notifier_pages": (("vma", "why"), "pages", "length of those", "kvm_unmap_hva_range"),
-    "notifier_wasted_pages": (("vma",), "pages", "of no use", "none: simulator only"),
+    "notifier_wasted_pages": (("vma",), "pages", "of no use: scan, n = 0", "kvm_unmap_hva_range"),
+    "refaults": (("vma",), "1", "guest entries filled, first fills too", "KVM's pf_fixed"),
+    "remote_flushes": (("vma",), "1", "guest TLB flushes", "KVM's remote_tlb_flush_requests"),
     "skips": (("vma", "reason"), "1", "VMAs skipped", "sched_skip_vma_numa"),
     "pages_on_node": (("vma", "node"), "pages", "pages at the end", "numa_maps"),
     "sum_exec_runtime": (("task",), "ms", "CPU time at the end", "se.sum_exec_runtime"),
@@ -82,9 +84,18 @@ SCHEMA: dict[str, tuple[tuple[str, ...], str, str, str]] = {
     "chunk_start": (("chunk",), "pages", "first page, from the VMA's start", "start"),
     "chunk_pages": (("chunk",), "pages", "length", "end - start"),
     "chunk_updated": (("chunk",), "1", "entries marked", f"result of {_CHUNK}"),
+    "notify_ms": (("notify",), "ms", "when the notification began", "kvm_unmap_hva_range"),
+    "notify_task": (("notify",), "index", "task that sent it", "current"),
+    "notify_vma": (("notify",), "index", "VMA it begins in", "start"),
+    "notify_start": (("notify",), "pages", "first page, from the VMA's start", "start"),
+    "notify_pages": (("notify",), "pages", "length", "end - start"),
+    "notify_why": (("notify",), "index", "cause, of the coordinate why", "who calls"),
+    "notify_chunk": (("notify",), "index", "chunk it belongs to, -1 none", f"within {_CHUNK}"),
 }
 
-_FLOATS = {"sum_exec_runtime", "chunk_ms"}
+_TABLES = ("chunk", "notify")
+"""Dimensions of tables of events, whose length differs from run to run."""
+_FLOATS = {"sum_exec_runtime", "chunk_ms", "notify_ms"}
 
 
 def make(
@@ -133,7 +144,7 @@ def provenance(ds: xr.Dataset) -> dict[str, Any]:
 
 
 def concat(runs: list[xr.Dataset]) -> xr.Dataset:
-    """Join runs of one workload along ``replicate``; chunk tables are padded with -1.
+    """Join runs of one workload along ``replicate``; tables of events are padded with -1.
 
     Raises
     ------
@@ -142,13 +153,15 @@ def concat(runs: list[xr.Dataset]) -> xr.Dataset:
     """
     if not runs:
         raise InputError("no runs to join")
-    longest = max(ds.sizes.get("chunk", 0) for ds in runs)
-    padded = [
-        ds.pad(chunk=(0, longest - ds.sizes["chunk"]), constant_values=-1)
-        if "chunk" in ds.dims and ds.sizes["chunk"] < longest
-        else ds
-        for ds in runs
-    ]
+    padded = list(runs)
+    for table in _TABLES:
+        longest = max(ds.sizes.get(table, 0) for ds in runs)
+        padded = [
+            ds.pad({table: (0, longest - ds.sizes[table])}, constant_values=-1)
+            if table in ds.dims and ds.sizes[table] < longest
+            else ds
+            for ds in padded
+        ]
     return xr.concat(
         padded, dim="replicate", data_vars="all", join="outer", combine_attrs="override"
     ).assign_coords(replicate=np.arange(len(runs)))

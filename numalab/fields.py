@@ -31,6 +31,7 @@ def field(
     at_least: float | None = None,
     at_most: float | None = None,
     choices: Sequence[str] = (),
+    later: bool = False,
 ) -> Any:
     """Declare a dataclass field with unit, inclusive bounds, choices and meaning.
 
@@ -46,6 +47,8 @@ def field(
         Inclusive bounds of a number.
     choices : sequence of str
         The words that a string field accepts.
+    later : bool
+        Whether recordings exist that were made before the field; see :func:`as_identity`.
     """
     metadata = {
         "doc": doc,
@@ -53,6 +56,7 @@ def field(
         "at_least": at_least,
         "at_most": at_most,
         "choices": tuple(choices),
+        "later": later,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -234,4 +238,21 @@ def as_plain(obj: Any) -> Any:
         return {f.name: as_plain(getattr(obj, f.name)) for f in dataclasses.fields(obj)}
     if isinstance(obj, (tuple, list)):
         return [as_plain(item) for item in obj]
+    return obj
+
+
+def as_identity(obj: Any) -> Any:
+    """:func:`as_plain` without the ``later`` fields that have their default.
+
+    What was written before such a field existed means the same, and is still the same.
+    """
+    if dataclasses.is_dataclass(obj) and not isinstance(obj, type):
+        named = {f.name: (f, getattr(obj, f.name)) for f in dataclasses.fields(obj)}
+        return {
+            name: as_identity(value)
+            for name, (f, value) in named.items()
+            if not (f.metadata["later"] and value == f.default)
+        }
+    if isinstance(obj, (tuple, list)):
+        return [as_identity(item) for item in obj]
     return obj

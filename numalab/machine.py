@@ -53,13 +53,22 @@ class Speed:
         0.1, at_least=0, at_most=2, doc="standard deviation of log(time of a scan)"
     )
     late_flush_share: float = field(
-        0.0, at_least=0, at_most=1, doc="share of calls that wait long for another CPU's TLB flush"
+        0.0,
+        at_least=0,
+        at_most=1,
+        later=True,
+        doc="share of calls that wait long for another CPU's TLB flush",
     )
     late_flush_ns: float = field(
-        0.0, unit="ns", at_least=0, at_most=1e10, doc="how long those wait"
+        0.0, unit="ns", at_least=0, at_most=1e10, later=True, doc="how long those wait"
     )
     first_scan_ns: float = field(
-        0.0, unit="ns", at_least=0, at_most=1e10, doc="what the first scan after boot takes more"
+        0.0,
+        unit="ns",
+        at_least=0,
+        at_most=1e10,
+        later=True,
+        doc="what the first scan after boot takes more",
     )
     lost_share: float = field(
         0.0, at_least=0, at_most=0.9, doc="CPU time that a busy task loses to other work"

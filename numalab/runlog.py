@@ -16,6 +16,9 @@ from numalab.workload import Workload
 
 _HEAD = re.compile(r"@section (\d+) ([^\n]+)\n")
 _EVENT = re.compile(r"^\s*.*-(\d+)\s+\[\d+\]\s+\S+\s+(\d+)\.(\d{6}): (\w+): (.*)$")
+_RANGE = re.compile(r"0x([0-9a-f]+) -- 0x([0-9a-f]+)")
+NOTIFIED = "kvm_unmap_hva_range"
+"""KVM's tracepoint for an MMU notifier range."""
 _FIELD = re.compile(r"(\w+)=(?:0x)?([0-9A-Fa-f]+)")
 
 
@@ -211,7 +214,11 @@ def setup(facts: dict[str, str], workload: Workload) -> Setup:
 
 
 def trace_events(facts: dict[str, str]) -> list[Event]:
-    """Return the trace as events, in order; times in ms from the start instant."""
+    """Return the trace as events, in order; times in ms from the start instant.
+
+    A notification has the fields ``start``, ``end`` [bytes] and ``calls``; those of the
+    section "migrations" have the reason ``migrate``.
+    """
     start = next(int(x.split()[1]) for x in facts["setup"].splitlines() if x.startswith("start"))
     found = []
     for line in facts["trace"].splitlines():
@@ -221,7 +228,24 @@ def trace_events(facts: dict[str, str]) -> list[Event]:
         ms = (int(match[2]) * 1_000_000_000 + int(match[3]) * 1000 - start) / 1e6
         body, _, reason = match[5].partition(" reason=")
         values = {key: int(value, 16) for key, value in _FIELD.findall(body)}
+        if match[4] == NOTIFIED and (ends := _RANGE.search(body)):
+            values = {"start": int(ends[1], 16), "end": int(ends[2], 16), "calls": 1}
         found.append(Event(int(match[1]), ms, match[4], values, reason))
+    if facts.get("migrations"):
+        found += _migrations(facts["migrations"], start)
+        found.sort(key=lambda event: event.ms)
+    return found
+
+
+def _migrations(text: str, start_ns: int) -> list[Event]:
+    """Notifications of migrations: "US TID PAGE PAGES CALLS", US and PAGE as differences."""
+    found = []
+    us = page = 0
+    for line in text.splitlines():
+        later, tid, further, pages, calls = (int(word) for word in line.split())
+        us, page = us + later, page + further
+        values = {"start": page * PAGE_BYTES, "end": (page + pages) * PAGE_BYTES, "calls": calls}
+        found.append(Event(tid, (us * 1000 - start_ns) / 1e6, NOTIFIED, values, "migrate"))
     return found
 
 

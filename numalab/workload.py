@@ -11,64 +11,14 @@ import hashlib
 import json
 from dataclasses import dataclass
 
-from numalab.fields import InputError, as_plain, check_names, field, unknown_name, validate
+from numalab.fields import InputError, as_identity, check_names, field, unknown_name, validate
 from numalab.machine import Machine, Speed
 from numalab.tunables import Tunables
 from numalab.units import PAGES_PER_MB
+from numalab.vma import GUESTS, MAX_MB, Vma, check_pages
 
-KINDS = ("anon", "shmem", "file_ro", "file_rw", "hugetlb")
-POLICIES = ("default", "bind", "bind_balancing", "interleave")
 PATTERNS = ("walk", "rand", "hot")
 LIFETIMES = ("fixed", "exponential", "uniform", "lognormal", "pareto")
-MAX_MB = 1 << 30
-
-
-def _check_pages(where: str, size_mb: float) -> None:
-    if (size_mb * PAGES_PER_MB) % 1:
-        raise InputError(f"{where}: size_mb = {size_mb} MB: must be a whole number of 4 KiB pages")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Vma:
-    """A mapping, or ``count`` equal ones; a PROT_NONE guard page keeps neighbours apart."""
-
-    name: str = field(doc="name, unique in the workload")
-    size_mb: float = field(
-        unit="MB", at_least=1 / PAGES_PER_MB, at_most=MAX_MB, doc="size of each mapping"
-    )
-    count: int = field(1, at_least=1, at_most=1_000_000, doc="equal mappings under this name")
-    process: str = field("main", doc="the process that owns it")
-    kind: str = field("anon", choices=KINDS, doc="what is mapped")
-    thp: bool = field(False, doc="2 MiB folios; without it MADV_NOHUGEPAGE")
-    first_touch_node: int = field(0, at_least=0, at_most=63, doc="node that its pages start on")
-    populated: float = field(
-        1.0, at_least=0, at_most=1, doc="fraction touched before the tasks start, from the head"
-    )
-    pinned_fraction: float = field(
-        0.0, at_least=0, at_most=1, doc="fraction of the pages under a long-term pin"
-    )
-    pin_placement: str = field("head", choices=("head", "scattered"), doc="where pinned pages lie")
-    policy: str = field("default", choices=POLICIES, doc="memory policy of the mapping")
-
-    def __post_init__(self) -> None:
-        validate(self)
-        check_names(self, "name", "process")
-        where = f'vma "{self.name}"'
-        _check_pages(where, self.size_mb)
-        if self.thp and (self.size_mb % 2 or self.kind not in ("anon", "shmem")):
-            raise InputError(f"{where}: thp needs kind anon or shmem and a multiple of 2 MB")
-        if self.kind == "hugetlb" and self.size_mb % 2:
-            raise InputError(f"{where}: size_mb = {self.size_mb} MB: hugetlb needs multiples of 2")
-        if self.pinned_fraction > self.populated:
-            raise InputError(
-                f"{where}: pinned_fraction = {self.pinned_fraction}: must be at most "
-                f"populated = {self.populated}, a pinned page is present"
-            )
-
-    @property
-    def pages(self) -> int:
-        """4 KiB pages of one mapping."""
-        return round(self.size_mb * PAGES_PER_MB)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +92,7 @@ class Churn:
         validate(self)
         check_names(self, "name", "process")
         where = f'churn "{self.name}"'
-        _check_pages(where, self.size_mb)
+        check_pages(where, self.size_mb)
         if self.thp and self.size_mb % 2:
             raise InputError(f"{where}: thp needs a multiple of 2 MB")
         if self.lifetime == "uniform" and self.lifetime_shape > 1:
@@ -209,7 +159,7 @@ class Workload:
 
     def identity(self) -> str:
         """SHA-256 of the canonical JSON form: two equal workloads have one identity."""
-        text = json.dumps(as_plain(self), sort_keys=True, separators=(",", ":"))
+        text = json.dumps(as_identity(self), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -246,6 +196,7 @@ def _check_workload(w: Workload) -> None:
                 raise InputError(
                     f'task "{task.name}": write = true on vma "{access.vma}" of kind file_ro'
                 )
+        _check_vcpu(task, vmas)
     running = set(w.process_names)
     for vma in w.vmas:
         if vma.process not in running:
@@ -256,6 +207,19 @@ def _check_workload(w: Workload) -> None:
         if [p.name for p in w.processes].count(process.name) > 1:
             raise InputError(f'process "{process.name}" is described twice: name it once')
     _check_memory(w)
+
+
+def _check_vcpu(task: Task, vmas: dict[str, Vma]) -> None:
+    """A task that touches the memory of a guest is a vCPU: it touches nothing else."""
+    touched = list(dict.fromkeys(access.vma for access in task.access))
+    guests = [name for name in touched if vmas[name].subscriber in GUESTS]
+    others = [name for name in touched if name != guests[0]] if guests else []
+    if others:
+        raise InputError(
+            f'task "{task.name}": touches vma "{others[0]}": it is a vCPU of the guest whose '
+            f'memory is vma "{guests[0]}", and may touch nothing else; give '
+            f'"{others[0]}" a task of its own'
+        )
 
 
 def _check_memory(w: Workload) -> None:

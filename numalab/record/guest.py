@@ -26,6 +26,7 @@ from numalab.record.initramfs import RecordError, compiled, initramfs, tool
 log = logging.getLogger(__name__)
 
 QEMU = "qemu-system-x86_64"
+TCG = "tcg,thread=multi"
 FIRST_LINE = "numalab-guest 1\n"
 BOOT_S = 40.0
 """A guest that has said nothing after this time is taken for dead."""
@@ -151,8 +152,9 @@ def boot(
 ) -> Boot:
     """Boot a kernel with an initramfs and return what its init reported.
 
-    A guest that dies or hangs before the first line of its init is booted again, up to
-    four times in all.
+    A guest that dies (the emulation does not always survive that a kernel patches its own
+    code), or hangs before the first line of its init, is booted again, up to four times in
+    all.
 
     Parameters
     ----------
@@ -177,37 +179,41 @@ def boot(
     check_kernel(kernel)
     accel = accel or accelerator(kernel)
     words = ""
+    reached = False
     for failed in range(BOOTS):
         with tempfile.TemporaryDirectory(prefix="numalab-") as scratch:
             folder = Path(scratch)
             (folder / "initrd").write_bytes(initrd)
             line = command(machine, kernel, folder / "initrd", accel, folder)
             text, console, stopped = _once(line, folder, limit_s, boot_s)
-        if text.startswith(FIRST_LINE):
-            return Boot(_checked(text, console, stopped, kernel), accel, failed)
         words = stopped or _last_words(console)
+        if text.startswith(FIRST_LINE):
+            if _ended(text, kernel):
+                return Boot(text, accel, failed)
+            reached = True
+            if stopped:
+                break
         log.warning("%s: boot %d of %d failed: %s", kernel.name, failed + 1, BOOTS, words)
         if any(sign in words for sign in _HOPELESS):
             break
+    if reached:
+        raise RecordError(f"{kernel.name}: the guest broke off: {words}; record it again")
     raise RecordError(f"{kernel}: the guest did not reach its init: {words}")
 
 
-def _checked(text: str, console: str, stopped: str, kernel: Path) -> str:
-    if text.endswith("@done\n"):
-        return text
+def _ended(text: str, kernel: Path) -> bool:
+    """Whether a guest said all it had to say; raises what it could not do."""
     error = re.search(r"^@error (.*)$", text, re.MULTILINE)
     if error:
         raise RecordError(f"{kernel.name}: the guest says: {error[1]}")
-    reason = stopped or _last_words(console)
-    raise RecordError(f"{kernel.name}: the guest broke off: {reason}; record it again")
+    return text.endswith("@done\n")
 
 
 @functools.cache
 def accelerator(kernel: Path) -> str:
     """Return ``kvm`` if a short boot under KVM works here, else software emulation."""
-    tcg = "tcg,thread=multi"
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
-        return tcg
+        return TCG
     machine = Machine(nodes=1, cpus_per_node=1, memory_mb=512)
     with tempfile.TemporaryDirectory(prefix="numalab-") as scratch:
         folder = Path(scratch)
@@ -217,5 +223,5 @@ def accelerator(kernel: Path) -> str:
             text, _, _ = _once(line, folder, 10, 10)
         except RecordError as error:
             log.info("KVM does not work here: %s", error)
-            return tcg
-    return "kvm" if text.endswith("@done\n") else tcg
+            return TCG
+    return "kvm" if text.endswith("@done\n") else TCG

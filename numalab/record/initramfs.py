@@ -1,6 +1,7 @@
 """The guest's root: an uncompressed cpio archive with one static program and its text.
 
-No shell and no disk: ``workload.c``, compiled by the host's gcc, is ``/init``.
+No shell and no disk: ``workload.c`` and its fellows, compiled by the host's gcc, are
+``/init``. Modules lie in ``/modules`` when the workload needs KVM.
 """
 
 from __future__ import annotations
@@ -12,15 +13,19 @@ import shutil
 import stat
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from numalab.fields import InputError
 
 log = logging.getLogger(__name__)
 
-SOURCE = Path(__file__).with_name("workload.c")
+SOURCES = tuple(Path(__file__).with_name(f"{name}.c") for name in ("workload", "vmm", "trace"))
+_HEADER = Path(__file__).with_name("workload.h")
 _FLAGS = ("-O2", "-static", "-pthread")
-_FOLDERS = ("dev", "proc", "sys", "tmp", "cgroup")
+_FOLDERS = ("dev", "proc", "sys", "tmp", "cgroup", "modules")
+MODULES = ("irqbypass", "kvm", "kvm-amd")
+"""KVM on the CPU that QEMU emulates, in the order of loading."""
 PACKAGES = {
     "gcc": "gcc and libc6-dev (Debian), gcc and glibc-static (Fedora)",
     "qemu-system-x86_64": "qemu-system-x86 (Debian), qemu-system-x86-core (Fedora)",
@@ -59,18 +64,21 @@ def compiled(cache: Path | None = None) -> bytes:
         Without gcc, or if it fails (static C library missing).
     """
     gcc = tool("gcc")
-    key = hashlib.sha256(SOURCE.read_bytes() + " ".join(_FLAGS).encode()).hexdigest()[:16]
+    text = b"".join(path.read_bytes() for path in (_HEADER, *SOURCES))
+    key = hashlib.sha256(text + " ".join(_FLAGS).encode()).hexdigest()[:16]
     folder = cache or _cache_folder()
     target = folder / f"workload-{key}"
     if target.is_file():
         return target.read_bytes()
     with tempfile.TemporaryDirectory() as scratch:
         output = Path(scratch) / "workload"
-        command = [gcc, *_FLAGS, "-o", str(output), str(SOURCE), "-lm"]
+        command = [gcc, *_FLAGS, "-o", str(output), *map(str, SOURCES), "-lm"]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         if result.returncode:
             line = next((x for x in result.stderr.splitlines() if "error" in x or "ld" in x), "")
-            raise RecordError(f"gcc cannot build {SOURCE.name}: {line}; install {PACKAGES['gcc']}")
+            raise RecordError(
+                f"gcc cannot build the guest's program: {line}; install {PACKAGES['gcc']}"
+            )
         program = output.read_bytes()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -90,7 +98,14 @@ def _entry(
     return head + b"\0" * (-len(head) % 4) + data + b"\0" * (-len(data) % 4)
 
 
-def initramfs(init: bytes, program: str) -> bytes:
+def modules_of(kernel: Path) -> dict[str, bytes]:
+    """Return the KVM modules in ``modules/`` beside an image; none if KVM is built in."""
+    folder = kernel.parent / "modules"
+    files = {name: folder / f"{name}.ko" for name in MODULES}
+    return {name: path.read_bytes() for name, path in files.items() if path.is_file()}
+
+
+def initramfs(init: bytes, program: str, modules: Mapping[str, bytes] | None = None) -> bytes:
     """Pack ``/init``, ``/program``, ``/dev/console`` and mount points (cpio, newc).
 
     Parameters
@@ -99,6 +114,8 @@ def initramfs(init: bytes, program: str) -> bytes:
         The static program.
     program : str
         What it reads.
+    modules : mapping, optional
+        Name to content of the kernel modules that it loads.
 
     Returns
     -------
@@ -109,5 +126,7 @@ def initramfs(init: bytes, program: str) -> bytes:
     parts.append(_entry(10, "dev/console", stat.S_IFCHR | 0o600, device=(5, 1)))
     parts.append(_entry(11, "init", stat.S_IFREG | 0o755, init))
     parts.append(_entry(12, "program", stat.S_IFREG | 0o644, program.encode()))
+    for number, (name, module) in enumerate((modules or {}).items(), 13):
+        parts.append(_entry(number, f"modules/{name}.ko", stat.S_IFREG | 0o644, module))
     parts.append(_entry(0, "TRAILER!!!", 0))
     return b"".join(parts)

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from numalab.fields import InputError
 from numalab.units import NSEC_PER_MSEC, PMD_PAGES
-from numalab.workload import KINDS, LIFETIMES, PATTERNS, POLICIES, Access, Churn, Vma, Workload
+from numalab.vma import KINDS, POLICIES, Vma
+from numalab.workload import LIFETIMES, PATTERNS, Access, Churn, Workload
 
 _KNOBS = "/sys/kernel/debug/sched/numa_balancing"
 _THP = "/sys/kernel/mm/transparent_hugepage"
 TIMED = len(PATTERNS)
 """A pattern of the guest's only: a walk whose every touch is timed (calibration)."""
+MAX_KVM_MB = 3000
+"""Largest memory of a KVM guest: its vCPUs run in flat 32-bit mode."""
 
 
 def _ns(ms: float) -> int:
@@ -41,7 +44,21 @@ def access_range(access: Access, vma: Vma) -> tuple[int, int, int]:
     return lo, hi, max(1, round(access.hot_fraction * (hi - lo)))
 
 
+def _check_subscriber(vma: Vma) -> None:
+    if vma.subscriber in ("sev", "gpu"):
+        raise InputError(
+            f'vma "{vma.name}": subscriber = "{vma.subscriber}": the recorder cannot run one: '
+            "use simulate"
+        )
+    if vma.subscriber == "kvm" and vma.size_mb > MAX_KVM_MB:
+        raise InputError(
+            f'vma "{vma.name}": size_mb = {vma.size_mb:g} MB: the recorder runs KVM guests of at '
+            f"most {MAX_KVM_MB} MB (their vCPUs are in 32-bit mode): use simulate"
+        )
+
+
 def _vma_line(vma: Vma) -> str:
+    _check_subscriber(vma)
     if vma.kind == "file_ro" and vma.pinned_fraction:
         raise InputError(
             f'vma "{vma.name}": pinned_fraction = {vma.pinned_fraction:g}: a read-only file '
@@ -58,12 +75,18 @@ def _vma_line(vma: Vma) -> str:
         pinned_pages(vma),
         int(vma.pin_placement == "scattered"),
         POLICIES.index(vma.policy),
+        int(vma.subscriber == "kvm"),
     )
     return " ".join(str(v) for v in ("vma", *values))
 
 
 def _access_line(access: Access, vmas: list[Vma]) -> str:
     index = [v.name for v in vmas].index(access.vma)
+    if access.pattern == "hot" and vmas[index].subscriber == "kvm":
+        raise InputError(
+            f'vma "{access.vma}": pattern = "hot": the vCPUs of a recorded KVM guest walk or '
+            "draw at random: use walk or rand"
+        )
     lo, hi, hot = access_range(access, vmas[index])
     values = (
         index,

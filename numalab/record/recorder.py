@@ -19,7 +19,7 @@ from numalab.fields import InputError, as_plain
 from numalab.machine import Speed
 from numalab.record import guest
 from numalab.record.calibrate import calibrate
-from numalab.record.initramfs import RecordError, compiled, initramfs
+from numalab.record.initramfs import RecordError, compiled, initramfs, modules_of
 from numalab.record.manifest import Recording
 from numalab.record.program import populated_pages, program
 from numalab.units import PAGES_PER_MB
@@ -28,22 +28,39 @@ from numalab.workload import Workload, with_speed
 log = logging.getLogger(__name__)
 
 
+REPORT_S = 60.0
+"""Time that a guest may take to report; longer with a KVM guest in it, whose trace is long."""
+
+
+def has_guest(workload: Workload) -> bool:
+    """Whether a VMA is the memory of a KVM guest."""
+    return any(v.subscriber == "kvm" for v in workload.vmas)
+
+
 def time_limit_s(workload: Workload) -> float:
     """Seconds after which a guest that still runs is killed: boot, layout, run, report."""
     mb = sum(populated_pages(v) * v.count for v in workload.vmas) / PAGES_PER_MB
-    return guest.BOOT_S + 0.05 * mb + 1.5 * workload.duration_ms / 1000 + 60
+    report = REPORT_S * (3 if has_guest(workload) else 1)
+    return guest.BOOT_S + 0.05 * mb + 1.5 * workload.duration_ms / 1000 + report
 
 
 def run_once(workload: Workload, kernel: Path, seed: int) -> guest.Boot:
     """Boot the kernel once with the workload as its init and return what came back.
+
+    A KVM guest needs software emulation, which emulates AMD's SVM: whether a host's KVM
+    nests is not asked.
 
     Raises
     ------
     RecordError
         In one line, if there is no complete log.
     """
-    image = initramfs(compiled(), program(workload, seed))
-    return guest.boot(workload.machine, kernel, image, limit_s=time_limit_s(workload))
+    nested = has_guest(workload)
+    modules = modules_of(kernel) if nested else {}
+    image = initramfs(compiled(), program(workload, seed), modules)
+    limit_s = time_limit_s(workload)
+    accel = guest.TCG if nested else None
+    return guest.boot(workload.machine, kernel, image, limit_s=limit_s, accel=accel)
 
 
 def record(

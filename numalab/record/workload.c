@@ -6,15 +6,17 @@
  *   run NAME DURATION_NS SAMPLE_NS SEED CPUS_PER_NODE BALANCING
  *   write PATH VALUE                       before anything is forked
  *   process NAME MEMS                      MEMS: nodes of a cpuset, or -
- *   vma NAME KIND THP PAGES COUNT NODE POPULATED PINNED SCATTERED POLICY
+ *   vma NAME KIND THP PAGES COUNT NODE POPULATED PINNED SCATTERED POLICY KVM
  *   thread NAME CPU
  *   access VMA LO HI PATTERN RATE WRITE HOT SHARE START_NS STOP_NS
  *   churn PAGES THP LIFE_NS DISTRIBUTION SHAPE GAP_NS PATTERN RATE WRITE
  *   go
  *
  * vma and thread lines belong to the process above them, access and churn lines to
- * the thread. Results leave by I/O port 0xe9 (QEMU's isa-debugcon) as sections
- * "@section BYTES NAME\n" + text, then "@done\n"; "@error TEXT\n" ends a bad run.
+ * the thread. KVM: the VMA is the memory of a guest (vmm.c), and a thread that touches it
+ * is a vCPU that touches nothing else. Results leave by I/O port 0xe9 (QEMU's
+ * isa-debugcon) as sections "@section BYTES NAME\n" + text, then "@done\n"; "@error
+ * TEXT\n" ends a bad run.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -26,7 +28,6 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "workload.h"
+
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22
 #define MADV_POPULATE_WRITE 23
@@ -51,11 +54,11 @@
 #define MPOL_F_NUMA_BALANCING (1 << 13)
 #endif
 
-#define PAGE 4096UL
 #define HUGE (512 * PAGE)
 #define STEP_NS 10000000ULL /* rated accesses act on deadlines this far apart */
 #define BATCH 64            /* touches of one flat-out access before its neighbour's turn */
 #define CHECK 1024          /* touches between two looks at the clock */
+#define GUEST_BATCH 4096    /* touches of a vCPU between two looks at the clock */
 #define MAX_PROCESSES 64
 #define MAX_VMAS 256
 #define MAX_THREADS 512
@@ -63,26 +66,17 @@
 #define MAX_IOVECS 16384
 #define MAX_COUNTERS 8
 #define RESULT_PORT 0xe9
-#define TRACING "/sys/kernel/tracing/"
 
-typedef uint64_t u64;
 enum { ANON, SHMEM, FILE_RO, FILE_RW, HUGETLB };
 enum { DEFAULT, BIND, BIND_BALANCING, INTERLEAVE };
-enum { WALK, RAND, HOT, TIMED };
 enum { FIXED, EXPONENTIAL, UNIFORM, LOGNORMAL, PARETO };
 
 struct vma {
 	char name[32];
-	int kind, thp, node, scattered, policy, process;
+	int kind, thp, node, scattered, policy, process, kvm;
 	u64 pages, count, populated, pinned;
 	char **base; /* start of each mapping; filled in the child */
-};
-
-struct access {
-	int vma, pattern, write;
-	u64 lo, hi, hot, start, stop, pages, count, position;
-	double rate, share, carry;
-	char **base;
+	struct vm *vm;
 };
 
 struct thread {
@@ -90,6 +84,7 @@ struct thread {
 	int cpu, process, accesses, first_access, churns;
 	struct { int thp, distribution; u64 pages, life, gap; double shape; } churn;
 	u64 random;
+	struct vcpu *vcpu; /* of a guest; made by the thread itself */
 };
 
 /* What the processes and their parent share. */
@@ -100,6 +95,7 @@ static struct shared {
 	struct { int tid; u64 created, touches; } __attribute__((aligned(64))) thread[MAX_THREADS];
 	u64 latency_count;
 	uint32_t latency[1 << 20]; /* of the touches of a TIMED access, in ns */
+	int vm_fd[MAX_VMAS];
 } *shared;
 
 static struct { char name[32]; u64 duration, sample, seed; int node_cpus, balancing; } run;
@@ -107,16 +103,16 @@ static struct { char name[32], mems[64]; int pid; u64 forked; } processes[MAX_PR
 static struct vma vmas[MAX_VMAS];
 static struct thread threads[MAX_THREADS];
 static struct access accesses[MAX_ACCESSES];
-static int n_processes, n_vmas, n_threads, n_accesses, is_child;
+static int n_processes, n_vmas, n_threads, n_accesses, n_guests, is_child;
 
 static void emit(const char *text, size_t bytes)
 {
 	asm volatile("rep outsb" : "+S"(text), "+c"(bytes) : "d"(RESULT_PORT) : "memory");
 }
 
-static void __attribute__((noreturn, format(printf, 1, 2))) die(const char *format, ...)
+void die(const char *format, ...)
 {
-	char text[200], line[240];
+	char text[240], line[256];
 	va_list list;
 
 	va_start(list, format);
@@ -148,7 +144,7 @@ static void sleep_until(u64 ns)
 		;
 }
 
-static int write_file(const char *path, const char *text)
+int write_file(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_TRUNC); /* clears tracefs' trace */
 	ssize_t done = fd < 0 ? -1 : write(fd, text, strlen(text));
@@ -158,7 +154,7 @@ static int write_file(const char *path, const char *text)
 	return done < 0 ? -1 : 0;
 }
 
-static void section(const char *name, const char *text, size_t bytes)
+void section(const char *name, const char *text, size_t bytes)
 {
 	char line[160];
 
@@ -186,7 +182,7 @@ static char *slurp(const char *path, size_t *bytes)
 	return text;
 }
 
-static void section_file(const char *name, const char *path)
+void section_file(const char *name, const char *path)
 {
 	size_t bytes;
 	char *text = slurp(path, &bytes);
@@ -384,6 +380,14 @@ static void map_vma(struct vma *v)
 	}
 }
 
+/* The guest's memory, if the thread is a vCPU. */
+static struct vma *guest_of(const struct thread *t)
+{
+	struct vma *v = vmas + accesses[t->first_access].vma;
+
+	return t->accesses && !t->churns && v->kvm ? v : NULL;
+}
+
 /* --- touches ---------------------------------------------------------------- */
 
 static inline void touch(struct access *a, u64 page)
@@ -405,6 +409,10 @@ static void touch_pages(struct thread *t, struct access *a, u64 n)
 {
 	u64 span = a->hi - a->lo;
 
+	if (t->vcpu) {
+		shared->thread[t - threads].touches += vmm_touch(t->vcpu, a, n);
+		return;
+	}
 	shared->thread[t - threads].touches += n;
 	switch (a->pattern) {
 	case WALK:
@@ -465,6 +473,7 @@ static void run_task(struct thread *t)
 {
 	struct access *first = accesses + t->first_access, *last = first + t->accesses, *a;
 	u64 end = shared->end, next = shared->start, now;
+	int rounds = t->vcpu ? 1 : CHECK / BATCH, batch = t->vcpu ? GUEST_BATCH : BATCH;
 
 	while ((now = now_ns()) < end) {
 		int busy = !t->accesses;
@@ -473,10 +482,10 @@ static void run_task(struct thread *t)
 			for (a = first; a < last; a++)
 				if (a->rate > 0 && active(a, next))
 					touch_rated(t, a, end);
-		for (int i = 0; i < CHECK / BATCH; i++)
+		for (int i = 0; i < rounds; i++)
 			for (a = first; a < last; a++)
 				if (a->rate == 0 && active(a, now)) {
-					touch_pages(t, a, BATCH);
+					touch_pages(t, a, batch);
 					busy = 1;
 				}
 		if (!busy)
@@ -544,6 +553,8 @@ static void *thread_main(void *argument)
 	prctl(PR_SET_NAME, t->name);
 	shared->thread[i].tid = syscall(SYS_gettid);
 	bind_cpu(t->cpu);
+	if (guest_of(t))
+		t->vcpu = vmm_vcpu(guest_of(t)->vm);
 	__atomic_add_fetch(&shared->ready, 1, __ATOMIC_ACQ_REL);
 	wait_phase(2);
 	sleep_until(shared->start);
@@ -583,8 +594,14 @@ static void __attribute__((noreturn)) process_main(int process)
 	if (strcmp(processes[process].mems, "-"))
 		join_cpuset(process);
 	for (int i = 0; i < n_vmas; i++)
-		if (vmas[i].process == process)
+		if (vmas[i].process == process) {
 			map_vma(vmas + i);
+			if (vmas[i].kvm) {
+				vmas[i].vm = vmm_create(vmas[i].name, vmas[i].base[0],
+							vmas[i].pages * PAGE);
+				shared->vm_fd[i] = vmm_fd(vmas[i].vm);
+			}
+		}
 	for (int i = 0; i < n_threads; i++)
 		for (int j = 0; j < threads[i].accesses; j++) {
 			struct access *a = accesses + threads[i].first_access + j;
@@ -644,7 +661,7 @@ static void wait_ready(int *counter, int wanted)
 	}
 }
 
-/* --- sampling and tracing --------------------------------------------------- */
+/* --- sampling --------------------------------------------------------------- */
 
 static const char *const counter_names[] = {
 	"numa_pte_updates", "numa_huge_pte_updates", "numa_hint_faults",
@@ -749,58 +766,6 @@ static void sample(FILE *out)
 	close(vmstat);
 }
 
-static const char *const probes[] = {
-	"p:numalab/chunk change_prot_numa start=%si end=%dx vm_start=+0(%di):x64 vm_end=+8(%di):x64",
-	"r64:numalab/chunk_end change_prot_numa n=$retval:x64",
-	"p:numalab/scan task_numa_work",
-	"r64:numalab/scan_end task_numa_work",
-};
-static const char *const events[] = {
-	"numalab/enable", "sched/sched_skip_vma_numa/enable", "sched/sched_skip_cpuset_numa/enable",
-};
-
-static void start_tracing(void)
-{
-	static int ready;
-	char path[128];
-
-	write_file(TRACING "tracing_on", "0");
-	write_file(TRACING "trace", "");
-	for (unsigned i = 0; !ready && i < sizeof(probes) / sizeof(probes[0]); i++) {
-		int fd = open(TRACING "kprobe_events", O_WRONLY | O_APPEND);
-
-		if (fd < 0 || write(fd, probes[i], strlen(probes[i])) < 0)
-			section("missing", probes[i], strlen(probes[i]));
-		if (fd >= 0)
-			close(fd);
-	}
-	for (unsigned i = 0; !ready && i < sizeof(events) / sizeof(events[0]); i++) {
-		snprintf(path, sizeof(path), TRACING "events/%s", events[i]);
-		if (write_file(path, "1"))
-			section("missing", events[i], strlen(events[i]));
-	}
-	if (!ready) {
-		write_file(TRACING "trace_clock", "mono");
-		write_file(TRACING "buffer_size_kb", "8192");
-		write_file(TRACING "saved_cmdlines_size", "1024");
-	}
-	ready = 1;
-	write_file(TRACING "tracing_on", "1");
-}
-
-static void report_trace(void)
-{
-	char path[128], name[32];
-
-	section_file("trace", TRACING "trace");
-	section_file("kprobe_profile", TRACING "kprobe_profile");
-	for (int cpu = 0, n = sysconf(_SC_NPROCESSORS_ONLN); cpu < n; cpu++) {
-		snprintf(path, sizeof(path), TRACING "per_cpu/cpu%d/stats", cpu);
-		snprintf(name, sizeof(name), "trace_stats %d", cpu);
-		section_file(name, path);
-	}
-}
-
 /* --- one run ---------------------------------------------------------------- */
 
 static int slower(const void *a, const void *b)
@@ -881,6 +846,37 @@ static void report_setup(u64 switched_on)
 	free(text);
 }
 
+/* What KVM counted for each guest; a file that is missing reads as -1. */
+static void report_guests(void)
+{
+	const char *const counters[] = {
+		"pf_fixed", "pf_taken", "remote_tlb_flush_requests", "exits",
+	};
+	char path[96], *text, *all;
+	size_t bytes;
+	FILE *out = open_memstream(&all, &bytes);
+
+	for (int i = 0; i < n_vmas; i++) {
+		if (!vmas[i].kvm)
+			continue;
+		fprintf(out, "%s", vmas[i].name);
+		for (unsigned j = 0; j < sizeof(counters) / sizeof(counters[0]); j++) {
+			size_t n;
+
+			snprintf(path, sizeof(path), "/sys/kernel/debug/kvm/%d-%d/%s",
+				 processes[vmas[i].process].pid, shared->vm_fd[i], counters[j]);
+			text = slurp(path, &n);
+			fprintf(out, " %ld", n ? strtol(text, NULL, 10) : -1);
+			free(text);
+		}
+		fprintf(out, "\n");
+	}
+	fclose(out);
+	if (n_guests)
+		section("guests", all, bytes);
+	free(all);
+}
+
 /* A policy without migrate-on-fault makes every VMA of this process unsuitable. */
 static void scan_me(int yes)
 {
@@ -900,7 +896,7 @@ static void run_workload(void)
 	FILE *out;
 
 	section("run", run.name, strlen(run.name));
-	start_tracing();
+	start_tracing(n_guests);
 	memset(shared, 0, offsetof(struct shared, latency));
 	scan_me(1);
 	write_file("/proc/sys/kernel/numa_balancing", "0"); /* no scan while pages are laid out */
@@ -937,7 +933,11 @@ static void run_workload(void)
 	set_phase(2);
 	sample(out);
 	sleep_until(shared->end);
-	write_file(TRACING "tracing_on", "0");
+	stop_tracing();
+	for (int i = 0; i < n_threads; i++)
+		if (guest_of(threads + i)) /* calls the vCPU back */
+			syscall(SYS_tgkill, processes[threads[i].process].pid, shared->thread[i].tid,
+				SIGUSR1);
 	fclose(out);
 	priority.sched_priority = 0;
 	sched_setscheduler(0, SCHED_OTHER, &priority);
@@ -950,7 +950,8 @@ static void run_workload(void)
 		report_process(p, "maps", "end");
 		report_process(p, "numa_maps", "end");
 	}
-	report_trace();
+	report_guests();
+	report_trace(n_guests);
 	report_latency();
 	section_file("clocksource", "/sys/devices/system/clocksource/clocksource0/current_clocksource");
 	for (int p = 0; p < n_processes; p++) {
@@ -958,7 +959,7 @@ static void run_workload(void)
 		waitpid(processes[p].pid, NULL, 0);
 	}
 	section("end", run.name, strlen(run.name));
-	n_processes = n_vmas = n_threads = n_accesses = 0;
+	n_processes = n_vmas = n_threads = n_accesses = n_guests = 0;
 }
 
 /* --- the program ------------------------------------------------------------ */
@@ -990,9 +991,12 @@ static void read_line(const char *line)
 	} else if (!strcmp(word, "vma")) {
 		memset(v, 0, sizeof(*v));
 		v->process = n_processes - 1;
-		ok = sscanf(line, "vma %31s %d %d %lu %lu %d %lu %lu %d %d", v->name, &v->kind, &v->thp,
-			    &v->pages, &v->count, &v->node, &v->populated, &v->pinned,
-			    &v->scattered, &v->policy) == 10;
+		ok = sscanf(line, "vma %31s %d %d %lu %lu %d %lu %lu %d %d %d", v->name, &v->kind,
+			    &v->thp, &v->pages, &v->count, &v->node, &v->populated, &v->pinned,
+			    &v->scattered, &v->policy, &v->kvm) == 11;
+		if (v->kvm)
+			vmm_prepare();
+		n_guests += v->kvm;
 		n_vmas++;
 	} else if (!strcmp(word, "thread")) {
 		memset(++t, 0, sizeof(*t));

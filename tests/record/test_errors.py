@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from numalab.machine import Machine
 from numalab.record import guest, initramfs
 from numalab.record.initramfs import RecordError
 from numalab.record.recorder import record
@@ -47,9 +48,43 @@ def test_no_compiler_and_no_cached_program(monkeypatch: pytest.MonkeyPatch, tmp_
         initramfs.compiled(tmp_path)
 
 
-def test_keep_needs_the_source(tmp_path: Path) -> None:
-    image = tmp_path / "bzImage"
-    image.write_bytes(b"\0" * 0x1FE + b"\x55\xaa\0\0HdrS" + b"\0" * 64)
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    path = tmp_path / "bzImage"
+    path.write_bytes(b"\0" * 0x1FE + b"\x55\xaa\0\0HdrS" + b"\0" * 64)
+    return path
+
+
+def _guests(monkeypatch: pytest.MonkeyPatch, *texts: str, stopped: str = "") -> None:
+    told = iter(texts)
+    monkeypatch.setattr(guest, "_once", lambda *_: (next(told), "Kernel panic: int3", stopped))
+    monkeypatch.setattr(guest, "command", lambda *_: ["true"])
+
+
+def test_a_guest_that_breaks_off_is_booted_again(
+    monkeypatch: pytest.MonkeyPatch, image: Path
+) -> None:
+    whole = guest.FIRST_LINE + "@done\n"
+    _guests(monkeypatch, "", guest.FIRST_LINE + "@section 9 x\n", whole)
+    found = guest.boot(Machine(), image, b"", limit_s=1, accel="tcg")
+    assert (found.text, found.failed) == (whole, 2)
+    _guests(monkeypatch, *[guest.FIRST_LINE] * guest.BOOTS)
+    with pytest.raises(RecordError, match=r"the guest broke off: Kernel panic: int3; record it"):
+        guest.boot(Machine(), image, b"", limit_s=1, accel="tcg")
+
+
+def test_a_guest_is_not_booted_again_for_what_the_next_would_meet(
+    monkeypatch: pytest.MonkeyPatch, image: Path
+) -> None:
+    _guests(monkeypatch, guest.FIRST_LINE + "@error no room\n")
+    with pytest.raises(RecordError, match="the guest says: no room"):
+        guest.boot(Machine(), image, b"", limit_s=1, accel="tcg")
+    _guests(monkeypatch, guest.FIRST_LINE, stopped="no end after 1 s")
+    with pytest.raises(RecordError, match="broke off: no end after 1 s"):
+        guest.boot(Machine(), image, b"", limit_s=1, accel="tcg")
+
+
+def test_keep_needs_the_source(tmp_path: Path, image: Path) -> None:
     with pytest.raises(ValueError, match="source is missing"):
         record(WORKLOAD, image, keep=tmp_path / "kept")
     with pytest.raises(ValueError, match="runs = 0"):

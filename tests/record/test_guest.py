@@ -6,15 +6,16 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from numalab import dataset
 from numalab.machine import Machine
 from numalab.record import guest
-from numalab.record.initramfs import RecordError, compiled, initramfs
+from numalab.record.initramfs import RecordError, compiled, initramfs, modules_of
 from numalab.record.program import program
 from numalab.record.recorder import record
-from numalab.workload import Task, Workload
+from numalab.workload import Access, Task, Vma, Workload
 from numalab.workload_file import load
 
 pytestmark = pytest.mark.kernel
@@ -53,6 +54,65 @@ def test_a_workload_runs_and_comes_home(kernel: Path, generation: str, tmp_path:
     assert int(ds.numa_pte_updates[0, -1]) > 0
     assert int(ds.pages_on_node.sel(vma="a").sum()) == 4096
     assert dataset.provenance(ds)["lost_events"] == 0
+
+
+GUEST = Workload(
+    name="guest",
+    duration_ms=6000,
+    machine=Machine(nodes=2, cpus_per_node=1, memory_mb=512),
+    vmas=(Vma(name="ram", size_mb=64, pinned_fraction=1, subscriber="kvm"),),
+    tasks=(
+        Task(name="v0", cpu=0, access=(Access(vma="ram"),)),
+        Task(name="v1", cpu=1, access=(Access(vma="ram", pattern="rand", write=False),)),
+    ),
+)
+
+
+@pytest.mark.parametrize("generation", ["6.1", "6.12", "7.2"])
+def test_a_pinned_guest_is_notified_of_every_chunk_and_nothing_changes(
+    kernel: Path, generation: str
+) -> None:
+    images = [path for path in _images() if path.parent.name == generation]
+    if not images or not modules_of(images[0]):
+        pytest.skip(f"no image of {generation} with modules in NUMALAB_KERNELS")
+    ds = record(GUEST, images[0]).isel(replicate=0)
+    assert dataset.provenance(ds)["lost_events"] == 0
+    assert bool((ds.touches >= 2 * 16384).all())
+    mine = np.flatnonzero(ds.chunk_vma.values == 0)
+    assert len(mine)
+    assert not ds.chunk_updated.values[mine].any()
+    whys = ds.notify_why.values
+    for chunk in mine:
+        sent = ds.isel(notify=ds.notify_chunk.values == chunk)
+        assert set(sent.notify_why.values) == {dataset.WHYS.index("scan")}
+        assert set(sent.notify_vma.values) == {0}
+        # 6.1 sends one for each 1 GiB region: two where the memory lies across a boundary.
+        assert sent.sizes["notify"] in ((1, 2) if generation == "6.1" else (1,))
+        assert int(sent.notify_start[0]) == int(ds.chunk_start[chunk])
+        ends = (sent.notify_start + sent.notify_pages).values
+        assert ends[:-1].tolist() == sent.notify_start.values[1:].tolist()
+        assert ends[-1] == int(ds.chunk_start[chunk] + ds.chunk_pages[chunk])
+    ram = ds.sel(vma="ram")
+    assert not (whys[ds.notify_vma.values == 0] != dataset.WHYS.index("scan")).any()
+    assert int(ram.notifier_pages.sum()) == int(ram.notifier_wasted_pages) == 16384 * len(mine)
+    assert int(ram.refaults) > 16384
+
+
+def test_a_guest_needs_a_kernel_with_kvm(kernel: Path, tmp_path: Path) -> None:
+    alone = tmp_path / kernel.name
+    alone.write_bytes(kernel.read_bytes())
+    with pytest.raises(RecordError, match=r"the kernel has no KVM .*put irqbypass\.ko") as caught:
+        record(GUEST, alone)
+    assert "\n" not in str(caught.value)
+
+
+def test_modules_of_another_kernel_are_named(kernel: Path, tmp_path: Path) -> None:
+    alone = tmp_path / kernel.name
+    alone.write_bytes(kernel.read_bytes())
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "kvm.ko").write_bytes(b"no module")
+    with pytest.raises(RecordError, match=r"kvm\.ko cannot be loaded: .*of this kernel"):
+        record(GUEST, alone)
 
 
 def test_a_panic_is_told_in_its_own_words(kernel: Path) -> None:

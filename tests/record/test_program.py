@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from numalab.fields import InputError
-from numalab.record.initramfs import initramfs
+from numalab.machine import Machine
+from numalab.record.initramfs import initramfs, modules_of
 from numalab.record.program import access_range, pinned_pages, populated_pages, program
 from numalab.workload import Access, Churn, Process, Task, Vma, Workload
 
@@ -24,7 +26,7 @@ def test_every_part_of_a_workload_becomes_a_line() -> None:
     lines = program(workload, seed=7).splitlines()
     assert lines[0] == "run w 20000000000 250000000 7 1 1"
     assert "process p 0,1" in lines
-    assert "vma v 1 0 512 1 0 512 0 0 3" in lines
+    assert "vma v 1 0 512 1 0 512 0 0 3 0" in lines
     assert "access 0 0 512 2 0.0 1 51 0.9 0 1000000000000000" in lines
     assert "churn 256 0 300000000 0 0.5 0 0 0.0 1" in lines
     assert lines[-1] == "go"
@@ -65,6 +67,45 @@ def test_what_only_the_model_can_do_is_refused() -> None:
     )
     with pytest.raises(InputError, match="cannot be pinned by io_uring"):
         program(workload)
+
+
+def _guest(subscriber: str, size_mb: float = 2, pattern: str = "walk") -> Workload:
+    access = (Access(vma="m", pattern=pattern),)
+    return Workload(
+        name="w",
+        machine=Machine(memory_mb=4096),
+        vmas=(Vma(name="m", size_mb=size_mb, subscriber=subscriber),),
+        tasks=(Task(name="t", access=access),),
+    )
+
+
+def test_the_memory_of_a_guest_is_marked() -> None:
+    assert "vma m 0 0 512 1 0 512 0 0 0 1" in program(_guest("kvm", pattern="rand")).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("workload", "line"),
+    [
+        (_guest("sev"), 'subscriber = "sev": the recorder cannot run one: use simulate'),
+        (_guest("gpu"), 'subscriber = "gpu": the recorder cannot run one: use simulate'),
+        (_guest("kvm", 3002), "size_mb = 3002 MB: the recorder runs KVM guests of at most 3000"),
+        (_guest("kvm", pattern="hot"), 'pattern = "hot": .* use walk or rand'),
+    ],
+)
+def test_guests_that_only_the_model_can_run_are_refused(workload: Workload, line: str) -> None:
+    with pytest.raises(InputError, match=line) as caught:
+        program(workload)
+    assert "\n" not in str(caught.value)
+
+
+def test_modules_lie_beside_the_image(tmp_path: Path) -> None:
+    assert modules_of(tmp_path / "vmlinuz") == {}
+    (tmp_path / "modules").mkdir()
+    for name in ("kvm", "irqbypass", "else"):
+        (tmp_path / "modules" / f"{name}.ko").write_bytes(name.encode())
+    modules = modules_of(tmp_path / "vmlinuz")
+    assert modules == {"irqbypass": b"irqbypass", "kvm": b"kvm"}
+    assert b"modules/kvm.ko\0" in initramfs(b"\x7fELF", "go\n", modules)
 
 
 def test_the_archive_is_a_cpio_archive() -> None:

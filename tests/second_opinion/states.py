@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from numalab import workload
+from numalab import vma as vmas
 from numalab.build import kernel_record, mapping_flags
 from numalab.machine import Machine
 from numalab.policy import NAMES, Policy, get
@@ -221,11 +221,11 @@ class Sides(tuple):
 
 @st.composite
 def mappings(
-    draw: Any, kinds: tuple[str, ...] = ("anon",), mempolicies: tuple[str, ...] = workload.POLICIES
+    draw: Any, kinds: tuple[str, ...] = ("anon",), mempolicies: tuple[str, ...] = vmas.POLICIES
 ) -> tuple[Mapped, Any]:
     """A VMA with its scan state."""
     kind = draw(st.sampled_from(kinds))
-    own = kind in workload.KINDS
+    own = kind in vmas.KINDS
     mempolicy = draw(st.sampled_from(mempolicies)) if own else "default"
     start, pages = draw(st.integers(1, 1 << 21)), draw(st.integers(1, 1 << 12))
     ref = Mapped(vm_start=start, vm_end=start + pages, kind=kind, owner="v", mempolicy=mempolicy)
