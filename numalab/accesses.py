@@ -7,13 +7,13 @@ import math
 from numalab.draws import draw_below, draw_binomial
 from numalab.hardware import WALK, touch_all, touch_cohort
 from numalab.jit import jitted
-from numalab.population import ABSENT, END, join_left, split
+from numalab.population import ABSENT, END, ZAPPED, join_left, split
 from numalab.units import HPAGE_PMD_NR
 
 
 @jitted
 def _draw_cohorts(w, t, g, p_touch, jiffies, now_ns, rng):
-    """Touch each PROT_NONE or absent folio of a segment with probability ``p_touch``."""
+    """Touch each marked, zapped or absent folio of a segment with probability ``p_touch``."""
     pop = w.pop
     spent = 0.0
     s = pop.segments[g].span
@@ -33,7 +33,7 @@ def _draw_cohorts(w, t, g, p_touch, jiffies, now_ns, rng):
 
 @jitted
 def _pick_folio(w, t, g, rank, jiffies, now_ns):
-    """Touch the ``rank``-th PROT_NONE or absent folio of a segment."""
+    """Touch the ``rank``-th marked, zapped or absent folio of a segment."""
     pop = w.pop
     s = pop.segments[g].span
     while s != END:
@@ -81,8 +81,8 @@ def touch_rand(w, a, budget_ns, most, jiffies, now_ns, rng):
     spent : float [ns]
     """
     access = w.accesses[a]
-    touch = w.speed[0].touch_rand_ns
-    fault = w.speed[0].hint_fault_ns
+    touch = access.touch_ns
+    fault = access.refault_ns if access.refault_ns else w.speed[0].hint_fault_ns
     spent = 0.0
     left = most
     while left >= 1.0 and budget_ns - spent >= touch:
@@ -119,20 +119,23 @@ def _walk_span(w, a, g, page, budget_ns, most, jiffies, now_ns, rng):
     """Walk from ``page`` to at most the end of its span; return (pages, ns spent)."""
     pop = w.pop
     access = w.accesses[a]
-    touch = w.speed[0].touch_walk_ns
+    touch = access.touch_ns
     unit = pop.segments[g].unit
     s = pop.segments[g].span
     while pop.spans[s].hi <= page:
         s = pop.spans[s].next
     room = pop.spans[s].hi - page
     waiting = 0
+    zapped = 0
     far = 0
     c = pop.spans[s].cohort
     while c != END:
         it = pop.cohorts[c]
         if it.prot_none or it.node == ABSENT:
             waiting += it.count
-            if it.prot_none and it.node != w.tasks[access.task].node:
+            if it.prot_none == ZAPPED:
+                zapped += it.count
+            elif it.prot_none and it.node != w.tasks[access.task].node:
                 far += it.count
         c = it.next
     pages = min(room, max(1, int(min(most, budget_ns / touch))))
@@ -142,7 +145,8 @@ def _walk_span(w, a, g, page, budget_ns, most, jiffies, now_ns, rng):
     speed = w.speed[0]
     fault = speed.hint_fault_huge_ns if unit == HPAGE_PMD_NR else speed.hint_fault_ns
     migrate = speed.migrate_huge_ns if unit == HPAGE_PMD_NR else speed.migrate_page_ns
-    per_folio = unit * touch + (waiting * fault + far * migrate) / folios
+    faults = (waiting - zapped) * fault + far * migrate + waiting * access.refault_ns
+    per_folio = unit * touch + faults / folios
     pages = min(pages, max(1, math.ceil(budget_ns / per_folio) * unit))
     first = pop.segments[g].lo + (page - pop.segments[g].lo) // unit * unit
     last = min(first + (page + pages - first + unit - 1) // unit * unit, pop.spans[s].hi)
@@ -166,7 +170,7 @@ def touch_walk(w, a, budget_ns, most, jiffies, now_ns, rng):
     spent : float [ns]
     """
     access = w.accesses[a]
-    touch = w.speed[0].touch_walk_ns
+    touch = access.touch_ns
     spent = 0.0
     left = most
     while left >= 1.0 and budget_ns - spent >= touch:

@@ -87,5 +87,6 @@ def run_before(w, access_ptr, before, phase_ns, start_jiffies, start_ns, rng):
     w.log.notifier_calls[:] = 0
     w.log.notifier_pages[:] = 0
     w.log.notifier_wasted_pages[:] = 0
-    w.log.rows[0] = 0
+    w.log.secondary[:] = 0
+    w.log.rows[:] = 0
     w.log.scans[0] = 0

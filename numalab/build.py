@@ -12,7 +12,7 @@ from numalab.beforehand import before_type
 from numalab.dataset import IMAGE_VMAS
 from numalab.layout import ProcessSetup, Setup, threads_of
 from numalab.linux import structs as st
-from numalab.policy import PID_MEMORIES, Policy
+from numalab.policy import NOTIFIERS, PID_MEMORIES, Policy
 from numalab.units import HPAGE_PMD_NR, PAGES_PER_MB, align_up, msecs_to_jiffies, tick_nsec
 from numalab.workload import Access, Churn, Task, Vma, Workload
 
@@ -52,12 +52,17 @@ _KIND_FLAGS = {
     "vvar": st.VM_PRIVATE | st.VM_NO_MIGRATE,
     "shared": st.VM_SHMEM,
     "other": st.VM_PRIVATE,
+    "vcpu": st.VM_UNMOVABLE,
 }
 """Files of the recorder's guest lie on its tmpfs root, so they are shmem to the kernel."""
 
 
 class ScanLog(NamedTuple):
-    """What the engine counts beside vmstat; first axis of each is the VMA reported."""
+    """What the engine counts beside vmstat; first axis of most is the VMA reported.
+
+    ``rows`` counts chunks and notices, those included that had no room; ``ranges`` is room
+    for the notifications of one walk.
+    """
 
     skips: Any
     scan_calls: Any
@@ -65,7 +70,10 @@ class ScanLog(NamedTuple):
     notifier_calls: Any
     notifier_pages: Any
     notifier_wasted_pages: Any
+    secondary: Any
     chunks: Any
+    notices: Any
+    ranges: Any
     rows: Any
     scans: Any
 
@@ -87,16 +95,18 @@ def kernel_record(workload: Workload, policy: Policy) -> Any:
     for item in dataclasses.fields(tunables):
         if item.name != "numa_balancing":
             setattr(r, item.name, getattr(tunables, item.name))
-    r.cpusets_enabled = int(any(p.cpuset_mems for p in workload.processes))
+    r.cpusets_enabled = int(policy.confined or any(p.cpuset_mems for p in workload.processes))
     for name in (
         "one_node_cpuset", "shmem_task_policy", "vma_scan_delay", "pid_reset_early",
         "seq_completed", "start_scan_seq", "partial_vma", "thread_count_rule",
         "forced_scan", "single_thread_rule_thp", "page_count_rule", "unmap_once",
+        "pinned_vma_mark", "numa_range_flag",
     ):  # fmt: skip
         setattr(r, name, int(getattr(policy, name)))
     r.pid_filter = PID_MEMORIES.index(policy.pid_memory) + 1 if policy.pid_filter else 0
     r.pinned_filter = 2 if policy.pinned_filter == "all" else 1
     r.lru_batch = policy.lru_batch
+    r.notifier = NOTIFIERS.index(policy.notifier)
     r.notifier_per_pud = int(policy.notifier_level == "pud")
     return k
 
@@ -109,16 +119,20 @@ def speed_record(workload: Workload) -> Any:
     return speed
 
 
-def mapping_flags(kind: str, vma: Vma | None) -> int:
-    """Return the ``VM_`` flags of a mapping; ``vma`` is the workload's, if it is one."""
+def mapping_flags(kind: str, vma: Vma | None, bound: bool = False) -> int:
+    """Return the ``VM_`` flags of a mapping; ``vma`` is the workload's, if it is one.
+
+    ``bound``: the memory of guests and GPUs is under MPOL_BIND, whatever the workload says.
+    """
     flags = _KIND_FLAGS[kind]
     if vma is None:
         return flags
     if vma.thp:
         flags |= st.VM_THP
-    if vma.policy in ("bind", "interleave"):
+    bound = bound and vma.subscriber != "none"
+    if bound or vma.policy in ("bind", "interleave"):
         flags |= st.VM_BOUND
-    if vma.policy == "bind_balancing":
+    elif vma.policy == "bind_balancing":
         flags |= st.VM_POLICY_MOF
     return flags
 
@@ -156,7 +170,7 @@ def borders_of(workload: Workload, vma: Vma) -> list[int]:
     return sorted({min(total, -(-b // unit) * unit) for b in found})
 
 
-def mm_record(mm: Any, workload: Workload, process: ProcessSetup) -> None:
+def mm_record(mm: Any, workload: Workload, process: ProcessSetup, policy: Policy) -> None:
     """Fill an ``mm_struct`` record from a process's setup."""
     threads = len(threads_of(workload, process.name))
     hz = workload.machine.hz
@@ -168,7 +182,10 @@ def mm_record(mm: Any, workload: Workload, process: ProcessSetup) -> None:
     mm.mmap = st.NONE
     mm.mmap_base = max(m.start + m.pages for m in process.mappings if m.kind != "stack")
     said = [p for p in workload.processes if p.name == process.name]
-    mm.mems_allowed_one = int(bool(said) and len(said[0].cpuset_mems) == 1)
+    subscribed = any(v.subscriber != "none" for v in workload.vmas if v.process == process.name)
+    one = bool(said) and len(said[0].cpuset_mems) == 1
+    mm.mems_allowed_one = int(one or (policy.confined and subscribed))
+    mm.opt_out = int(policy.process_opt_out and subscribed)
 
 
 def task_record(p: Any, thread: Task | Churn, workload: Workload, setup: Setup) -> None:

@@ -58,17 +58,18 @@ def _print_counters(ds: xr.Dataset, as_json: bool) -> None:
 @app.command()
 def simulate(
     workload: FilePath,
-    policy: Annotated[str, typer.Option(help="scan policy; see 'policies'")] = "linux-7.2",
+    policy: Annotated[
+        str, typer.Option(help="scan policy, POLICY+REMEDY; see 'policies'")
+    ] = "linux-7.2",
     seed: Annotated[int, typer.Option(help="root of the random streams")] = 0,
     replicates: Annotated[int, typer.Option(help="independent runs")] = 20,
     out: Annotated[Path | None, typer.Option(help="write the Dataset here (.nc)")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Run a workload on the model of a kernel."""
-    from numalab import policy as policies
-    from numalab import workload_file
+    from numalab import remedies, workload_file
 
-    chosen = policies.get(policy)
+    chosen = remedies.get(policy)
     nouns = workload_file.load(workload)
     from numalab.engine import simulate as run
 
@@ -189,6 +190,7 @@ def policies() -> None:
     import dataclasses
 
     from numalab.policy import POLICIES, Policy, changes
+    from numalab.remedies import REMEDIES
 
     docs = {f.name: f.metadata["doc"] for f in dataclasses.fields(Policy)}
     for policy in POLICIES.values():
@@ -197,6 +199,10 @@ def policies() -> None:
             typer.echo(f"  against {policy.before}:")
         for rule, value in changes(policy).items():
             typer.echo(f"    {rule} = {value}: {docs[rule]}")
+    typer.echo("\nremedies, on top of any policy (POLICY+REMEDY):")
+    for remedy in REMEDIES.values():
+        typer.echo(f"{remedy.name}  ({remedy.source})\n  {remedy.about}")
+        typer.echo(f"    needs: {remedy.needs}\n    built: {remedy.built}")
 
 
 def main() -> None:

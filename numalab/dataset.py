@@ -68,8 +68,11 @@ SCHEMA: dict[str, tuple[tuple[str, ...], str, str, str]] = {
     "notifier_calls": (("vma", "why"), "1", "MMU notifier ranges sent", "kvm_unmap_hva_range"),
     "notifier_pages": (("vma", "why"), "pages", "length of those", "kvm_unmap_hva_range"),
     "notifier_wasted_pages": (("vma",), "pages", "of no use: scan, n = 0", "kvm_unmap_hva_range"),
-    "refaults": (("vma",), "1", "guest entries filled, first fills too", "KVM's pf_fixed"),
+    "zapped": (("vma",), "1", "entries zapped in a guest", "none: simulator only"),
     "remote_flushes": (("vma",), "1", "guest TLB flushes", "KVM's remote_tlb_flush_requests"),
+    "cache_flushes": (("vma",), "1", "SEV rounds of WBINVD", "none: simulator only"),
+    "refaults": (("vma",), "1", "guest entries filled, first fills too", "KVM's pf_fixed"),
+    "evictions": (("vma",), "1", "GPU queues evicted", "none: simulator only"),
     "skips": (("vma", "reason"), "1", "VMAs skipped", "sched_skip_vma_numa"),
     "pages_on_node": (("vma", "node"), "pages", "pages at the end", "numa_maps"),
     "sum_exec_runtime": (("task",), "ms", "CPU time at the end", "se.sum_exec_runtime"),
@@ -93,6 +96,8 @@ SCHEMA: dict[str, tuple[tuple[str, ...], str, str, str]] = {
     "notify_chunk": (("notify",), "index", "chunk it belongs to, -1 none", f"within {_CHUNK}"),
 }
 
+SECONDARY = ("zapped", "remote_flushes", "cache_flushes", "refaults", "evictions")
+"""What secondary MMUs do, in the order of the numbers in :mod:`numalab.linux.mmu_notifier`."""
 _TABLES = ("chunk", "notify")
 """Dimensions of tables of events, whose length differs from run to run."""
 _FLOATS = {"sum_exec_runtime", "chunk_ms", "notify_ms"}

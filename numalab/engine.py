@@ -12,7 +12,7 @@ import xarray as xr
 from numalab import __version__
 from numalab.beforehand import run_before
 from numalab.build import START_JIFFIES, START_NS, before_records, owners_of
-from numalab.dataset import COUNTERS, concat, make
+from numalab.dataset import COUNTERS, SECONDARY, concat, make
 from numalab.fields import InputError, as_plain
 from numalab.layout import Setup, default_setup
 from numalab.lifetimes import table
@@ -152,6 +152,7 @@ def _dataset(
 ) -> xr.Dataset:
     world, log = a.world, a.world.log
     chunks = log.chunks[: min(int(log.rows[0]), MAX_CHUNKS)]
+    notices = log.notices[: min(int(log.rows[1]), MAX_CHUNKS)]
     touches = np.zeros(len(world.tasks))
     own = world.accesses["image"] == 0
     np.add.at(touches, world.accesses["task"][own], world.accesses["touches"][own])
@@ -163,6 +164,7 @@ def _dataset(
         "notifier_calls": log.notifier_calls,
         "notifier_pages": log.notifier_pages,
         "notifier_wasted_pages": log.notifier_wasted_pages,
+        **{name: log.secondary[:, i] for i, name in enumerate(SECONDARY)},
         "skips": log.skips,
         "pages_on_node": _pages_on_node(w, a),
         "sum_exec_runtime": world.tasks["sum_exec_runtime"] / 1e6,
@@ -177,6 +179,13 @@ def _dataset(
         "chunk_start": chunks[:, 4],
         "chunk_pages": chunks[:, 5],
         "chunk_updated": chunks[:, 6],
+        "notify_ms": (notices[:, 0] - START_NS) / 1e6,
+        "notify_task": notices[:, 1],
+        "notify_vma": notices[:, 2],
+        "notify_start": notices[:, 3],
+        "notify_pages": notices[:, 4],
+        "notify_why": notices[:, 5],
+        "notify_chunk": notices[:, 6],
     }
     coords = {
         "time": np.arange(len(samples)) * w.sample_ms,
@@ -195,5 +204,6 @@ def _dataset(
         "seed": seed,
         "replicate": index,
         "chunks_dropped": max(0, int(log.rows[0]) - MAX_CHUNKS),
+        "notices_dropped": max(0, int(log.rows[1]) - MAX_CHUNKS),
     }
     return make(variables, coords, attrs)

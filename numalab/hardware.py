@@ -14,8 +14,9 @@ import numpy as np
 from numalab.jit import jitted
 from numalab.linux.fair_period import update_scan_period
 from numalab.linux.memory import do_numa_page
+from numalab.linux.mmu_notifier import REFAULTS, is_guest
 from numalab.linux.swap import batched, folio_add_lru
-from numalab.population import ABSENT, END, NO_CPUPID, add, note, take
+from numalab.population import ABSENT, END, MAPPED, NO_CPUPID, ZAPPED, add, note, take
 from numalab.units import HPAGE_PMD_NR
 
 WALK, RAND = 0, 1
@@ -37,13 +38,16 @@ access_type = np.dtype(
         ("stop_ns", "i8"),
         ("pages_per_ns", "f8"),
         ("share", "f8"),
+        ("touch_ns", "f8"),
+        ("refault_ns", "f8"),
         ("carry", "f8"),
         ("touches", "f8"),
     ]
 )
 """``lo`` and ``position`` are page offsets in the concatenated mappings of the VMA; ``image``
 is 0 for an access of the workload, 1 for pages of the program, 2 for those of them that its
-threads only touch once they run their tasks."""
+threads only touch once they run their tasks. ``refault_ns`` is what a vCPU's touch of a folio
+costs that its guest has not mapped, 0 for other tasks."""
 
 speed_type = np.dtype(
     [
@@ -62,6 +66,13 @@ speed_type = np.dtype(
         ("late_flush_share", "f8"),
         ("late_flush_ns", "f8"),
         ("first_scan_ns", "f8"),
+        ("vcpu_touch_walk_ns", "f8"),
+        ("vcpu_touch_rand_ns", "f8"),
+        ("refault_ns", "f8"),
+        ("refault_huge_ns", "f8"),
+        ("zap_page_ns", "f8"),
+        ("zap_huge_ns", "f8"),
+        ("notify_ns", "f8"),
         ("lost_share", "f8"),
     ]
 )
@@ -145,8 +156,16 @@ def _populate(w, t, s, c, count):
 
 
 @jitted
+def _refault(w, vma, unit, count):
+    """Count faults of a guest on folios that it has not mapped; return ns spent."""
+    w.log.secondary[vma.owner, REFAULTS] += count
+    speed = w.speed[0]
+    return count * (speed.refault_huge_ns if unit == HPAGE_PMD_NR else speed.refault_ns)
+
+
+@jitted
 def touch_cohort(w, t, s, c, count, jiffies, now_ns):
-    """Touch ``count`` folios of one cohort (PROT_NONE or absent); return ns spent."""
+    """Touch ``count`` folios of one cohort (marked, zapped or absent); return ns spent."""
     pop = w.pop
     seg = pop.segments[pop.spans[s].segment]
     vma = w.vmas[seg.vma]
@@ -155,10 +174,15 @@ def touch_cohort(w, t, s, c, count, jiffies, now_ns):
     speed = w.speed[0]
     unit = seg.unit
     it = pop.cohorts[c]
-    spent = 0.0
+    spent = _refault(w, vma, unit, count) if is_guest(vma) else 0.0
     if it.node == ABSENT:
-        return _populate(w, t, s, c, count)
+        return spent + _populate(w, t, s, c, count)
     node, last, pinned = it.node, it.last_cpupid, it.pinned
+    if it.prot_none == ZAPPED:
+        add(pop, s, node, last, MAPPED, pinned, count)
+        take(pop, s, c, count)
+        note(pop, pop.spans[s].segment, -count, 0)
+        return spent
     left = count
     while left > 0:
         handled, nid, new_last, cost, wants_to_move = do_numa_page(

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from numalab.fields import InputError
 from numalab.units import HPAGE_PMD_NR, PAGES_PER_MB
-from numalab.workload import Vma, Workload
+from numalab.vma import GUESTS
+from numalab.workload import Task, Vma, Workload
 
 IMAGE_KINDS = {
     "text": "image:text",
@@ -26,6 +27,7 @@ IMAGE_KINDS = {
     "stack": "image:stack",
     "shared": "image:other",
     "other": "image:other",
+    "vcpu": "image:other",
 }
 """Kind of a mapping that is not the workload's own to its name in the Dataset."""
 
@@ -46,6 +48,8 @@ _PROGRAM = (
     (_STACK_TOP - 33, 33, "stack", (2,)),
 )
 _PROGRAM_END = max(start + pages for start, pages, *_ in _PROGRAM if start < _MMAP_BASE)
+_VCPU_PAGES = 3
+"""What a vCPU shares with KVM (KVM_GET_VCPU_MMAP_SIZE), one page of it present."""
 _SHARED_PAGES = 1033
 """The program's page of flags and results, a shared mapping made before all others."""
 
@@ -106,6 +110,12 @@ class Setup:
 def threads_of(workload: Workload, process: str) -> list[str]:
     """Names of the threads of a process: tasks, then churns, in the workload's order."""
     return [t.name for t in workload.threads if t.process == process]
+
+
+def vcpus_of(workload: Workload) -> list[Task]:
+    """Tasks that are vCPUs: those that touch the memory of a guest."""
+    guests = {v.name for v in workload.vmas if v.subscriber in GUESTS}
+    return [t for t in workload.tasks if any(a.vma in guests for a in t.access)]
 
 
 def _place_down(top: int, vma: Vma) -> tuple[int, int]:
@@ -172,6 +182,18 @@ def _mappings(workload: Workload, process: str) -> tuple[Mapping, ...]:
         )
         found.append(Mapping(start=start - 1, pages=1, kind="guard", owner=image["guard"]))
         top = start - 1
+    for task in reversed([t for t in vcpus_of(workload) if t.process == process]):
+        top -= _VCPU_PAGES
+        node = max(task.cpu, 0) // workload.machine.cpus_per_node
+        found.append(
+            Mapping(
+                start=top,
+                pages=_VCPU_PAGES,
+                kind="vcpu",
+                owner=image["vcpu"],
+                present=tuple(int(n == node) for n in range(workload.machine.nodes)),
+            )
+        )
     _check_room(workload, process, top)
     return tuple(sorted(found, key=lambda m: m.start))
 

@@ -75,7 +75,7 @@ def _run_tick(w, access_ptr, spins, wants, best, used, tick_ns, elapsed_ns, jiff
             if p.debt_ns:
                 finish_scan(w.mms[p.mm], at_ns + int(part_ns))
             if w.pop.task_waiting[t] == 0:
-                glide(w.accesses, w.speed[0], access_ptr[t], access_ptr[t + 1], budget, elapsed_ns)
+                glide(w.accesses, access_ptr[t], access_ptr[t + 1], budget, elapsed_ns)
                 p.running += int(budget)
                 continue
             ns = run_flat_out(
@@ -179,7 +179,7 @@ def _run_quiet(w, access_ptr, spins, wants, quiet, elapsed_ns, jiffies, now_ns, 
                 busy = ns if own_waiting(w, access_ptr, t) else faults * speed.hint_fault_ns
                 _renew_retry(k, p, jiffies, jiffies + int(min(busy, length - 1) // k.tick_ns))
         else:
-            glide(w.accesses, w.speed[0], first, last, budget, elapsed_ns)
+            glide(w.accesses, first, last, budget, elapsed_ns)
 
 
 @jitted

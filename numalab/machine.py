@@ -70,6 +70,62 @@ class Speed:
         later=True,
         doc="what the first scan after boot takes more",
     )
+    vcpu_touch_walk_ns: float = field(
+        60.0,
+        unit="ns",
+        at_least=0,
+        at_most=1e6,
+        later=True,
+        doc="a touch in order by a vCPU of a mapped page (assumed)",
+    )
+    vcpu_touch_rand_ns: float = field(
+        60.0,
+        unit="ns",
+        at_least=0,
+        at_most=1e6,
+        later=True,
+        doc="a touch at random by a vCPU of a mapped page (assumed)",
+    )
+    refault_ns: float = field(
+        3000.0,
+        unit="ns",
+        at_least=0,
+        at_most=1e9,
+        later=True,
+        doc="what a vCPU's touch of a zapped 4 KiB page adds (assumed)",
+    )
+    refault_huge_ns: float = field(
+        4000.0,
+        unit="ns",
+        at_least=0,
+        at_most=1e10,
+        later=True,
+        doc="what a vCPU's touch of a zapped 2 MiB folio adds (assumed)",
+    )
+    zap_page_ns: float = field(
+        50.0,
+        unit="ns",
+        at_least=0,
+        at_most=1e9,
+        later=True,
+        doc="what each 4 KiB entry zapped in a guest adds to a scan (assumed)",
+    )
+    zap_huge_ns: float = field(
+        50.0,
+        unit="ns",
+        at_least=0,
+        at_most=1e10,
+        later=True,
+        doc="what each 2 MiB entry zapped in a guest adds to a scan (assumed)",
+    )
+    notify_ns: float = field(
+        3000.0,
+        unit="ns",
+        at_least=0,
+        at_most=1e10,
+        later=True,
+        doc="what a notification of a guest adds to a scan (assumed)",
+    )
     lost_share: float = field(
         0.0, at_least=0, at_most=0.9, doc="CPU time that a busy task loses to other work"
     )

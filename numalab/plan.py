@@ -3,59 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
-from dataclasses import field as plain
 from typing import Any
 
 import numpy as np
 
 from numalab import hardware as hw
 from numalab.build import borders_of, mapping_flags, owners_of, ranges_of
-from numalab.layout import Mapping, ProcessSetup, threads_of
+from numalab.image import draws_state, image_accesses, plan_image
+from numalab.layout import ProcessSetup, vcpus_of
 from numalab.linux import structs as st
+from numalab.machine import Speed
+from numalab.segments import Plan, Segment
 from numalab.units import HPAGE_PMD_NR, NSEC_PER_MSEC
-from numalab.workload import Churn, Task, Vma, Workload
-
-_IMAGE_TOUCHES_PER_S = 1e4
-"""A running thread touches each page of the program that it uses at least this often."""
-_OWN = {"file-data": 3, "data": 6, "heap": 3, "stack": 2, "thread-stack": 1}
-"""Present pages of the recorder's program that belong to one process alone; the rest of data
-and heap is the parent's as well after a fork (copy-on-write), and so is never marked.
-Measured on all three kernels, balancing off: Private_Clean + Private_Dirty in /proc/PID/smaps."""
-_IN_USE = {"data": 2, "heap": 2, "stack": 1, "thread-stack": 1}
-"""How many of those its threads go on touching while they run: Referenced in smaps, 0.1 ms
-and 100 ms after clear_refs. One of the heap's is the main thread's own (its TLS)."""
-_IN_BATCH = {"data": 1.0, "heap": 1.0, "stack": 0.5, "thread-stack": 1.0}
-"""How often the one that was written last still waits in a CPU's LRU batch (see
-:mod:`numalab.linux.swap`): KPF_LRU in /proc/kpageflags, fifteen boots of three kernels."""
-_SHARED_WITH_PARENT = ("data", "file-data", "heap")
-
-
-@dataclass(slots=True)
-class Segment:
-    """A range of folios between two borders of accesses, before it is a record."""
-
-    lo: int
-    hi: int
-    unit: int
-    owner: Vma | None
-    present: tuple[int, ...] = ()
-    start: int = 0
-    vma: int = -1
-    in_batch: bool = False
-
-
-@dataclass(slots=True)
-class Plan:
-    """What is laid out, as lists, before the arrays are made."""
-
-    segments: list[Segment] = plain(default_factory=list)
-    vmas: list[dict[str, Any]] = plain(default_factory=list)
-    accesses: list[dict[str, Any]] = plain(default_factory=list)
-    churns: list[dict[str, int]] = plain(default_factory=list)
-    of_owner: dict[str, list[int]] = plain(default_factory=dict)
-    of_mapping: dict[tuple[str, int], list[int]] = plain(default_factory=dict)
-    image: dict[tuple[str, str], list[int]] = plain(default_factory=dict)
+from numalab.vma import GUESTS, SUBSCRIBERS
+from numalab.workload import Access, Task, Vma, Workload
 
 
 def plan_segments(plan: Plan, workload: Workload) -> None:
@@ -70,64 +31,24 @@ def plan_segments(plan: Plan, workload: Workload) -> None:
             plan.of_mapping.setdefault((vma.name, lo // vma.pages * vma.pages), []).append(g)
 
 
-def _some(present: np.ndarray, pages: int, draws: np.random.Generator) -> np.ndarray:
-    """Draw pages without replacement; how many of them lie on each node."""
-    return draws.multivariate_hypergeometric(present, min(pages, int(present.sum())))
-
-
-def _plan_image(
-    plan: Plan, process: str, mapping: Mapping, draws_state: bool, draws: np.random.Generator
-) -> list[int]:
-    """Lay out the present pages of a mapping of the program: in use, and not.
-
-    ``draws_state``: threads of the process keep the state of a random generator, which
-    lies on one more page of the data.
-    """
-    kind = mapping.kind
-    present = np.array(mapping.present, dtype=np.int64)
-    extra = 1 if kind == "data" and draws_state else 0
-    own = present
-    if kind != "shared":
-        own = _some(present, _OWN.get(kind, 0) + extra, draws)
-    used = own if kind == "shared" else _some(own, _IN_USE.get(kind, 0) + extra, draws)
-    last = _some(used, _IN_BATCH.get(kind, 0) > draws.random(), draws)
-    rest = "main-heap" if kind == "heap" else kind
-    found = []
-    at = 0
-    for name, pages in ((kind, last), (rest, used - last), ("", own - used)):
-        if pages.sum():
-            count = tuple(int(n) for n in pages)
-            if name:
-                plan.image.setdefault((process, name), []).append(len(plan.segments))
-            found.append(len(plan.segments))
-            seg = Segment(at, at + sum(count), 1, None, count, mapping.start)
-            seg.in_batch = bool(name) and pages is last
-            plan.segments.append(seg)
-            at += sum(count)
-    return found
-
-
-def _draws_state(workload: Workload, process: str) -> bool:
-    """Say whether a thread of a process draws at random: where to touch, or a lifetime."""
-    return any(
-        isinstance(t, Churn) or any(a.pattern != "walk" for a in t.access)
-        for t in workload.threads
-        if t.process == process
-    )
-
-
 def plan_mappings(
-    plan: Plan, workload: Workload, m: int, process: ProcessSetup, draws: np.random.Generator
+    plan: Plan,
+    workload: Workload,
+    m: int,
+    process: ProcessSetup,
+    bound: bool,
+    draws: np.random.Generator,
 ) -> None:
-    """Lay out the VMAs of one process, in the order of its setup."""
+    """Lay out the VMAs of one process, in the order of its setup; ``bound``: see the policy."""
     owners = owners_of(workload)
     vmas = {v.name: v for v in workload.vmas}
-    drawing = _draws_state(workload, process.name)
+    drawing = draws_state(workload, process.name)
+    guest = any(t.process == process.name for t in vcpus_of(workload))
     for mapping in process.mappings:
         vma = vmas.get(mapping.owner)
         found = plan.of_mapping.get((mapping.owner, mapping.offset), []) if vma else []
         if vma is None:
-            found = _plan_image(plan, process.name, mapping, drawing, draws)
+            found = plan_image(plan, process.name, mapping, drawing, guest, draws)
         for g in found:
             seg = plan.segments[g]
             seg.vma = len(plan.vmas)
@@ -136,8 +57,9 @@ def plan_mappings(
             {
                 "vm_start": mapping.start,
                 "vm_end": mapping.start + mapping.pages,
-                "vm_flags": mapping_flags(mapping.kind, vma),
+                "vm_flags": mapping_flags(mapping.kind, vma, bound),
                 "vm_mm": m,
+                "subscriber": SUBSCRIBERS.index(vma.subscriber) if vma else 0,
                 "owner": owners.index(mapping.owner),
                 "offset": mapping.offset,
                 "first_segment": found[0] if found else 0,
@@ -181,11 +103,27 @@ def plan_churns(plan: Plan, workload: Workload) -> None:
         )
 
 
+def _touch_ns(pattern: str, speed: Speed) -> float:
+    return speed.touch_walk_ns if pattern == "walk" else speed.touch_rand_ns
+
+
+def _times(access: Access, vma: Vma, speed: Speed) -> dict[str, float]:
+    """What a touch takes: of a task, or of a vCPU."""
+    if vma.subscriber not in GUESTS:
+        return {"touch_ns": _touch_ns(access.pattern, speed)}
+    walks = access.pattern == "walk"
+    return {
+        "touch_ns": speed.vcpu_touch_walk_ns if walks else speed.vcpu_touch_rand_ns,
+        "refault_ns": speed.refault_huge_ns if vma.thp else speed.refault_ns,
+    }
+
+
 def _own_accesses(plan: Plan, workload: Workload, task: Task) -> list[dict[str, Any]]:
     vmas = {v.name: v for v in workload.vmas}
     rows = []
     for access in task.access:
         found = plan.of_owner[access.vma]
+        times = _times(access, vmas[access.vma], workload.machine.speed)
         for lo, hi, share in ranges_of(access, vmas[access.vma]):
             reached = [g for g in found if lo <= plan.segments[g].lo < hi]
             rows.append(
@@ -198,6 +136,7 @@ def _own_accesses(plan: Plan, workload: Workload, task: Task) -> list[dict[str, 
                     "flat_out": int(access.pages_per_s == 0),
                     "pages_per_ns": access.pages_per_s * share / 1e9,
                     "share": share,
+                    **times,
                     "start_ns": int(access.start_ms * NSEC_PER_MSEC),
                     "stop_ns": int(access.stop_ms * NSEC_PER_MSEC),
                 }
@@ -205,38 +144,11 @@ def _own_accesses(plan: Plan, workload: Workload, task: Task) -> list[dict[str, 
     return rows
 
 
-def _image_access(g: int, seg: Segment, stack: bool) -> dict[str, Any]:
-    pages = sum(seg.present)
-    return {
-        "pattern": hw.RAND,
-        "first_segment": g,
-        "nr_segments": 1,
-        "pages": pages,
-        "pages_per_ns": pages * _IMAGE_TOUCHES_PER_S / 1e9,
-        "stop_ns": 1 << 62,
-        "image": 2 if seg.in_batch and not stack else 1,
-    }
-
-
-def _image_accesses(plan: Plan, workload: Workload, thread: Task | Churn) -> list[dict[str, Any]]:
-    """List what a thread touches of the program; before its own accesses, all the time."""
-    process = thread.process
-    index = threads_of(workload, process).index(thread.name)
-    if index:
-        stacks = plan.image.get((process, "thread-stack"), [])[::-1][index - 1 : index]
-    else:
-        stacks = plan.image.get((process, "stack"), [])
-    kinds = [*_SHARED_WITH_PARENT, "shared"] + ([] if index else ["main-heap"])
-    used = [g for kind in kinds for g in plan.image.get((process, kind), [])]
-    rows = [_image_access(g, plan.segments[g], True) for g in stacks]
-    return rows + [_image_access(g, plan.segments[g], False) for g in used]
-
-
 def plan_accesses(plan: Plan, workload: Workload) -> np.ndarray:
     """List the accesses of every thread; return the pointer array."""
     ptr = [0]
     for i, thread in enumerate(workload.threads):
-        rows = _image_accesses(plan, workload, thread)
+        rows = image_accesses(plan, workload, thread)
         if isinstance(thread, Task):
             rows += _own_accesses(plan, workload, thread)
         else:
@@ -250,6 +162,7 @@ def plan_accesses(plan: Plan, workload: Workload) -> np.ndarray:
                     "pages": thread.pages,
                     "flat_out": int(thread.pages_per_s == 0),
                     "pages_per_ns": thread.pages_per_s / 1e9,
+                    "touch_ns": _touch_ns(thread.pattern, workload.machine.speed),
                     "share": 1.0,
                 }
             )

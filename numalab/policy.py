@@ -15,6 +15,9 @@ from numalab.fields import field, unknown_name, validate
 PID_MEMORIES = ("two-windows", "one-window", "four-slots", "four-slots-defect")
 """In the order of the numbers in :mod:`numalab.linux.pids_active`."""
 
+NOTIFIERS = ("range", "late", "each-folio")
+"""In the order of the numbers in :mod:`numalab.linux.mmu_notifier`."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
@@ -51,6 +54,14 @@ class Policy:
     notifier_level: str = field(
         "pmd", choices=("pmd", "pud"), doc="page-table level that sends the notifier"
     )
+    notifier: str = field(
+        "range", choices=NOTIFIERS, doc="what a scan notifies: see numalab.remedies"
+    )
+    pinned_vma_mark: bool = field(False, doc="a VMA found pinned is left alone for a minute")
+    numa_range_flag: bool = field(False, doc="guests keep pinned pages mapped in a scan's range")
+    process_opt_out: bool = field(False, doc="processes with a guest or a GPU do not scan")
+    bound: bool = field(False, doc="memory of guests and GPUs is under MPOL_BIND")
+    confined: bool = field(False, doc="processes with a guest or a GPU are in one-node cpusets")
 
     def __post_init__(self) -> None:
         validate(self)

@@ -22,6 +22,9 @@ ABSENT = -1
 """Node of a cohort whose pages were never touched."""
 NO_CPUPID = -1
 END = -1
+MAPPED, MARKED, ZAPPED = 0, 1, 2
+"""``prot_none`` of a cohort: mapped; PROT_NONE; mapped by the host, but not (or not yet) by the
+secondary MMU through which a guest touches it. A marked folio is not mapped there either."""
 
 span_type = np.dtype(
     [
@@ -176,7 +179,7 @@ def take(pop, s, c, count):
 
 @jitted
 def note(pop, segment, marked, absent):
-    """Keep the counts of PROT_NONE and absent folios of a segment and its accesses."""
+    """Keep the counts of folios that a touch faults on: marked or zapped; absent."""
     seg = pop.segments[segment]
     seg.marked += marked
     seg.absent += absent

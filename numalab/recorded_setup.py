@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from numalab import capture, runlog
-from numalab.layout import IMAGE_KINDS, Mapping, ProcessSetup, Setup, threads_of
+from numalab.layout import IMAGE_KINDS, Mapping, ProcessSetup, Setup, threads_of, vcpus_of
 from numalab.scan_times import late_flushes
 from numalab.workload import Workload, with_speed
 
@@ -40,17 +40,28 @@ def _kind(region: runlog.Region, workload: Workload) -> str:
         return region.path[1:-1]
     if region.path.startswith("/init"):
         return "file-data" if "w" in region.permissions else "text"
+    if region.path.startswith("anon_inode:kvm-vcpu"):
+        return "vcpu"
     if region.permissions.endswith("s"):
         return "shared"
     return "data" if region.label == "image:data" else "thread-stack"
 
 
-def _present(region: runlog.Region, kind: str, own: set[str]) -> tuple[int, ...]:
-    """Pages present; a thread's stack gets its first page when the thread starts."""
-    if region.label in own:
+def _present(region: runlog.Region, kind: str, workload: Workload) -> tuple[int, ...]:
+    """Pages present; a thread's stack gets its first page when the thread starts.
+
+    What a vCPU shares with KVM lies on the node where its thread made it: its own. vCPUs are
+    numbered in the order in which they came to be, which is that of the tasks.
+    """
+    if region.label in {v.name for v in workload.vmas}:
         return ()
     if kind == "thread-stack" and not sum(region.pages_on_node):
         return (1,)
+    if kind == "vcpu":
+        number = int(region.path.rsplit(":", 1)[1])
+        task = vcpus_of(workload)[number]
+        node = max(task.cpu, 0) // workload.machine.cpus_per_node
+        return tuple(int(n == node) for n in range(workload.machine.nodes))
     return region.pages_on_node
 
 
@@ -83,7 +94,7 @@ def from_run(found: runlog.Setup, workload: Workload) -> Setup:
                     kind=kind,
                     owner=region.label if region.label in own else IMAGE_KINDS[kind],
                     offset=region.first_page,
-                    present=_present(region, kind, own),
+                    present=_present(region, kind, workload),
                 )
             )
         clones = [t.created_ms for t in mine[1:]]

@@ -50,8 +50,8 @@ def run_rated(w, t, first, last, part_ns, elapsed_ns, jiffies, now_ns, rng):
 @jitted
 def _cost_of_touch(w, a, speed):
     access = w.accesses[a]
-    ns = speed.touch_rand_ns if access.pattern else speed.touch_walk_ns
-    return ns + speed.hint_fault_ns * min(1.0, waiting(w, a) / access.pages)
+    fault = access.refault_ns if access.refault_ns else speed.hint_fault_ns
+    return access.touch_ns + fault * min(1.0, waiting(w, a) / access.pages)
 
 
 @jitted
@@ -79,15 +79,13 @@ def run_flat_out(w, first, last, budget_ns, elapsed_ns, jiffies, now_ns, rng):
 
 
 @jitted
-def glide(accesses, speed, first, last, length_ns, elapsed_ns):
+def glide(accesses, first, last, length_ns, elapsed_ns):
     """Let flat-out accesses that nothing waits for touch for a while; no fault can occur."""
     weight = 0.0
     for a in range(first, last):
         access = accesses[a]
         if access.flat_out and _is_active(access, elapsed_ns):
-            weight += access.share * (
-                speed.touch_rand_ns if access.pattern else speed.touch_walk_ns
-            )
+            weight += access.share * access.touch_ns
     if weight == 0.0:
         return
     touches = length_ns / weight

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import xarray as xr
 
 from numalab.engine import simulate
-from numalab.policy import get
+from numalab.remedies import get
 from numalab.workload import Workload
 
 

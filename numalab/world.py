@@ -20,7 +20,7 @@ from numalab.build import (
     speed_record,
     task_record,
 )
-from numalab.dataset import REASONS, WHYS
+from numalab.dataset import REASONS, SECONDARY, WHYS
 from numalab.layout import Setup
 from numalab.linux import structs as st
 from numalab.linux.swap import batched
@@ -34,6 +34,7 @@ from numalab.plan import (
     plan_segments,
 )
 from numalab.policy import Policy
+from numalab.vma import GUESTS
 from numalab.workload import Task, Workload
 
 MAX_CHUNKS = 1 << 16
@@ -61,7 +62,7 @@ def _fill(records: np.ndarray, rows: list[dict[str, Any]]) -> None:
 def _first_cohorts(pop: pn.Population, s: int, seg: Segment, workload: Workload, k: Any) -> int:
     """Put the first pages of a segment in place; return pages present.
 
-    Pages of a node came there through the batch of its first CPU.
+    Pages of a node came there through the batch of its first CPU. A guest has touched nothing.
     """
     folios = (seg.hi - seg.lo) // seg.unit
     vma = seg.owner
@@ -82,11 +83,12 @@ def _first_cohorts(pop: pn.Population, s: int, seg: Segment, workload: Workload,
         share = vma.pinned_fraction / vma.populated
         pinned = round(folios * share)
     nodes = workload.machine.nodes if vma.policy == "interleave" else 1
+    state = pn.ZAPPED if vma.subscriber in GUESTS else pn.MAPPED
     for pin, count in ((1, pinned), (0, folios - pinned)):
         for i in range(nodes):
             part = count // nodes + (1 if i < count % nodes else 0)
             node = (vma.first_touch_node + i) % workload.machine.nodes
-            pn.add(pop, s, node, pn.NO_CPUPID, 0, pin, part)
+            pn.add(pop, s, node, pn.NO_CPUPID, state, pin, part)
             pop.node_free[node] -= part * seg.unit
     return folios * seg.unit
 
@@ -130,8 +132,11 @@ def _populate(
         r.span = s
         r.tracked = int(seg.owner is None and seg.present != ())
         present[g] = _first_cohorts(pop, s, seg, workload, k)
+        folios = (seg.hi - seg.lo) // seg.unit
         if not present[g]:
-            pn.note(pop, g, 0, (seg.hi - seg.lo) // seg.unit)
+            pn.note(pop, g, 0, folios)
+        elif seg.owner is not None and seg.owner.subscriber in GUESTS:
+            pn.note(pop, g, folios, 0)
     pop.lru_added[:] += _ADDED_BEFORE_SCANS
     return pop, present
 
@@ -156,7 +161,7 @@ def assemble(
     names = workload.process_names
     plan_segments(plan, workload)
     for m, name in enumerate(names):
-        plan_mappings(plan, workload, m, setup.of(name), draws)
+        plan_mappings(plan, workload, m, setup.of(name), policy.bound, draws)
     plan_churns(plan, workload)
     ptr = plan_accesses(plan, workload)
     kernel = kernel_record(workload, policy)
@@ -169,7 +174,7 @@ def assemble(
     _fill(churns, plan.churns)
     mms = st.records(st.mm_struct, len(names))
     for m, name in enumerate(names):
-        mm_record(mms[m], workload, setup.of(name))
+        mm_record(mms[m], workload, setup.of(name), policy)
     in_place = [v for v in range(len(vmas)) if vmas[v].vm_end]
     for v in sorted(in_place, key=lambda v: -vmas[v].vm_start):
         link_vma(mms[vmas[v].vm_mm], vmas, v)
@@ -200,8 +205,11 @@ def assemble(
             np.zeros((owners, len(WHYS)), np.int64),
             np.zeros((owners, len(WHYS)), np.int64),
             np.zeros(owners, np.int64),
+            np.zeros((owners, len(SECONDARY)), np.int64),
             np.zeros((MAX_CHUNKS, 7), np.int64),
-            np.zeros(1, np.int64),
+            np.zeros((MAX_CHUNKS, 7), np.int64),
+            np.zeros((workload.tunables.scan_size_mb // 1024 + 4, 2), np.int64),
+            np.zeros(2, np.int64),
             np.zeros(1, np.int64),
         ),
         np.zeros((len(threads), 4, nodes, 2), np.int64),

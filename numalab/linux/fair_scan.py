@@ -16,6 +16,10 @@ from numalab.linux.structs import NONE, VM_FILE_RO, VM_INACCESSIBLE
 from numalab.units import NSEC_PER_MSEC, PMD_PAGES, align_up, msecs_to_jiffies
 
 FOREVER_NS = 1 << 62
+NEARLY_ALL = 0.9
+"""Share of pinned folios from which on the remedy pinned-vma-mark leaves a VMA alone."""
+PINNED_VMA_MS = 60_000
+"""How long the remedy pinned-vma-mark leaves a VMA alone: scan_period_max_ms's default."""
 
 (
     SKIP_UNSUITABLE,
@@ -39,7 +43,7 @@ def task_tick_numa(k, p, mm, jiffies, groups, group_faults):
     bool
         True when the work is queued (it runs on the way back to user space).
     """
-    if k.numa_balancing == 0:
+    if k.numa_balancing == 0 or mm.opt_out:
         return False
     now = p.sum_exec_runtime
     period = p.numa_scan_period * NSEC_PER_MSEC
@@ -112,13 +116,21 @@ def _init_numab_state(k, mm, vma, now):
 
 
 @jitted
+def judge_pinned(k, vma, now):
+    """At the end of a VMA, decide whether to leave it alone for a while. A remedy, no kernel's."""
+    if k.pinned_vma_mark and vma.seen_pinned > NEARLY_ALL * vma.seen:
+        vma.pinned_until = now + msecs_to_jiffies(PINNED_VMA_MS, k.hz)
+    vma.seen, vma.seen_pinned = 0, 0
+
+
+@jitted
 def _skip_reason(k, mm, vma, p, now, jiffies, pids_forced):
     """Return the reason to skip a VMA, or NONE; and whether IGNORE_PID is traced.
 
     Mirrors the tests of task_numa_work(), in C's order. ``now`` was sampled when the work
     began, ``jiffies`` are read again here.
     """
-    if vma_unsuitable(k, vma):
+    if vma_unsuitable(k, vma) or now < vma.pinned_until:
         return SKIP_UNSUITABLE, False
     if vma.vm_flags & VM_FILE_RO:
         return SKIP_SHARED_RO, False
@@ -238,6 +250,8 @@ def task_numa_work(
                     break
                 if end == vma.vm_end:
                     break
+            if start == vma.vm_end:
+                judge_pinned(k, vma, now)
             if done:
                 break
             vma.prev_scan_seq = mm.numa_scan_seq

@@ -14,8 +14,9 @@ from numalab.linux.fair_fault import (
     should_numa_migrate_memory,
     task_numa_fault,
 )
+from numalab.linux.mmu_notifier import notified
 from numalab.linux.pids_active import vma_set_access_pid_bit
-from numalab.linux.structs import BY_MIGRATION, NUMA_NO_NODE, VM_POLICY_MOF, VM_SHMEM
+from numalab.linux.structs import BY_MIGRATION, NUMA_NO_NODE, VM_POLICY_MOF, VM_SHMEM, VM_UNMOVABLE
 from numalab.linux.swap import PINNED, folio_add_lru, in_lru_batch
 from numalab.units import HPAGE_PMD_NR
 
@@ -65,8 +66,9 @@ def do_numa_page(
     Mirrors do_numa_page() and do_huge_pmd_numa_page(), mm/memory.c and mm/huge_memory.c.
     A fault that may run the task's placement, or move the task, is handled alone, since it
     changes what the next ones see; of folios that go to a nearly full node those that fit
-    are handled first. A full node, or a folio that waits in an LRU batch, fails before
-    migrate_pages() and so is not counted in pgmigrate_fail.
+    are handled first. A full node, or a folio that is on no LRU list (it waits in a batch, or
+    is a kernel page that a driver mapped), fails before migrate_pages() and so is not counted
+    in pgmigrate_fail. A folio that faults is not mapped by a guest: its migration zaps nothing.
 
     Returns
     -------
@@ -81,7 +83,11 @@ def do_numa_page(
     huge = unit == HPAGE_PMD_NR
     target, new_last = mpol_misplaced(vma, p, page_nid, last, cpus_per_node, groups, group_faults)
     n = 1 if _changes_the_task(p, mm, jiffies) else count
-    stays = target >= 0 and (pop.node_free[target] < unit or in_lru_batch(k, pop, mark))
+    stays = target >= 0 and (
+        pop.node_free[target] < unit
+        or in_lru_batch(k, pop, mark)
+        or vma.vm_flags & VM_UNMOVABLE != 0
+    )
     if target >= 0 and mark != PINNED and not stays:
         n = min(n, pop.node_free[target] // unit)
     vma_set_access_pid_bit(k, vma, p, huge)
@@ -113,6 +119,7 @@ def do_numa_page(
             folio_add_lru(k, pop, p.cpu, n, huge)
         log.notifier_calls[vma.owner, BY_MIGRATION] += unmaps
         log.notifier_pages[vma.owner, BY_MIGRATION] += unmaps * unit
+        notified(log, vma, unmaps, 0, 0)
     wants_to_move = task_numa_fault(
         k, t, tasks, mm, last, nid, pages, flags, jiffies, now_ns, current, faults, groups,
         group_faults,

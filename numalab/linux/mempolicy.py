@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from numalab.draws import draw_unit
 from numalab.jit import jitted
+from numalab.linux.mmu_notifier import BEFORE, EACH_FOLIO, LATE, is_guest, notified, zap_span
 from numalab.linux.mprotect import notifier_ranges
 from numalab.linux.structs import (
     BY_SCAN,
@@ -17,7 +18,7 @@ from numalab.linux.structs import (
     VM_SPECIAL,
 )
 from numalab.linux.swap import PINNED, in_lru_batch
-from numalab.population import ABSENT, END, add, join_left, note, split, take
+from numalab.population import ABSENT, END, MAPPED, MARKED, add, join_left, note, split, take
 from numalab.units import HPAGE_PMD_NR
 
 
@@ -69,25 +70,92 @@ def may_mark(k, mm, vma, unit, node, pinned, scan_node, batched=False):
 
 @jitted
 def _mark_span(k, mm, vma, s, unit, scan_node, pop):
-    """Mark the cohorts of one span; return (folios marked, folios present)."""
+    """Mark the cohorts of one span.
+
+    Returns
+    -------
+    tuple of (int, int, int, int)
+        Folios marked; those of them that were mapped (in a guest: by the guest); folios
+        present; those of them that are pinned.
+    """
     marked = 0
+    mapped = 0
     present = 0
+    pinned = 0
     c = pop.spans[s].cohort
     while c != END:
         it = pop.cohorts[c]
         following = it.next
         if it.node != ABSENT:
             present += it.count
+            if it.pinned == PINNED:
+                pinned += it.count
             batched = in_lru_batch(k, pop, it.pinned)
-            if it.prot_none == 0 and may_mark(
+            if it.prot_none != MARKED and may_mark(
                 k, mm, vma, unit, it.node, it.pinned, scan_node, batched
             ):
                 n = it.count
                 marked += n
-                add(pop, s, it.node, it.last_cpupid, 1, it.pinned, n)
+                if it.prot_none == MAPPED:
+                    mapped += n
+                add(pop, s, it.node, it.last_cpupid, MARKED, it.pinned, n)
                 take(pop, s, c, n)
         c = following
-    return marked, present
+    return marked, mapped, present, pinned
+
+
+@jitted
+def _notify_of_scan(k, vma, log, t, time_ns, calls, zapped, updated, entries, unit):
+    """Count the notifications of one walk, whose ranges ``log.ranges`` holds, and list them.
+
+    Returns
+    -------
+    int
+        Calls.
+    """
+    notified_pages = 0
+    if k.notifier == EACH_FOLIO:
+        calls = entries
+        notified_pages = entries * unit
+        flushes = zapped
+    else:
+        for i in range(calls):
+            notified_pages += log.ranges[i, 1] - log.ranges[i, 0]
+            row = log.rows[1]
+            if row < log.notices.shape[0]:
+                notice = log.notices[row]
+                notice[0] = time_ns
+                notice[1] = t
+                notice[2] = vma.owner
+                notice[3] = log.ranges[i, 0] - vma.vm_start + vma.offset
+                notice[4] = log.ranges[i, 1] - log.ranges[i, 0]
+                notice[5] = BY_SCAN
+                notice[6] = log.rows[0]
+            log.rows[1] = row + 1
+        flushes = calls if zapped else 0
+    log.notifier_calls[vma.owner, BY_SCAN] += calls
+    log.notifier_pages[vma.owner, BY_SCAN] += notified_pages
+    if updated == 0:
+        log.notifier_wasted_pages[vma.owner] += notified_pages
+    notified(log, vma, calls, zapped, flushes)
+    return calls
+
+
+@jitted
+def _log_chunk(vma, log, t, time_ns, start, end, updated):
+    row = log.rows[0]
+    if row < log.chunks.shape[0]:
+        chunk = log.chunks[row]
+        chunk[0] = time_ns
+        chunk[1] = log.scans[0]
+        chunk[2] = t
+        chunk[3] = vma.owner
+        chunk[4] = start - vma.vm_start + vma.offset
+        chunk[5] = end - start
+        chunk[6] = updated
+    log.rows[0] = row + 1
+    log.scan_calls[vma.owner] += 1
+    log.scan_pages[vma.owner] += end - start
 
 
 @jitted
@@ -104,16 +172,32 @@ def change_prot_numa(
         Entries changed, 512 for a huge PMD.
     spent : int [ns]
         Time the call took on this machine.
+
+    Differs
+    -------
+    Where a remedy notifies late, the first entry that changes is taken for the first of its
+    span: the folios of a span have no order.
     """
     updated = 0
     looked = 0
     entries = 0
-    calls, notified = notifier_ranges(k, mm, vmas, vma, pop, start, end)
+    pinned_folios = 0
+    zapped = 0
+    zapped_pages = 0
+    unit = 1
+    calls = 0
+    guest = is_guest(vma)
+    if k.notifier == BEFORE:
+        calls, _ = notifier_ranges(k, mm, vmas, vma, pop, start, end, log.ranges)
+    zapping = guest and calls > 0
     for g in range(vma.first_segment, vma.first_segment + vma.nr_segments):
         seg = pop.segments[g]
         if seg.hi <= start or seg.lo >= end:
             continue
+        unit = seg.unit
         marked_here = 0
+        waiting_here = 0
+        zapped_here = 0
         s = seg.span
         while s != END:
             if pop.spans[s].hi <= start:
@@ -125,36 +209,41 @@ def change_prot_numa(
                 s = split(pop, s, start, rng)
             if pop.spans[s].hi > end:
                 split(pop, s, end, rng)
-            marked, present = _mark_span(k, mm, vma, s, seg.unit, scan_node, pop)
+            if zapping and k.notifier == BEFORE:
+                zapped_here += zap_span(k, pop, s)
+            marked, mapped, present, pinned = _mark_span(k, mm, vma, s, unit, scan_node, pop)
             marked_here += marked
+            waiting_here += mapped
+            if k.notifier == LATE:
+                if marked and calls == 0:
+                    calls = 1
+                    zapping = guest
+                    log.ranges[0, 0], log.ranges[0, 1] = pop.spans[s].lo, end
+                if zapping:
+                    zapped_here += zap_span(k, pop, s)
             looked += present
+            pinned_folios += pinned
             s = join_left(pop, s)
             s = pop.spans[s].next
+        if waiting_here or zapped_here:
+            note(pop, g, waiting_here + zapped_here, 0)
+        if guest:
+            zapped += waiting_here + zapped_here
+            zapped_pages += (waiting_here + zapped_here) * unit
         if marked_here:
-            note(pop, g, marked_here, 0)
-            updated += marked_here * seg.unit
+            updated += marked_here * unit
             entries += marked_here
-            if seg.unit == HPAGE_PMD_NR:
+            if unit == HPAGE_PMD_NR:
                 stat.numa_huge_pte_updates += marked_here
     stat.numa_pte_updates += updated
-    log.notifier_calls[vma.owner, BY_SCAN] += calls
-    log.notifier_pages[vma.owner, BY_SCAN] += notified
-    if updated == 0:
-        log.notifier_wasted_pages[vma.owner] += notified
-    row = log.rows[0]
-    if row < log.chunks.shape[0]:
-        chunk = log.chunks[row]
-        chunk[0] = time_ns
-        chunk[1] = log.scans[0]
-        chunk[2] = t
-        chunk[3] = vma.owner
-        chunk[4] = start - vma.vm_start + vma.offset
-        chunk[5] = end - start
-        chunk[6] = updated
-    log.rows[0] = row + 1
-    log.scan_calls[vma.owner] += 1
-    log.scan_pages[vma.owner] += end - start
+    calls = _notify_of_scan(k, vma, log, t, time_ns, calls, zapped, updated, entries, unit)
+    _log_chunk(vma, log, t, time_ns, start, end, updated)
     spent = speed.scan_call_ns + looked * speed.scan_page_ns + entries * speed.pte_update_ns
+    if guest:
+        spent += calls * speed.notify_ns
+        spent += zapped * (speed.zap_page_ns if unit == 1 else speed.zap_huge_ns)
     if updated and mm.mm_users > 1 and draw_unit(rng) < speed.late_flush_share:
         spent += speed.late_flush_ns
+    vma.seen += looked
+    vma.seen_pinned += pinned_folios
     return updated, int(spent)

@@ -54,11 +54,16 @@ def _first_table(pop, mm, vmas, vma, lo, hi, unit):
 
 
 @jitted
-def notifier_ranges(k, mm, vmas, vma, pop, start, end):
-    """Count the notifier calls of one walk over [start, end), and the pages they name.
+def notifier_ranges(k, mm, vmas, vma, pop, start, end, ranges):
+    """Find the ranges that one walk over [start, end) notifies; put them into ``ranges``.
 
     Mirrors change_pmd_range(), v6.1 (one call each GiB, from the first populated PMD), and
     change_pud_range(), v6.12 and v7.2 (one call each 512 GiB, from the first populated PUD).
+
+    Parameters
+    ----------
+    ranges : int64[n, 2]
+        Filled with first page and end of each; n large enough.
 
     Returns
     -------
@@ -74,6 +79,7 @@ def notifier_ranges(k, mm, vmas, vma, pop, start, end):
         hi = min((lo // outer + 1) * outer, end)
         first = _first_table(pop, mm, vmas, vma, lo, hi, inner)
         if first < hi:
+            ranges[calls, 0], ranges[calls, 1] = first, hi
             calls += 1
             pages += hi - first
         lo = hi

@@ -32,6 +32,7 @@ VM_FILE_LRU = 256
 VM_POLICY_MOF = 512
 VM_SPECIAL = 1024
 VM_THREAD_STACK = 2048
+VM_UNMOVABLE = 4096
 
 BY_SCAN, BY_MIGRATION = 0, 1
 """Why a notifier was sent: second axis of the counts of calls and pages."""
@@ -50,6 +51,7 @@ mm_struct = np.dtype(
         ("mmap_base", "i8"),
         ("mems_allowed_one", "i8"),
         ("reset_at_ns", "i8"),
+        ("opt_out", "i8"),
     ]
 )
 """``mmap`` is the first VMA of a list in address order; ``rss`` counts 4 KiB pages;
@@ -73,10 +75,16 @@ vm_area_struct = np.dtype(
         ("pids_active1", "i8"),
         ("start_scan_seq", "i8"),
         ("prev_scan_seq", "i8"),
+        ("subscriber", "i8"),
+        ("pinned_until", "i8"),
+        ("seen", "i8"),
+        ("seen_pinned", "i8"),
         ("next_pid_slot", "i8"),
     ]
 )
-"""``owner`` is the VMA of the workload it is reported under, ``offset`` its first page there."""
+"""``owner`` is the VMA of the workload it is reported under, ``offset`` its first page there.
+``subscriber`` is one of :mod:`numalab.linux.mmu_notifier`; ``pinned_until`` [jiffies] and
+``seen``, ``seen_pinned`` [folios] are those of a remedy."""
 
 task_struct = np.dtype(
     [
@@ -145,12 +153,16 @@ sched_numa = np.dtype(
         ("page_count_rule", "i8"),
         ("lru_batch", "i8"),
         ("unmap_once", "i8"),
+        ("notifier", "i8"),
+        ("pinned_vma_mark", "i8"),
+        ("numa_range_flag", "i8"),
     ]
 )
 """The knobs as C sees them, and which rules the kernel has: one int each, 0 or 1.
 
 ``pid_filter``: 0 none, else how pids are remembered (see :mod:`numalab.linux.pids_active`);
-``pinned_filter``: 1 private 4 KiB (6.1, 6.12), 2 all folios in all maps (7.2).
+``pinned_filter``: 1 private 4 KiB (6.1, 6.12), 2 all folios in all maps (7.2); ``notifier``:
+one of :mod:`numalab.linux.mmu_notifier`.
 """
 
 vmstat = np.dtype(

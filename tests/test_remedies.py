@@ -1,0 +1,138 @@
+"""What each remedy does to a guest whose memory is pinned, on two bases."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from numalab import remedies
+from numalab.engine import simulate
+from numalab.fields import InputError
+from numalab.machine import Machine
+from numalab.policy import get
+from numalab.vma import Vma
+from numalab.workload import Access, Task, Workload
+
+GUEST = Workload(
+    name="guest",
+    duration_ms=8000,
+    machine=Machine(memory_mb=1024),
+    vmas=(Vma(name="ram", size_mb=64, pinned_fraction=0.5, subscriber="kvm"),),
+    tasks=tuple(Task(name=f"v{i}", cpu=i, access=(Access(vma="ram"),)) for i in range(2)),
+)
+PAGES = 64 * 256
+
+
+def _ram(name: str, workload: Workload = GUEST):
+    return simulate(workload, remedies.get(name), seed=1).isel(replicate=0).sel(vma="ram")
+
+
+def _with(**changed: object) -> Workload:
+    vma = dataclasses.replace(GUEST.vmas[0], **changed)
+    return dataclasses.replace(GUEST, vmas=(vma,))
+
+
+PINNED = _with(pinned_fraction=1.0)
+
+
+@pytest.fixture(scope="module")
+def base():
+    return {name: _ram(name, PINNED) for name in ("linux-6.12", "linux-7.2")}
+
+
+@pytest.mark.parametrize("policy", ["linux-6.12", "linux-7.2"])
+def test_a_pinned_guest_is_zapped_for_nothing_by_every_kernel(base, policy) -> None:
+    ds = base[policy]
+    calls, pages = ds.notifier_calls.sel(why="scan"), ds.notifier_pages.sel(why="scan")
+    assert int(calls) >= 1
+    assert int(pages) == int(calls) * PAGES == int(ds.notifier_wasted_pages)
+    assert int(ds.zapped) == int(pages)
+    assert int(ds.refaults) == PAGES + int(ds.zapped)
+
+
+@pytest.mark.parametrize("policy", ["linux-6.12", "linux-7.2"])
+@pytest.mark.parametrize(
+    "remedy", ["pinned-per-page-notifier", "late-notifier", "process-opt-out", "mbind"]
+)
+def test_these_leave_a_pinned_guest_in_peace(policy, remedy) -> None:
+    ds = _ram(f"{policy}+{remedy}", PINNED)
+    assert int(ds.notifier_calls.sum()) == int(ds.zapped) == 0
+    assert int(ds.refaults) == PAGES
+
+
+def test_the_flag_keeps_pinned_pages_mapped_but_notifies() -> None:
+    ds = _ram("linux-7.2+numa-range-flag", PINNED)
+    assert int(ds.notifier_calls.sum()) >= 1
+    assert int(ds.zapped) == 0
+    half = _ram("linux-7.2+numa-range-flag")
+    calls = int(half.notifier_calls.sel(why="scan"))
+    assert 0 < int(half.zapped) <= calls * PAGES // 2
+
+
+def test_a_marked_vma_is_scanned_once_in_a_minute(base) -> None:
+    six = _ram("linux-6.1+pinned-vma-mark", PINNED)
+    assert int(six.scan_calls) == 1
+    assert int(_ram("linux-6.1", PINNED).scan_calls) > 2
+    half = _ram("linux-6.1+pinned-vma-mark")
+    assert int(half.scan_calls) > 2, "half of it can migrate: it is no pinned VMA"
+
+
+def test_a_one_node_cpuset_needs_a_kernel_that_looks(base) -> None:
+    assert int(_ram("linux-7.2+one-node-cpuset", PINNED).scan_calls) == 0
+    assert int(_ram("linux-6.12+one-node-cpuset", PINNED).scan_calls) == int(
+        base["linux-6.12"].scan_calls
+    )
+
+
+def test_each_page_is_notified_where_it_changes() -> None:
+    ds = _ram("linux-7.2+pinned-per-page-notifier")
+    calls = int(ds.notifier_calls.sel(why="scan"))
+    assert calls == int(ds.notifier_pages.sel(why="scan")) > PAGES // 2
+    assert int(ds.zapped) <= calls
+    assert int(ds.remote_flushes) == int(ds.zapped)
+
+
+def test_late_spares_what_lies_before_the_first_change() -> None:
+    ds = _ram("linux-7.2+late-notifier")
+    calls = int(ds.notifier_calls.sel(why="scan"))
+    assert 0 < int(ds.notifier_pages.sel(why="scan")) <= calls * PAGES // 2
+    assert int(ds.notifier_wasted_pages) == 0
+
+
+def test_the_filter_is_what_7_2_has(base) -> None:
+    huge = _with(pinned_fraction=1.0, thp=True)
+    assert int(_ram("linux-6.12", huge).refaults) > 0
+    marks = simulate(huge, remedies.get("linux-6.12+pinned-pte-filter"), seed=1)
+    assert int(marks.numa_huge_pte_updates[0, -1]) == 0
+    assert int(simulate(huge, get("linux-6.12"), seed=1).numa_huge_pte_updates[0, -1]) > 0
+
+
+@pytest.mark.parametrize(("subscriber", "count"), [("sev", "cache_flushes"), ("gpu", "evictions")])
+def test_what_others_do_at_each_notification(subscriber, count) -> None:
+    ds = _ram("linux-7.2", _with(pinned_fraction=1.0, subscriber=subscriber))
+    assert int(ds[count]) == int(ds.notifier_calls.sum()) > 0
+    other = "evictions" if count == "cache_flushes" else "cache_flushes"
+    assert int(ds[other]) == 0
+    assert (int(ds.zapped) > 0) == (subscriber == "sev")
+
+
+def test_without_a_subscriber_nobody_pays() -> None:
+    ds = _ram("linux-7.2", _with(subscriber="none"))
+    assert int(ds.notifier_calls.sum()) > 0
+    assert int(ds.zapped + ds.remote_flushes + ds.refaults + ds.evictions) == 0
+
+
+def test_names() -> None:
+    assert remedies.get("linux-7.2") == get("linux-7.2")
+    assert remedies.get("linux-6.1+mbind").name == "linux-6.1+mbind"
+    with pytest.raises(InputError, match=r"remedy 'mbnd'.*mbind") as caught:
+        remedies.get("linux-6.1+mbnd")
+    assert "\n" not in str(caught.value)
+
+
+def test_every_remedy_says_everything() -> None:
+    for remedy in remedies.REMEDIES.values():
+        said = dataclasses.asdict(remedy)
+        assert all(said.values()), remedy.name
+        assert remedies.with_remedy(get("linux-6.1"), remedy.name).before == "linux-6.1"
