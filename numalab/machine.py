@@ -71,20 +71,20 @@ class Speed:
         doc="what the first scan after boot takes more",
     )
     vcpu_touch_walk_ns: float = field(
-        60.0,
+        2.0,
         unit="ns",
-        at_least=0,
-        at_most=1e6,
+        at_least=0.01,
+        at_most=1e9,
         later=True,
-        doc="a touch in order by a vCPU of a mapped page (assumed)",
+        doc="one touch by a vCPU of a page that its guest has mapped, in order (assumed)",
     )
     vcpu_touch_rand_ns: float = field(
-        60.0,
+        20.0,
         unit="ns",
-        at_least=0,
-        at_most=1e6,
+        at_least=0.01,
+        at_most=1e9,
         later=True,
-        doc="a touch at random by a vCPU of a mapped page (assumed)",
+        doc="one touch by a vCPU of a mapped page drawn at random (assumed)",
     )
     refault_ns: float = field(
         3000.0,
@@ -92,7 +92,7 @@ class Speed:
         at_least=0,
         at_most=1e9,
         later=True,
-        doc="what a vCPU's touch of a zapped 4 KiB page adds (assumed)",
+        doc="what a vCPU's touch of a zapped 4 KiB page takes more: exit, GUP, fill (assumed)",
     )
     refault_huge_ns: float = field(
         4000.0,
@@ -100,31 +100,31 @@ class Speed:
         at_least=0,
         at_most=1e10,
         later=True,
-        doc="what a vCPU's touch of a zapped 2 MiB folio adds (assumed)",
+        doc="what a vCPU's touch of a zapped 2 MiB folio takes more (assumed)",
     )
     zap_page_ns: float = field(
-        50.0,
+        40.0,
         unit="ns",
         at_least=0,
         at_most=1e9,
         later=True,
-        doc="what each 4 KiB entry zapped in a guest adds to a scan (assumed)",
+        doc="what a notified range takes its sender for each 4 KiB entry zapped (assumed)",
     )
     zap_huge_ns: float = field(
         50.0,
         unit="ns",
         at_least=0,
-        at_most=1e10,
+        at_most=1e9,
         later=True,
-        doc="what each 2 MiB entry zapped in a guest adds to a scan (assumed)",
+        doc="what a notified range takes its sender for each 2 MiB entry zapped (assumed)",
     )
     notify_ns: float = field(
-        3000.0,
+        2000.0,
         unit="ns",
         at_least=0,
-        at_most=1e10,
+        at_most=1e9,
         later=True,
-        doc="what a notification of a guest adds to a scan (assumed)",
+        doc="what a notified range takes its sender besides: lock, walk, flush (assumed)",
     )
     lost_share: float = field(
         0.0, at_least=0, at_most=0.9, doc="CPU time that a busy task loses to other work"

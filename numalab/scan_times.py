@@ -17,6 +17,21 @@ def chunks(facts: dict[str, str]) -> list[tuple[float, int, int]]:
     return [_measures(begin, end) for begin, end in _pairs(facts, "chunk")]
 
 
+def chunk_times(facts: dict[str, str], vma: str) -> list[tuple[float, float]]:
+    """List (ms from the start, ns) of every chunk that is a whole mapping and changed nothing."""
+    ends = {
+        int(start, 16): int(end, 16)
+        for text in (text for name, text in facts.items() if name.startswith("mappings "))
+        for name, start, end in (line.split() for line in text.splitlines())
+        if name == vma
+    }
+    return [
+        (begin.ms, (end.ms - begin.ms) * 1e6)
+        for begin, end in _pairs(facts, "chunk")
+        if ends.get(begin.fields["start"]) == begin.fields["end"] and not end.fields["n"]
+    ]
+
+
 def _measures(begin: runlog.Event, end: runlog.Event) -> tuple[float, int, int]:
     pages = (begin.fields["end"] - begin.fields["start"]) // PAGE_BYTES
     return (end.ms - begin.ms) * 1e6, pages, end.fields["n"]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
 
@@ -19,6 +20,7 @@ from numalab.fields import InputError, as_plain
 from numalab.machine import Speed
 from numalab.record import guest
 from numalab.record.calibrate import calibrate
+from numalab.record.calibrate_guest import calibrate_guest, merged
 from numalab.record.initramfs import RecordError, compiled, initramfs, modules_of
 from numalab.record.manifest import Recording
 from numalab.record.program import populated_pages, program
@@ -42,6 +44,14 @@ def time_limit_s(workload: Workload) -> float:
     mb = sum(populated_pages(v) * v.count for v in workload.vmas) / PAGES_PER_MB
     report = REPORT_S * (3 if has_guest(workload) else 1)
     return guest.BOOT_S + 0.05 * mb + 1.5 * workload.duration_ms / 1000 + report
+
+
+def calibration_of(workload: Workload, kernel: Path) -> dict[str, Any]:
+    """Measure the speed of the workload's machine; that of KVM guests too if it has one."""
+    found = calibrate(workload.machine, kernel)
+    if has_guest(workload):
+        found = merged(found, calibrate_guest(workload.machine, kernel))
+    return found
 
 
 def run_once(workload: Workload, kernel: Path, seed: int) -> guest.Boot:
@@ -89,7 +99,8 @@ def record(
         Run ``i`` draws from seed ``seed + i``.
     speed : Speed, optional
         A calibration made before on this kernel and machine; it is written to ``keep`` as
-        it is. Without it, ``keep`` gets a calibration of its own (one more boot).
+        it is. Without it, ``keep`` gets a calibration of its own (one more boot; two with a
+        KVM guest in the workload).
     keep : Path, optional
         The recording folder to write or extend.
     source : str, optional
@@ -118,7 +129,7 @@ def record(
         folder = Recording(keep, workload, source, kernel)
         if "calibration.json" not in folder.facts["files"]:
             folder.add_calibration(
-                {"speed": as_plain(speed)} if speed else calibrate(workload.machine, kernel)
+                {"speed": as_plain(speed)} if speed else calibration_of(workload, kernel)
             )
             tell(f"{workload.name}: calibrated")
     found = []

@@ -10,9 +10,10 @@
  *   thread NAME CPU
  *   access VMA LO HI PATTERN RATE WRITE HOT SHARE START_NS STOP_NS
  *   churn PAGES THP LIFE_NS DISTRIBUTION SHAPE GAP_NS PATTERN RATE WRITE
+ *   zap VMA START_NS PERIOD_NS             only for calibration; instead of access
  *   go
  *
- * vma and thread lines belong to the process above them, access and churn lines to
+ * vma and thread lines belong to the process above them, access, churn and zap lines to
  * the thread. KVM: the VMA is the memory of a guest (vmm.c), and a thread that touches it
  * is a vCPU that touches nothing else. Results leave by I/O port 0xe9 (QEMU's
  * isa-debugcon) as sections "@section BYTES NAME\n" + text, then "@done\n"; "@error
@@ -65,6 +66,7 @@
 #define MAX_ACCESSES 1024
 #define MAX_IOVECS 16384
 #define MAX_COUNTERS 8
+#define MAX_ZAPS 4096
 #define RESULT_PORT 0xe9
 
 enum { ANON, SHMEM, FILE_RO, FILE_RW, HUGETLB };
@@ -83,6 +85,7 @@ struct thread {
 	char name[32];
 	int cpu, process, accesses, first_access, churns;
 	struct { int thp, distribution; u64 pages, life, gap; double shape; } churn;
+	struct { int vma; u64 start, period; } zap;
 	u64 random;
 	struct vcpu *vcpu; /* of a guest; made by the thread itself */
 };
@@ -93,9 +96,10 @@ static struct shared {
 	char error[256];
 	u64 start, end;
 	struct { int tid; u64 created, touches; } __attribute__((aligned(64))) thread[MAX_THREADS];
-	u64 latency_count;
+	u64 latency_count, zap_count;
 	uint32_t latency[1 << 20]; /* of the touches of a TIMED access, in ns */
 	int vm_fd[MAX_VMAS];
+	struct { u64 at, took[2], touches; } zap[MAX_ZAPS];
 } *shared;
 
 static struct { char name[32]; u64 duration, sample, seed; int node_cpus, balancing; } run;
@@ -529,6 +533,37 @@ static void run_churn(struct thread *t)
 	}
 }
 
+/*
+ * Make the kernel notify the whole of a VMA, twice in a row, again and again: a change of
+ * PROT_EXEC, which no touch notices. Only the first of two finds what a guest has mapped.
+ */
+static void run_zaps(struct thread *t)
+{
+	struct vma *v = vmas + t->zap.vma;
+	int prot = PROT_READ | PROT_WRITE;
+	u64 n = 0, before, touches;
+
+	for (u64 next = shared->start + t->zap.start; next < shared->end && n < MAX_ZAPS;
+	     next += t->zap.period) {
+		sleep_until(next - 1000000);
+		while (now_ns() < next) /* a CPU that was idle is slow at first */
+			;
+		shared->zap[n].at = now_ns() - shared->start;
+		touches = 0;
+		for (int i = 0; i < n_threads; i++)
+			touches += shared->thread[i].touches;
+		shared->zap[n].touches = touches;
+		for (int i = 0; i < 2; i++) {
+			before = now_ns();
+			prot ^= PROT_EXEC;
+			if (mprotect(v->base[0], v->pages * PAGE, prot))
+				die("vma %s: mprotect: %s", v->name, strerror(errno));
+			shared->zap[n].took[i] = now_ns() - before;
+		}
+		shared->zap_count = ++n;
+	}
+}
+
 /* --- processes and their threads -------------------------------------------- */
 
 static void wait_phase(int phase)
@@ -560,6 +595,8 @@ static void *thread_main(void *argument)
 	sleep_until(shared->start);
 	if (t->churns)
 		run_churn(t);
+	else if (t->zap.period)
+		run_zaps(t);
 	else
 		run_task(t);
 	__atomic_add_fetch(&shared->done, 1, __ATOMIC_ACQ_REL);
@@ -796,6 +833,24 @@ static void report_latency(void)
 	free(text);
 }
 
+/* When, how long each of two took, and the touches of all threads until then. */
+static void report_zaps(void)
+{
+	size_t bytes;
+	char *text;
+	FILE *out;
+
+	if (!shared->zap_count)
+		return;
+	out = open_memstream(&text, &bytes);
+	for (u64 i = 0; i < shared->zap_count; i++)
+		fprintf(out, "%lu %lu %lu %lu\n", shared->zap[i].at, shared->zap[i].took[0],
+			shared->zap[i].took[1], shared->zap[i].touches);
+	fclose(out);
+	section("zaps", text, bytes);
+	free(text);
+}
+
 static void report_process(int process, const char *file, const char *when)
 {
 	char path[64], name[96];
@@ -953,6 +1008,7 @@ static void run_workload(void)
 	report_guests();
 	report_trace(n_guests);
 	report_latency();
+	report_zaps();
 	section_file("clocksource", "/sys/devices/system/clocksource/clocksource0/current_clocksource");
 	for (int p = 0; p < n_processes; p++) {
 		kill(processes[p].pid, SIGKILL);
@@ -1021,6 +1077,8 @@ static void read_line(const char *line)
 		a->count = 1;
 		t->accesses = t->churns = 1;
 		n_accesses++;
+	} else if (!strcmp(word, "zap")) {
+		ok = sscanf(line, "zap %d %lu %lu", &t->zap.vma, &t->zap.start, &t->zap.period) == 3;
 	} else if (!strcmp(word, "go")) {
 		run_workload();
 	} else {

@@ -1,0 +1,180 @@
+"""The calibration of guests: a made-up boot gives back its costs, a real one gives all fields."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from numalab.machine import Machine, Speed
+from numalab.record import guest
+from numalab.record.calibrate_guest import (
+    calibrate_guest,
+    calibration_program,
+    evaluate,
+    merged,
+)
+from numalab.record.initramfs import RecordError, modules_of
+
+FIELDS = {
+    "vcpu_touch_walk_ns",
+    "vcpu_touch_rand_ns",
+    "refault_ns",
+    "refault_huge_ns",
+    "zap_page_ns",
+    "zap_huge_ns",
+    "notify_ns",
+}
+AT = 0x7F0000000000
+NOT_ZAPPED = 1_500_000
+"""What mprotect() itself takes here [ns]."""
+FLUSH, PAGE, HUGE, NOTIFY = 30_000, 200, 300, 50_000
+
+
+def _section(name: str, text: str) -> str:
+    return f"@section {len(text)} {name}\n{text}"
+
+
+def _chunk(us: int, took_us: int, pages: int = 4, changed: int = 0) -> str:
+    where = f"start=0x{AT:x} end=0x{AT + 4096 * pages:x} vm_start=0x{AT:x} vm_end=0x{AT + 16384:x}"
+    return (
+        f"  v0-9 [000] d.... 1.{us:06d}: chunk: (change_prot_numa+0x0/0x90) {where}\n"
+        f"  v0-9 [000] d.... 1.{us + took_us:06d}: chunk_end: (task_numa_work+0x1/0x9) "
+        f"n=0x{changed:x}\n"
+    )
+
+
+def _run(
+    name: str,
+    *,
+    touch_ns: float = 100,
+    vcpus: int = 1,
+    zaps: str = "",
+    faults: int = 0,
+    refault_ns: float = 0,
+    trace: str = "",
+) -> str:
+    """A run of 3 s; its guest is steady until 1.5 s, then the faults take their share."""
+    helper = ["0"] if zaps else []
+    rows = ["ns a b"]
+    stalled = sum(int(x) for line in zaps.splitlines() for x in line.split()[1:3])
+    total = int((3e9 - stalled - faults * refault_ns) / touch_ns)
+    for k in range(13):
+        done = total if k == 12 else int(min(k * 250e6 / touch_ns, total))
+        rows.append(" ".join([str(k * 250_000_000), "0 0", *[str(done)] * vcpus, *helper]))
+    threads = {
+        when: "".join(
+            f"v{i} 9 1 {touches if when == 'end' else 0} {ns} 0 1\n"
+            for i, touches in enumerate([total] * vcpus)
+        )
+        + "zapper 10 1 0 5 0 1\n" * bool(zaps)
+        for when, ns in (("start", 7_000_000), ("end", 3_007_000_000))
+    }
+    parts = [
+        _section("run", name),
+        _section("setup", "process main 9 1\nbalancing 1000000000\nstart 1000000000\n"),
+        _section("mappings main", f"ram {AT:x} {AT + 16384:x}\n"),
+        _section("samples", "\n".join(rows) + "\n"),
+        _section("threads start", threads["start"]),
+        _section("threads end", threads["end"]),
+        _section("guests", f"ram {faults} {faults} 0 {faults}\n"),
+        _section("trace", trace),
+    ]
+    return "".join(parts) + (_section("zaps", zaps) if zaps else "")
+
+
+def _zaps(extra: int, pages: int) -> str:
+    """Four pairs; before the third the guest had no time to map its memory again."""
+    touches = [4 * pages + 20_000, 8 * pages + 40_000, 8 * pages + 41_000, 12 * pages + 70_000]
+    rows = [
+        f"{k} {NOT_ZAPPED + (0 if k == 2 else extra)} {NOT_ZAPPED} {done}\n"
+        for k, done in enumerate(touches)
+    ]
+    return "".join(rows)
+
+
+def _boot(told: str | None = None) -> str:
+    told = told or _chunk(100_000, 61) + _chunk(200_000, 900, changed=2) + _chunk(300_000, 61)
+    return "".join(
+        [
+            "numalab-guest 1\n",
+            _run("walk", touch_ns=250, vcpus=2),
+            _run("rand", touch_ns=300, vcpus=2),
+            _run("told", trace=told + _chunk(400_000, 700, pages=3)),
+            _run("alone", trace=_chunk(100_000, 10) + _chunk(200_000, 11) + _chunk(300_000, 9)),
+            _run("refault", zaps="1 5000000 4000000 1\n", faults=20_000, refault_ns=55_000),
+            _run("refault_huge", zaps="1 200000 100000 1\n", faults=2000, refault_ns=70_000),
+            _run("zap", zaps=_zaps(FLUSH + 8192 * PAGE, 8192)),
+            _run("zap_huge", zaps=_zaps(FLUSH + 64 * HUGE, 32768)),
+            _run("small", zaps=_zaps(FLUSH + 4 * PAGE, 4)),
+            "@done\n",
+        ]
+    )
+
+
+def test_the_costs_behind_a_made_up_boot_come_back() -> None:
+    speed = evaluate(_boot())["speed"]
+    assert set(speed) == FIELDS
+    assert speed["vcpu_touch_walk_ns"] == pytest.approx(250)
+    assert speed["vcpu_touch_rand_ns"] == pytest.approx(300)
+    assert speed["refault_ns"] == pytest.approx(55_000, rel=1e-3)
+    assert speed["refault_huge_ns"] == pytest.approx(70_000, rel=1e-3)
+    assert speed["zap_page_ns"] == pytest.approx(PAGE, rel=1e-3)
+    assert speed["zap_huge_ns"] == pytest.approx(HUGE, rel=1e-3)
+    assert speed["notify_ns"] == pytest.approx(NOTIFY + 1000 - 4 * PAGE, rel=1e-3)
+
+
+def test_an_experiment_without_a_result_is_named() -> None:
+    with pytest.raises(RecordError, match="gave no told; record it again"):
+        evaluate(_boot(told=_chunk(200_000, 900, changed=2)))
+
+
+def test_a_guest_that_stands_still_is_refused() -> None:
+    with pytest.raises(RecordError, match="did not touch its memory"):
+        evaluate("numalab-guest 1\n" + _run("walk", touch_ns=1e18) + "@done\n")
+
+
+def test_merged_keeps_what_was_measured_without_a_guest() -> None:
+    names = sorted(field.name for field in dataclasses.fields(Speed))
+    before = {
+        "speed": {"touch_walk_ns": 33.0},
+        "raw": {"touch_walk_ns": [33.0]},
+        "assumed": [n for n in names if n != "touch_walk_ns"],
+        "clocksource": "tsc",
+    }
+    after = merged(before, evaluate(_boot()))
+    assert Speed(**after["speed"]).touch_walk_ns == 33
+    assert Speed(**after["speed"]).vcpu_touch_walk_ns == 250
+    assert not FIELDS & set(after["assumed"])
+    assert "hint_fault_ns" in after["assumed"]
+    assert after["raw"]["touch_walk_ns"] == [33.0]
+    assert after["raw"]["guest vcpu_touch_walk_ns"] == [250.0]
+    assert after["clocksource"] == "tsc"
+
+
+def test_the_helper_belongs_to_the_process_of_the_guest() -> None:
+    lines = calibration_program(Machine(), repeats=1).splitlines()
+    zaps = [i for i, line in enumerate(lines) if line.startswith("zap ")]
+    assert len(zaps) == 5
+    for i in zaps:
+        assert lines[i - 1] == "thread zapper 1"
+        assert lines[i + 1] == "go"
+
+
+@pytest.mark.kernel
+def test_a_real_boot_gives_every_field() -> None:
+    folder = os.environ.get("NUMALAB_KERNELS", "")
+    images = [p for p in Path(folder).glob("6.12/vmlinuz-*") if p.suffix != ".package"]
+    if not folder or not images or not modules_of(images[0]):
+        pytest.skip("NUMALAB_KERNELS has no 6.12 with its modules")
+    for name in ("gcc", guest.QEMU):
+        if shutil.which(name) is None:
+            pytest.skip(f"{name} is not installed")
+    found = calibrate_guest(Machine(memory_mb=512), images[0], repeats=1)
+    assert set(found["speed"]) == FIELDS
+    speed = Speed(**found["speed"])
+    assert speed.refault_ns > speed.vcpu_touch_walk_ns > 0
+    assert speed.refault_huge_ns > 0
