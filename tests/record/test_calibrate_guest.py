@@ -133,7 +133,7 @@ def test_an_experiment_without_a_result_is_named() -> None:
 
 
 def test_a_guest_that_stands_still_is_refused() -> None:
-    with pytest.raises(RecordError, match="did not touch its memory"):
+    with pytest.raises(RecordError, match="gave no vcpu_touch_walk_ns; record it again"):
         evaluate("numalab-guest 1\n" + _run("walk", touch_ns=1e18) + "@done\n")
 
 
