@@ -94,6 +94,7 @@ SCHEMA: dict[str, tuple[tuple[str, ...], str, str, str]] = {
     "notify_pages": (("notify",), "pages", "length", "end - start"),
     "notify_why": (("notify",), "index", "cause, of the coordinate why", "who calls"),
     "notify_chunk": (("notify",), "index", "chunk it belongs to, -1 none", f"within {_CHUNK}"),
+    "notify_zapped": (("notify",), "1", "entries zapped in a guest", "none: simulator only"),
 }
 
 SECONDARY = ("zapped", "remote_flushes", "cache_flushes", "refaults", "evictions")

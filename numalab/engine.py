@@ -186,6 +186,7 @@ def _dataset(
         "notify_pages": notices[:, 4],
         "notify_why": notices[:, 5],
         "notify_chunk": notices[:, 6],
+        "notify_zapped": notices[:, 7],
     }
     coords = {
         "time": np.arange(len(samples)) * w.sample_ms,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import xarray as xr
 
+from numalab.dataset import SECONDARY
 from numalab.engine import simulate
 from numalab.remedies import get
 from numalab.workload import Workload
@@ -61,7 +62,7 @@ def totals(ds: xr.Dataset) -> xr.Dataset:
     own = [str(v) for v in ds["vma"].values if not str(v).startswith("image:")]
     summed = {
         name: ds[name].sel(vma=own).sum("vma", keep_attrs=True)
-        for name in ("scan_calls", "scan_pages", "notifier_wasted_pages")
+        for name in ("scan_calls", "scan_pages", "notifier_wasted_pages", *SECONDARY)
     }
     for name in ("notifier_calls", "notifier_pages"):
         for why in ds["why"].values:

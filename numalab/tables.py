@@ -47,6 +47,17 @@ def number(value: float) -> str:
     return f"{value:.0f}"
 
 
+def span(values: Sequence[float]) -> str:
+    """Print a range of times with two digits each.
+
+    Examples
+    --------
+    >>> span([0.4, 12, 83000])
+    '0.4..12..83k'
+    """
+    return "..".join(f"{v / 1000:.2g}k" if v >= 1000 else f"{v:.2g}" for v in values)
+
+
 def agreement(table: xr.Dataset) -> str:
     """Table of one comparison: recorded min, median, max; model median, low, high; in or out."""
     rows = []
@@ -172,3 +183,15 @@ def factor(log2: float) -> str:
     ('x0.25', 'x1', 'x2e-05')
     """
     return f"x{2**log2:.2g}" if abs(log2) < 10 else f"x{2**log2:.0e}"
+
+
+def crossing_words(value: tuple[float, float, float]) -> str:
+    """Say where a crossing lies: ``0.31 [0.28, 0.35]``, ``always`` or ``never``."""
+    if all(v == -np.inf for v in value):
+        return "always"
+    if all(v == np.inf for v in value):
+        return "never"
+    middle, low, high = (
+        "never" if v == np.inf else "0" if v == -np.inf else f"{v:.2f}" for v in value
+    )
+    return f"{middle} [{low}, {high}]"

@@ -207,7 +207,7 @@ def assemble(
             np.zeros(owners, np.int64),
             np.zeros((owners, len(SECONDARY)), np.int64),
             np.zeros((MAX_CHUNKS, 7), np.int64),
-            np.zeros((MAX_CHUNKS, 7), np.int64),
+            np.zeros((MAX_CHUNKS, 8), np.int64),
             np.zeros((workload.tunables.scan_size_mb // 1024 + 4, 2), np.int64),
             np.zeros(2, np.int64),
             np.zeros(1, np.int64),

@@ -47,11 +47,12 @@ def test_conda_environment_takes_its_packages_from_pyproject():
     assert set(named) <= {"conda", "python", "pip", "make", "git"}
 
 
-def test_workload_page_is_what_the_declarations_say():
-    spec = importlib.util.spec_from_file_location("page", ROOT / "docs/make_workload_page.py")
+@pytest.mark.parametrize("name", ["workload", "costs"])
+def test_page_is_what_the_declarations_say(name):
+    spec = importlib.util.spec_from_file_location("page", ROOT / f"docs/make_{name}_page.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert (ROOT / "docs/workload.md").read_text() == module.page()
+    assert (ROOT / f"docs/{name}.md").read_text() == module.page()
 
 
 def test_no_module_is_longer_than_300_lines():

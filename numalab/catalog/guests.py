@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from numalab.machine import Machine
+from numalab.tunables import Tunables
 from numalab.workload import Access, Task, Vma, Workload
+
+_DEFAULTS = Tunables()
 
 
 def guest(
@@ -13,12 +16,15 @@ def guest(
     pin_fraction: float,
     thp: bool,
     kind: str = "anon",
+    subscriber: str = "kvm",
+    placement: str = "head",
     duration_ms: float = 60_000,
+    tunables: Tunables = _DEFAULTS,
 ) -> Workload:
     """Return a guest whose memory lies on node 0 and whose vCPUs run on two nodes.
 
-    Every vCPU is busy and touches the whole memory at random, a page every 10 us. It
-    isolates what the scan does to memory that everybody uses and that is pinned in part.
+    Every vCPU is busy and touches the whole memory at random. It isolates what the scan does
+    to memory that everybody uses and that is pinned in part.
 
     Parameters
     ----------
@@ -26,31 +32,107 @@ def guest(
     vcpus : int
         Threads, spread evenly over two nodes, each on a CPU of its own.
     pin_fraction : float
-        Pages under a long-term pin, from the start of the memory.
+        Pages under a long-term pin.
     thp : bool
         Backed by 2 MiB folios.
     kind : str
         ``anon`` or ``shmem`` (a memfd).
+    subscriber : str
+        ``kvm``, or ``sev``: caches are flushed besides.
+    placement : str
+        Where pinned pages lie: ``head`` or ``scattered``.
     duration_ms : float [ms]
+    tunables : Tunables
+        The knobs of the host's kernel.
     """
     per_node = -(-vcpus // 2)
-    machine = Machine(nodes=2, cpus_per_node=per_node, memory_mb=2 * memory_mb)
-    touching = Access(vma="ram", pattern="rand", pages_per_s=1e5)
-    spin = Vma(name="vcpu-state", size_mb=0.0625 * vcpus)
     tasks = tuple(
         Task(
             name=f"vcpu{i}",
             cpu=i // 2 + i % 2 * per_node,
-            access=(touching, Access(vma="vcpu-state", lo=i / vcpus, hi=(i + 1) / vcpus)),
+            access=(Access(vma="ram", pattern="rand"),),
         )
         for i in range(vcpus)
     )
-    ram = Vma(name="ram", size_mb=memory_mb, kind=kind, thp=thp, pinned_fraction=pin_fraction)
+    ram = Vma(
+        name="ram",
+        size_mb=memory_mb,
+        kind=kind,
+        thp=thp,
+        pinned_fraction=pin_fraction,
+        pin_placement=placement,
+        subscriber=subscriber,
+    )
     return Workload(
         name="guest",
         about="a virtual machine's memory, pinned in part",
         duration_ms=duration_ms,
-        machine=machine,
-        vmas=(ram, spin),
+        machine=Machine(nodes=2, cpus_per_node=per_node, memory_mb=2 * memory_mb),
+        tunables=tunables,
+        vmas=(ram,),
+        tasks=tasks,
+    )
+
+
+def gpu_process(
+    *,
+    memory_mb: int,
+    registered: float,
+    threads: int = 4,
+    pages_per_s: float = 1e5,
+    duration_ms: float = 60_000,
+) -> Workload:
+    """Return a process that registers a share of its memory with a GPU.
+
+    All memory is first touched on node 0 by an initialiser. Half of the threads run on the
+    other node; each thread has a part of both regions of its own and touches it at random, so
+    NUMA balancing has something to gain. Notifications that overlap the registered region
+    evict the GPU's queues.
+
+    Parameters
+    ----------
+    memory_mb : int [MB]
+        Of both regions together.
+    registered : float
+        Share of the memory that the GPU registers, strictly between 0 and 1.
+    threads : int
+        Even.
+    pages_per_s : float [1/s]
+        Touches of each thread.
+    duration_ms : float [ms]
+    """
+    shares = {"buffers": registered, "heap": 1.0 - registered}
+    vmas = tuple(
+        Vma(
+            name=name,
+            size_mb=max(2, round(memory_mb * share / 2) * 2),
+            subscriber="gpu" if name == "buffers" else "none",
+        )
+        for name, share in shares.items()
+    )
+    per_node = -(-threads // 2)
+    tasks = tuple(
+        Task(
+            name=f"t{i}",
+            cpu=i // 2 + i % 2 * per_node,
+            access=tuple(
+                Access(
+                    vma=name,
+                    pattern="rand",
+                    lo=i / threads,
+                    hi=(i + 1) / threads,
+                    pages_per_s=pages_per_s * share,
+                )
+                for name, share in shares.items()
+            ),
+        )
+        for i in range(threads)
+    )
+    return Workload(
+        name="gpu-process",
+        about="a process that registers part of its memory with a GPU",
+        duration_ms=duration_ms,
+        machine=Machine(nodes=2, cpus_per_node=per_node, memory_mb=2 * memory_mb),
+        vmas=vmas,
         tasks=tasks,
     )

@@ -108,6 +108,8 @@ def _mark_span(k, mm, vma, s, unit, scan_node, pop):
 def _notify_of_scan(k, vma, log, t, time_ns, calls, zapped, updated, entries, unit):
     """Count the notifications of one walk, whose ranges ``log.ranges`` holds, and list them.
 
+    All entries that the walk zapped stand with the first of them.
+
     Returns
     -------
     int
@@ -131,6 +133,7 @@ def _notify_of_scan(k, vma, log, t, time_ns, calls, zapped, updated, entries, un
                 notice[4] = log.ranges[i, 1] - log.ranges[i, 0]
                 notice[5] = BY_SCAN
                 notice[6] = log.rows[0]
+                notice[7] = zapped if i == 0 else 0
             log.rows[1] = row + 1
         flushes = calls if zapped else 0
     log.notifier_calls[vma.owner, BY_SCAN] += calls

@@ -1,0 +1,126 @@
+"""What q08 asks: how long a guest stands still for a scan, by memory and pinned fraction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+
+from numalab import __version__, stall
+from numalab.catalog.guests import guest
+from numalab.costs import BOUNDS, Costs
+from numalab.engine import simulate
+from numalab.remedies import get
+from numalab.tables import number, plain, span
+from numalab.tunables import Tunables
+from numalab.units import PAGES_PER_MB
+
+UNITS = ("scan", "minute")
+
+
+def runs(
+    policy: str,
+    memory_mb: Sequence[int],
+    pin_fractions: Sequence[float],
+    *,
+    vcpus: int,
+    thp: bool,
+    sev: bool,
+    tunables: Tunables,
+    seconds: float,
+    replicates: int,
+    seed: int,
+    costs: Costs,
+) -> xr.Dataset:
+    """Simulate guests and ask the stall calculator about each scan and each minute.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``notified`` [MB], ``refaults`` [1] and ``stall`` [ms], the last over ``bound`` too,
+        over (per, memory_mb, pin_fraction, quantile): median, 95 % and maximum over the scans,
+        or minutes, of all runs; ``scans``: how many a minute notify the guest.
+    """
+    rows = []
+    for memory in memory_mb:
+        cells = []
+        for fraction in pin_fractions:
+            workload = guest(
+                memory_mb=memory,
+                vcpus=vcpus,
+                pin_fraction=fraction,
+                thp=thp,
+                subscriber="sev" if sev else "kvm",
+                duration_ms=seconds * 1000,
+                tunables=tunables,
+            )
+            ds = simulate(workload, get(policy), seed=seed, replicates=replicates)
+            cells.append(_cell(ds, seconds, replicates, vcpus, sev, costs))
+        rows.append(xr.concat(cells, dim="pin_fraction").assign_coords(pin_fraction=pin_fractions))
+    return xr.concat(rows, dim="memory_mb").assign_coords(memory_mb=list(memory_mb))
+
+
+def _cell(
+    ds: xr.Dataset, seconds: float, replicates: int, vcpus: int, sev: bool, costs: Costs
+) -> xr.Dataset:
+    scans = stall.per_scan(ds)
+    minutes = stall.per_minute(scans, max(1, int(seconds // 60)), replicates)
+    found = []
+    for group in (scans, minutes):
+        still = stall.stall(group, costs, vcpus=vcpus, sev=sev)
+        found.append(
+            xr.Dataset(
+                {
+                    "notified": stall.quantiles(group["pages"] / PAGES_PER_MB),
+                    "refaults": stall.quantiles(group["zapped"]),
+                    "stall": stall.quantiles(still),
+                }
+            )
+        )
+    cell = xr.concat(found, dim="per").assign_coords(per=list(UNITS))
+    return cell.assign(scans=scans.sizes["scan"] / replicates / seconds * 60)
+
+
+def table(found: xr.Dataset, per: str) -> str:
+    """Table of the 95 % quantiles: MB notified, refaults, stall low..typical..high [ms]."""
+    at = found.sel(per=per, quantile=0.95)
+    rows = []
+    for memory in found["memory_mb"].values:
+        for fraction in found["pin_fraction"].values:
+            one = at.sel(memory_mb=memory, pin_fraction=fraction)
+            rows.append(
+                [
+                    f"{int(memory) // 1024}",
+                    f"{float(fraction):g}",
+                    f"{float(one['scans']):.1f}",
+                    f"{float(one['notified']):.0f}",
+                    number(float(one["refaults"])),
+                    span([float(one["stall"].sel(bound=b)) for b in BOUNDS]),
+                ]
+            )
+    heads = ["GiB", "pinned", "scans/min", "MB notified", "refaults", "stall [ms]"]
+    return plain(heads, rows, left=0)
+
+
+def answer(found: xr.Dataset, policy: str, vcpus: int) -> str:
+    """Answer q08 in words, with the numbers of the runs."""
+    worst = found["stall"].sel(per="scan", quantile=0.95)
+    middle = worst.sel(bound="typical")
+    place = np.unravel_index(int(np.argmax(middle.values)), middle.shape)
+    at = {dim: middle[dim].values[i] for dim, i in zip(middle.dims, place, strict=True)}
+    one = found.sel(per="scan", quantile=0.95).sel(at)
+    low, typical, high = (float(one["stall"].sel(bound=b)) for b in BOUNDS)
+    return (
+        f"Under {policy} with {vcpus} busy vCPUs, the worst of these guests, "
+        f"{int(at['memory_mb']) // 1024} GiB pinned to {float(at['pin_fraction']):g}, has "
+        f"{float(one['notified']):.0f} MB notified and {float(one['refaults']):.0f} entries to "
+        f"fill again in 1 scan of 20 or more, and a vCPU stands still for {typical:.3g} ms in "
+        f"it ({low:.2g} to {high:.3g} ms over the range of the costs, all assumed). A scan can "
+        "take no more than 2 GiB, so larger guests are not stalled longer by a scan."
+    )
+
+
+def birth(policy: str) -> dict[str, object]:
+    """Return the provenance of runs under one policy."""
+    return {"numalab": __version__, "policy": policy}

@@ -1,0 +1,82 @@
+"""Counts to time: by hand, with ranges, and nothing counted that is missing."""
+
+from __future__ import annotations
+
+import pytest
+import xarray as xr
+
+from numalab.costs import BOUNDS, NEEDED, SIDES, Cost, Costs, time_of, with_costs, words
+from numalab.costs_table import plain_table
+from numalab.fields import InputError
+
+
+def _totals(**counts: float) -> xr.Dataset:
+    values = {name: ("replicate", [0.0, 0.0]) for name in NEEDED}
+    return xr.Dataset(values | {k: ("replicate", [v, 2 * v]) for k, v in counts.items()})
+
+
+def _given(**values: float) -> Costs:
+    zero = {name: 0.0 for name, *_ in words(Costs())}
+    return with_costs(Costs(), **(zero | values))
+
+
+@pytest.mark.parametrize(
+    ("counts", "costs", "side", "ns"),
+    [
+        ({"numa_pte_updates": 1024, "numa_huge_pte_updates": 2}, {"pte_update": 10}, "scan", 20),
+        ({"numa_pte_updates": 7}, {"pte_update": 10}, "scan", 70),
+        ({"scan_pages": 100, "zapped": 5}, {"scan_page": 1, "zap": 2}, "scan", 110),
+        ({"remote_flushes": 3}, {"remote_flush": 5, "vcpu_interrupt": 7}, "scan", 15),
+        ({"remote_flushes": 3}, {"remote_flush": 5, "vcpu_interrupt": 7}, "guest", 4 * 21),
+        ({"zapped": 5, "refaults": 50}, {"refault": 100}, "guest", 500),
+        ({"zapped": 50, "refaults": 5}, {"refault": 100}, "guest", 500),
+        ({"cache_flushes": 2}, {"cache_flush": 9}, "caches", 18),
+        ({"evictions": 2}, {"eviction": 9}, "gpu", 18),
+    ],
+)
+def test_each_count_is_paid_by_someone(counts, costs, side, ns) -> None:
+    found = time_of(_totals(**counts), _given(**costs), vcpus=4)[side]
+    assert found.isel(replicate=0).values == pytest.approx([ns / 1e6] * 3)
+    assert found.isel(replicate=1).values == pytest.approx([2 * ns / 1e6] * 3)
+
+
+def test_failed_migrations_are_told_from_those_that_moved() -> None:
+    moved = {"numa_pages_migrated": 1024, "notifier_calls_migrate": 32}
+    moved |= {"notifier_pages_migrate": 32 * 512}
+    costs = _given(migrate_folio=1000, copy_page=1, failed_pass=10)
+    found = time_of(_totals(**moved), costs, vcpus=0)["faults"]
+    assert float(found[0, 0]) == pytest.approx((2 * 1000 + 1024 + 30 * 10) / 1e6)
+
+
+def test_a_time_has_its_range_and_its_total() -> None:
+    found = time_of(_totals(zapped=1000, refaults=1000, scan_pages=1e6), Costs(), vcpus=8)
+    assert list(found["bound"].values) == list(BOUNDS)
+    assert bool((found.sel(bound="low") < found.sel(bound="high"))["total"].all())
+    assert float(found["total"].sum()) == pytest.approx(sum(float(found[s].sum()) for s in SIDES))
+    assert found["total"].attrs["units"] == "ms"
+    assert found["guest"].attrs["costs"] == "assumed"
+
+
+def test_what_is_missing_is_named() -> None:
+    with pytest.raises(InputError, match="zapped: not in the Dataset"):
+        time_of(_totals().drop_vars("zapped"), Costs(), vcpus=1)
+
+
+def test_overriding_a_cost() -> None:
+    mine = with_costs(Costs(), refault=Cost(low=1, typical=2, high=3, source="mine"), zap=4)
+    assert (mine.refault.source, mine.zap.low, mine.zap.high) == ("mine", 4, 4)
+    assert mine.pte_update == Costs().pte_update
+    with pytest.raises(InputError, match="unknown cost 'refalt'; did you mean 'refault'"):
+        with_costs(Costs(), refalt=1)
+    with pytest.raises(InputError, match="must be 0 <= low <= typical <= high"):
+        Cost(low=2, typical=1, high=3, source="x")
+
+
+def test_every_cost_says_where_it_is_from() -> None:
+    for name, values, source in words(Costs()):
+        assert source, name
+        assert source.startswith("assumed"), "a cited value needs a check of its citation"
+        assert values.count("..") == 2
+    text = plain_table(Costs())
+    assert text.isascii()
+    assert max(len(line) for line in text.splitlines()) <= 75
