@@ -158,7 +158,7 @@ def answer(
     evicted = found["evictions"].sel(policy=base).mean("replicate")
     where = "; ".join(f"{k}: {crossing_words(v)}" for k, v in crossed.items())
     return (
-        f"Under {base}, the scans of a minute evict the GPU's queues "
+        f"Under {base}, scans and the migrations that follow evict the GPU's queues in a minute "
         f"{float(evicted.min()):.0f} to {float(evicted.max()):.0f} times, at registered shares "
         f"from {share[0]:g} to {share[-1]:g}; without balancing {100 * float(off):.0f} % of the "
         f"CPUs' touches stay remote, with it {100 * float(on):.0f} %. Opting out costs less "

@@ -15,7 +15,7 @@ from numalab.engine import simulate
 from numalab.guest_calls import largest_scan
 from numalab.guest_curves import notified_each_minute
 from numalab.remedies import get
-from numalab.tables import number, plain
+from numalab.tables import plain
 from numalab.units import PAGES_PER_MB
 from numalab.workload import Workload
 
@@ -55,14 +55,18 @@ def marks_when_all_pinned(ds: xr.Dataset) -> float:
 
 def _spread(values: np.ndarray) -> str:
     known = values[~np.isnan(values)]
-    low, high = number(float(known.min())), number(float(known.max()))
-    return low if low == high else f"{low}-{high}"
+    return _between(float(known.min()), float(known.max()))
+
+
+def _between(low: float, high: float) -> str:
+    words = [f"{v:.0f}" if v < 10_000 else f"{v / 1000:.0f}k" for v in (low, high)]
+    return words[0] if words[0] == words[1] else "-".join(words)
 
 
 def calls_table(table: xr.Dataset, pinned_only: bool) -> str:
     """Table of recorded and simulated notifications, a row a guest and kernel.
 
-    ``ranges``: share of the recorded ranges that the model sends too; ``runs``: share of the
+    ``same``: share of the recorded ranges that the model sends too; ``runs``: share of the
     recorded runs that a simulated one equals call by call.
     """
     rows = []
@@ -74,11 +78,11 @@ def calls_table(table: xr.Dataset, pinned_only: bool) -> str:
         words = [name, str(cell["generation"].values)]
         for count in ("scan_calls", "migrate_calls"):
             one = cell.sel(count=count)
-            low, high = number(float(one["low"])), number(float(one["high"]))
-            words += [_spread(one["recorded"].values), low if low == high else f"{low}-{high}"]
+            model = _between(float(one["low"]), float(one["high"]))
+            words += [_spread(one["recorded"].values), model]
         words += [f"{100 * float(cell[s]):.0f}" for s in ("same_ranges", "same_calls")]
         rows.append(words)
-    heads = ["guest", "kernel", "scans", "model", "migr.", "model", "ranges %", "runs %"]
+    heads = ["guest", "kernel", "scans", "model", "migr.", "model", "same %", "runs %"]
     return plain(heads, rows, left=2)
 
 

@@ -126,7 +126,7 @@ def crossings(
 def crossing_table(rows: dict[str, dict[str, tuple[float, float, float]]]) -> str:
     """Table of crossings: a row each, a column for each bound of the costs."""
     return plain(
-        ["cheaper from this pinned fraction on", *BOUNDS],
+        ["cheaper from", *BOUNDS],
         [[name, *(crossing_words(row[b]) for b in BOUNDS)] for name, row in rows.items()],
     )
 

@@ -48,14 +48,18 @@ def number(value: float) -> str:
 
 
 def span(values: Sequence[float]) -> str:
-    """Print a range of times with two digits each.
+    """Print a range of times, briefly.
 
     Examples
     --------
-    >>> span([0.4, 12, 83000])
-    '0.4..12..83k'
+    >>> span([0.414, 123.4, 83000])
+    '0.41..123..83k'
     """
-    return "..".join(f"{v / 1000:.2g}k" if v >= 1000 else f"{v:.2g}" for v in values)
+    return "..".join(_brief(v / 1000) + "k" if v >= 1000 else _brief(v) for v in values)
+
+
+def _brief(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def agreement(table: xr.Dataset) -> str:

@@ -79,14 +79,13 @@ def gpu_process(
     memory_mb: int,
     registered: float,
     threads: int = 4,
-    pages_per_s: float = 1e5,
     duration_ms: float = 60_000,
 ) -> Workload:
     """Return a process that registers a share of its memory with a GPU.
 
     All memory is first touched on node 0 by an initialiser. Half of the threads run on the
-    other node; each thread has a part of both regions of its own and touches it at random, so
-    NUMA balancing has something to gain. Notifications that overlap the registered region
+    other node; each thread is busy and has a part of both regions of its own, so that NUMA
+    balancing has something to gain. Notifications that overlap the registered region
     evict the GPU's queues.
 
     Parameters
@@ -97,8 +96,6 @@ def gpu_process(
         Share of the memory that the GPU registers, strictly between 0 and 1.
     threads : int
         Even.
-    pages_per_s : float [1/s]
-        Touches of each thread.
     duration_ms : float [ms]
     """
     shares = {"buffers": registered, "heap": 1.0 - registered}
@@ -121,9 +118,8 @@ def gpu_process(
                     pattern="rand",
                     lo=i / threads,
                     hi=(i + 1) / threads,
-                    pages_per_s=pages_per_s * share,
                 )
-                for name, share in shares.items()
+                for name in shares
             ),
         )
         for i in range(threads)
