@@ -209,6 +209,10 @@ def main() -> None:
     """Run the command line; bad input is one line on stderr and exit status 2."""
     from numalab.fields import InputError
 
+    if sys.argv[1:2] == ["simulate"]:
+        # xarray loads dask.array where it is installed, only to ask whether an array is one:
+        # 0.3 s. None here means "not installed" to every import; sweeps are other commands.
+        sys.modules.setdefault("dask", None)  # type: ignore[arg-type]
     try:
         app()
     except InputError as error:

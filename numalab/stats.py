@@ -7,12 +7,62 @@ What cannot be said honestly from the data raises.
 from __future__ import annotations
 
 import math
+import warnings
+from collections.abc import Callable
 
 import numpy as np
+import scipy  # loads scipy.stats when it is first used: half a second that most commands save
 import xarray as xr
-from scipy import stats as sp
 
 from numalab.fields import InputError
+
+Statistic = Callable[..., np.ndarray]
+_NOT_REPLICATED = {
+    "time": "take one sample (.isel(time=-1)) or drop a warm-up (stats.since)",
+    "chunk": "count or summarise the chunks of each run first",
+    "notify": "count or summarise the notifications of each run first",
+}
+
+
+def runs_of(da: xr.DataArray) -> int:
+    """Return the number of replicates of data that holds nothing else repeated.
+
+    Raises
+    ------
+    InputError
+        Without a dimension ``replicate``; or with one whose entries are not independent
+        (time samples) or do not belong together from run to run (tables of events).
+    """
+    if "replicate" not in da.dims:
+        raise InputError(f"dimensions {tuple(da.dims)}: statistics go over 'replicate'")
+    for dim, remedy in _NOT_REPLICATED.items():
+        if dim in da.dims:
+            raise InputError(f"dimension {dim!r}: statistics go over 'replicate' only; {remedy}")
+    return int(da.sizes["replicate"])
+
+
+def alike(values: np.ndarray) -> bool:
+    """Say whether values differ by no more than rounding."""
+    return bool(np.ptp(values) <= 1e-12 * max(1.0, float(np.abs(values).max())))
+
+
+def need_for_bootstrap(level: float) -> int:
+    """Return the fewest runs whose distinct resamples reach both tails of an interval.
+
+    ``n`` runs have C(2n - 1, n) distinct resamples; a tail of (1 - level) / 2 must hold one
+    (Hall, The Bootstrap and Edgeworth Expansion, 1992, appendix I, counts them).
+
+    Examples
+    --------
+    >>> need_for_bootstrap(0.95), need_for_bootstrap(0.99)
+    (5, 6)
+    """
+    if not 0 < level < 1:
+        raise InputError(f"level = {level}: must lie between 0 and 1")
+    n = 2
+    while math.comb(2 * n - 1, n) < 2 / (1 - level):
+        n += 1
+    return n
 
 
 def prediction_interval(da: xr.DataArray, level: float = 0.95) -> xr.DataArray:
@@ -32,10 +82,13 @@ def prediction_interval(da: xr.DataArray, level: float = 0.95) -> xr.DataArray:
     Raises
     ------
     InputError
-        With fewer replicates than the quantiles need, 2 / (1 - level).
+        With fewer replicates than the quantiles need, 2 / (1 - level); or with a dimension
+        that is not replicated (see :func:`runs_of`).
     """
+    if not 0 < level < 1:
+        raise InputError(f"level = {level}: must lie between 0 and 1")
     need = math.ceil(round(2 / (1 - level), 9))
-    n = da.sizes["replicate"]
+    n = runs_of(da)
     if n < need:
         raise InputError(
             f"replicates = {n}: a {level:.0%} prediction interval needs at least {need}"
@@ -57,23 +110,16 @@ def bootstrap_interval(da: xr.DataArray, level: float = 0.95, seed: int = 0) -> 
     Raises
     ------
     InputError
-        With fewer than 3 replicates.
+        With fewer replicates than :func:`need_for_bootstrap` says, with a value that is not
+        finite, or with a dimension that is not replicated (see :func:`runs_of`).
     """
-    n = da.sizes["replicate"]
-    if n < 3:
-        raise InputError(f"replicates = {n}: a bootstrap interval needs at least 3")
-
-    def interval(values: np.ndarray) -> np.ndarray:
-        if np.ptp(values) == 0:
-            return np.array([values[0], values[0]], dtype=np.float64)
-        found = sp.bootstrap(
-            (values,), np.mean, confidence_level=level, method="BCa",
-            rng=np.random.default_rng(seed),
-        )  # fmt: skip
-        return np.array(found.confidence_interval)
-
+    n, need = runs_of(da), need_for_bootstrap(level)
+    if n < need:
+        raise InputError(
+            f"replicates = {n}: a {level:.0%} bootstrap interval needs at least {need}"
+        )
     result = xr.apply_ufunc(
-        interval,
+        lambda values: bca((values,), np.mean, level, seed),
         da.astype(np.float64),
         input_core_dims=[["replicate"]],
         output_core_dims=[["bound"]],
@@ -83,17 +129,99 @@ def bootstrap_interval(da: xr.DataArray, level: float = 0.95, seed: int = 0) -> 
     return result.assign_coords(bound=["low", "high"])
 
 
-def paired_difference(a: xr.DataArray, b: xr.DataArray) -> xr.DataArray:
-    """Differences ``a - b`` replicate by replicate; both must hold the same ones.
+def bca(
+    samples: tuple[np.ndarray, ...], statistic: Statistic, level: float, seed: int
+) -> np.ndarray:
+    """BCa interval of a statistic of paired samples (scipy.stats.bootstrap); float64[2].
+
+    scipy warns and returns nan for samples in which nothing differs; here these have an
+    interval of zero width.
 
     Raises
     ------
     InputError
-        If the replicates differ.
+        If a value is not finite, or the interval is undefined.
     """
+    if not all(np.isfinite(values).all() for values in samples):
+        raise InputError("a value is missing or not finite: no interval can be given")
+    if all(alike(values) for values in samples):
+        return np.repeat(np.float64(statistic(*samples, axis=-1)), 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # said below, in one line
+        bounds = scipy.stats.bootstrap(
+            samples, statistic, paired=True, confidence_level=level, method="BCa",
+            rng=np.random.default_rng(seed),
+        ).confidence_interval  # fmt: skip
+    if not np.isfinite(bounds).all():
+        raise InputError("the BCa interval is undefined for these runs: use more replicates")
+    return np.array(bounds)
+
+
+def paired_difference(a: xr.DataArray, b: xr.DataArray) -> xr.DataArray:
+    """Differences ``a - b`` replicate by replicate; both must hold the same ones.
+
+    Replicate ``i`` of two simulations with one seed draws from the same streams, which makes
+    them a pair. Recorded runs are not pairs.
+
+    Raises
+    ------
+    InputError
+        If the replicates or the labels of another dimension differ.
+    """
+    check_paired(a, b)
+    return a - b
+
+
+def check_paired(a: xr.DataArray, b: xr.DataArray) -> int:
+    """Return the number of pairs; raise unless two sets hold the same labels throughout.
+
+    Raises
+    ------
+    InputError
+        If the replicates or the labels of another dimension differ.
+    """
+    n = runs_of(a)
+    runs_of(b)
     if not np.array_equal(a["replicate"], b["replicate"]):
         raise InputError("the two sets hold different replicates: they cannot be paired")
-    return a - b
+    try:
+        xr.align(a, b, join="exact")
+    except ValueError:
+        raise InputError("the two sets hold different labels: they cannot be paired") from None
+    return n
+
+
+def since(ds: xr.Dataset, ms: float) -> xr.Dataset:
+    """Drop a warm-up: what the cumulative counters counted after ``ms``.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        Of the schema of :mod:`numalab.dataset`.
+    ms : float [ms]
+        End of the warm-up; the first sample at or after it is the new zero.
+
+    Returns
+    -------
+    xarray.Dataset
+        The variables over ``time``, from the cut on, less their value there; ``time`` stays
+        the time since the start. Totals of a whole run cannot be cut and are left out.
+
+    Raises
+    ------
+    InputError
+        If the cut lies before the start, or leaves less than two samples.
+    """
+    times = ds["time"].values
+    first = int(np.searchsorted(times, ms))
+    if ms < 0 or first > len(times) - 2:
+        raise InputError(
+            f"warm-up = {ms:g} ms: must lie between 0 and the last sample but one "
+            f"({times[max(len(times) - 2, 0)]:g} ms)"
+        )
+    counted = ds[[name for name in ds.data_vars if "time" in ds[name].dims]]
+    with xr.set_options(keep_attrs=True):
+        return counted.isel(time=slice(first, None)) - counted.isel(time=first, drop=True)
 
 
 def autonuma_cost(ds: xr.Dataset) -> xr.DataArray:

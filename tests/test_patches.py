@@ -95,7 +95,7 @@ def test_the_thread_count_rule_gives_a_starved_region_back():
 def _history(changes):
     """log2 counts: linux-6.1 and all else at 10, but for ``changes``."""
     names = [*POLICIES, published.WITHOUT_START_SCAN_SEQ.name]
-    values = np.full((len(names), len(patches.CASES), 3, 1), 10.0)
+    values = np.full((len(names), len(patches.CASES), 5, 1), 10.0)
     da = xr.DataArray(
         values, dims=("policy", "case", "replicate", "response"),
         coords={"policy": names, "case": list(patches.CASES), "response": ["numa_pte_updates"]},
