@@ -5,6 +5,8 @@ Heavy imports stand inside the commands, so that ``--help`` answers at once.
 
 from __future__ import annotations
 
+import atexit
+import gc
 import json
 import sys
 from pathlib import Path
@@ -209,6 +211,10 @@ def main() -> None:
     """Run the command line; bad input is one line on stderr and exit status 2."""
     from numalab.fields import InputError
 
+    # Loading makes a million objects that live to the end: collecting among them while they
+    # are made, and tearing them down one by one at the end, costs 0.4 s (docs/performance.md).
+    gc.set_threshold(100_000)
+    atexit.register(gc.freeze)
     if sys.argv[1:2] == ["simulate"]:
         # xarray loads dask.array where it is installed, only to ask whether an array is one:
         # 0.3 s. None here means "not installed" to every import; sweeps are other commands.
