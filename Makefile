@@ -1,5 +1,6 @@
 # make report   set up, run every question, write reports/index.html
 # make test     set up, lint, run the whole suite
+# make bench    time everything, write the table into README.md
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
@@ -44,7 +45,10 @@ test: lint
 	@$(BIN)/python -m pytest -rs
 
 bench: $(READY)
-	@$(BIN)/python -m pytest benchmarks -p no:cacheprovider --benchmark-sort=name
+	@mkdir -p .cache
+	@$(BIN)/python -m pytest benchmarks -rs -p no:cacheprovider --benchmark-sort=name \
+	  --benchmark-columns=median,min,max,rounds --benchmark-json=.cache/bench.json
+	@$(BIN)/python benchmarks/table.py .cache/bench.json README.md
 
 kernels:
 	@.ci/fetch-kernels $(NUMALAB_KERNELS)
