@@ -38,15 +38,18 @@ def points_over_curves(points: xr.Dataset, curves: xr.Dataset) -> Figure:
                         np.full(len(y), x), y, marker, color=color, markersize=5,
                         markerfacecolor="none", label=label if x == 0 else None, clip_on=False,
                     )  # fmt: skip
-            ax.set_ylim(bottom=0)
             ax.margins(y=0.15)
+            ax.set_ylim(0, max(1.0, ax.get_ylim()[1]))
             ax.yaxis.set_major_formatter(mpl.ticker.EngFormatter(sep=""))
             ax.set_title(f"{mapping}, {kernel}", loc="left", fontsize=9)
             if i == len(mappings) - 1:
                 ax.set_xlabel("pinned fraction", fontsize=9)
             if j == 0:
                 ax.set_ylabel("pages notified [1/min]", fontsize=9)
-    axes[0, 0].legend(fontsize=8, frameon=False, title="sent by", title_fontsize=8)
+    figure.legend(
+        *axes[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=2, fontsize=8,
+        frameon=False, title="recorded runs; notified by", title_fontsize=8,
+    )  # fmt: skip
     return figure
 
 

@@ -156,11 +156,13 @@ def answer(
     share = found["registered"].values
     on, off = (found["remote"].sel(policy=p).mean() for p in (base, f"{base}+process-opt-out"))
     evicted = found["evictions"].sel(policy=base).mean("replicate")
+    scans = found["notifier_calls"].sel(policy=base).mean("replicate")
     where = "; ".join(f"{k}: {crossing_words(v)}" for k, v in crossed.items())
     return (
         f"Under {base}, scans and the migrations that follow evict the GPU's queues in a minute "
         f"{float(evicted.min()):.0f} to {float(evicted.max()):.0f} times, at registered shares "
-        f"from {share[0]:g} to {share[-1]:g}; without balancing {100 * float(off):.0f} % of the "
+        f"from {share[0]:g} to {share[-1]:g}, hardly ever by a scan (these notify at most "
+        f"{float(scans.max()):.0f} times) and nearly always by the migration of a page; without balancing {100 * float(off):.0f} % of the "
         f"CPUs' touches stay remote, with it {100 * float(on):.0f} %. Opting out costs less "
         f"time from this registered share on: {where}. Taking only the registered memory out "
         "(mbind) evicts nothing and keeps the rest local."

@@ -251,7 +251,25 @@ def statement(scans: xr.Dataset, found: xr.DataArray) -> str:
         "faults lengthen the period; and without faults in the guest's memory the PID filter "
         "soon skips it. The model's guest of "
         f"{int(found['memory_mb'].values[0]) // 1024} GiB has all of its memory notified this "
-        f"often a minute, at first and in minute {last}: {late}."
+        f"often a minute, at first and in minute {last}: {late}. {_large(found)}"
+    )
+
+
+def _large(found: xr.DataArray) -> str:
+    """Say how the largest guest of the long runs fares, if there are several."""
+    if found.sizes["memory_mb"] < 2:
+        return ""
+    size = int(found["memory_mb"].values[-1])
+    one = found.isel(memory_mb=-1)
+    rows = [
+        f"{p} {float(one.sel(policy=p, pages=k)[0]):.1f}, then "
+        f"{float(one.sel(policy=p, pages=k)[-1]):.1f}"
+        for p, k in (("linux-6.12", "4k"), ("linux-7.2", "4k"), ("linux-7.2", "thp"))
+        if p in found["policy"].values
+    ]
+    return (
+        f"One of {size // 1024} GiB has no room to back off (its period is at the minimum "
+        f"either way): {'; '.join(rows)} (the last in 2 MiB folios)."
     )
 
 

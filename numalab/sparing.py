@@ -124,10 +124,11 @@ def crossings(
 
 
 def crossing_table(rows: dict[str, dict[str, tuple[float, float, float]]]) -> str:
-    """Table of crossings: a row each, a column for each bound of the costs."""
+    """Table of crossings: a row for each remedy and bound of the costs."""
     return plain(
-        ["cheaper from", *BOUNDS],
-        [[name, *(crossing_words(row[b]) for b in BOUNDS)] for name, row in rows.items()],
+        ["remedy", "costs", "cheaper from this pinned fraction on"],
+        [[name, b, crossing_words(row[b])] for name, row in rows.items() for b in BOUNDS],
+        left=2,
     )
 
 

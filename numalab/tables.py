@@ -59,6 +59,8 @@ def span(values: Sequence[float]) -> str:
 
 
 def _brief(value: float) -> str:
+    if value < 0.005:
+        return "0"
     return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
 
 
