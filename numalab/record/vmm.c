@@ -104,6 +104,32 @@ static void load_module(const char *name)
 	close(fd);
 }
 
+/*
+ * A process that owns a VM and sleeps. KVM patches the kernel's code for the first vCPU and
+ * after the last, and the emulation of a busy machine does not always survive that: with
+ * this one there is no first and no last. Nothing of it is ever notified.
+ */
+static void keep_a_vm(void)
+{
+	int ready[2], fd, vm;
+	char byte = 0;
+
+	if (pipe(ready))
+		die("pipe: %s", strerror(errno));
+	if (!fork()) {
+		fd = open("/dev/kvm", O_RDWR);
+		vm = control("(none)", fd, KVM_CREATE_VM, "KVM_CREATE_VM", 0);
+		control("(none)", vm, KVM_CREATE_VCPU, "KVM_CREATE_VCPU", 0);
+		if (write(ready[1], &byte, 1) == 1)
+			for (;;)
+				pause();
+	}
+	if (read(ready[0], &byte, 1) != 1)
+		die("the first VM cannot be made");
+	close(ready[0]);
+	close(ready[1]);
+}
+
 /* Bring /dev/kvm into being. */
 void vmm_prepare(void)
 {
@@ -120,6 +146,7 @@ void vmm_prepare(void)
 	if (fd < 0)
 		die("the kernel has no KVM (%s): " REMEDY, strerror(errno));
 	close(fd);
+	keep_a_vm();
 	done = 1;
 }
 
