@@ -18,7 +18,7 @@ def chunks(facts: dict[str, str]) -> list[tuple[float, int, int]]:
 
 
 def chunk_times(facts: dict[str, str], vma: str) -> list[tuple[float, float]]:
-    """List (ms from the start, ns) of every chunk that is a whole mapping and changed nothing."""
+    """List (ms from the start, ns) of the chunks of whole mappings that changed all or nothing."""
     ends = {
         int(start, 16): int(end, 16)
         for text in (text for name, text in facts.items() if name.startswith("mappings "))
@@ -28,7 +28,8 @@ def chunk_times(facts: dict[str, str], vma: str) -> list[tuple[float, float]]:
     return [
         (begin.ms, (end.ms - begin.ms) * 1e6)
         for begin, end in _pairs(facts, "chunk")
-        if ends.get(begin.fields["start"]) == begin.fields["end"] and not end.fields["n"]
+        if ends.get(begin.fields["start"]) == begin.fields["end"]
+        and end.fields["n"] in (0, _measures(begin, end)[1])
     ]
 
 

@@ -1,12 +1,11 @@
 """Measure how fast KVM guests on the emulated machine are: their fields of Speed, in one boot.
 
-A helper thread makes the kernel notify the whole memory of a guest at known times, by a
-change of PROT_EXEC with mprotect(), twice in a row: the first call finds entries of the
-guest to zap, the second finds (nearly) none and otherwise does the same. The touches and
-the CPU time of the vCPU, and the faults that KVM counted, give the cost of a refault. NUMA
-balancing is off for that, so that no policy of the kernel decides what is measured. What a
-notification takes beside its entries is seen in real scans of four pinned pages, with a
-guest and without. As in every recording, the trace is on, and its cost is in the numbers.
+Refaults: a helper thread makes the kernel notify the whole memory of a guest at known times,
+by a change of PROT_EXEC with mprotect(); the touches and the CPU time of the vCPU, and the
+faults that KVM counted, give the cost of one. NUMA balancing is off for that, so that no
+policy of the kernel decides what is measured. Notifications: real scans of pinned memory,
+with a guest that has mapped all of it and without a guest; of four pages, of many, and of
+2 MiB folios. As in every recording, the trace is on, and its cost is in the numbers.
 """
 
 from __future__ import annotations
@@ -29,47 +28,59 @@ from numalab.workload import Access, Task, Vma, Workload
 
 REPEATS = 3
 _MB, _HUGE_MB, _SMALL_PAGES = 32, 128, 4
-_PAGES, _HUGE_PAGES = _MB * 256, _HUGE_MB * 256
-_BATCH = 4096
-"""A vCPU counts its touches in batches (GUEST_BATCH of workload.c)."""
-_QUIET_MS, _REFAULT_MS, _SAMPLE_MS = 1500, 3000, 250
+_PAGES, _FOLIOS = _MB * 256, _HUGE_MB * 256 // PMD_PAGES
+_QUIET_MS, _MS, _SAMPLE_MS = 1500, 3000, 250
 _HELPER = "zapper"
-_SCANNED_MS, _SCANNED = 750, 5
-"""Memory that never faults is scanned twice, then the PID filter leaves it out: many runs."""
-_FAST = Tunables(scan_delay_ms=50, scan_period_min_ms=100, scan_period_max_ms=100)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Zaps:
-    """Every ``period_ms`` from ``start_ms`` the memory is notified twice."""
-
-    start_ms: int
-    period_ms: int
+_OFF = Tunables(numa_balancing=0)
+_SCANS = {"": (750, 100, 5), "_page": (1500, 600, 3), "_huge": (1500, 600, 3)}
+"""Duration [ms], period of the scans [ms], and runs: memory that never faults is scanned
+twice, then the PID filter leaves it out. A guest has a period's time to map all again."""
+_SLACK_MS = 50
 
 
 def _workload(
-    machine: Machine, name: str, ms: int, vma: Vma, accesses: tuple[Access, ...], vcpus: int
+    machine: Machine,
+    name: str,
+    vma: Vma,
+    access: tuple[Access, ...] = (Access(vma="ram"),),
+    *,
+    ms: int = _MS,
+    vcpus: int,
+    tunables: Tunables = _OFF,
 ) -> Workload:
-    tasks = [Task(name=f"v{cpu}", cpu=cpu, access=accesses) for cpu in range(vcpus)]
     return Workload(
         name=name,
         duration_ms=ms,
         sample_ms=_SAMPLE_MS,
         machine=machine,
-        tunables=_FAST if vma.pinned_fraction else Tunables(numa_balancing=0),
+        tunables=tunables,
         vmas=(vma,),
-        tasks=tuple(tasks),
+        tasks=tuple(Task(name=f"v{cpu}", cpu=cpu, access=access) for cpu in range(vcpus)),
     )
 
 
-def _zapping(workload: Workload, zaps: _Zaps) -> str:
-    """The program of a workload with the helper thread, on the last CPU."""
-    lines = program(workload).splitlines()
+def _zapping(machine: Machine, name: str, vma: Vma, period_ms: int) -> str:
+    """The program of one vCPU and, on the last CPU, the helper thread, from half time on."""
+    lines = program(_workload(machine, name, vma, vcpus=1)).splitlines()
     helper = [
-        f"thread {_HELPER} {workload.machine.cpus - 1}",
-        f"zap 0 {zaps.start_ms * 1_000_000} {zaps.period_ms * 1_000_000}",
+        f"thread {_HELPER} {machine.cpus - 1}",
+        f"zap 0 {_QUIET_MS * 1_000_000} {period_ms * 1_000_000}",
     ]
     return "\n".join([*lines[:-1], *helper, lines[-1], ""])
+
+
+def _scanned(machine: Machine, size: str, vma: Vma) -> list[str]:
+    """Programs in which pinned memory is scanned, with a guest (told) and without (alone)."""
+    ms, period, runs = _SCANS[size]
+    knobs = Tunables(scan_delay_ms=period, scan_period_min_ms=period, scan_period_max_ms=period)
+    programs = []
+    for name, subscriber in (("told", "kvm"), ("alone", "none")):
+        pinned = dataclasses.replace(vma, subscriber=subscriber, pinned_fraction=1.0)
+        workload = _workload(
+            machine, name + size, pinned, ms=ms, vcpus=machine.cpus, tunables=knobs
+        )
+        programs.append(program(workload))
+    return programs * runs
 
 
 def calibration_program(machine: Machine, repeats: int = REPEATS) -> str:
@@ -77,33 +88,21 @@ def calibration_program(machine: Machine, repeats: int = REPEATS) -> str:
     ram = Vma(name="ram", size_mb=_MB, subscriber="kvm")
     huge = dataclasses.replace(ram, size_mb=_HUGE_MB, thp=True)
     small = dataclasses.replace(ram, size_mb=_SMALL_PAGES / 256)
-    walk = Access(vma="ram")
     # a walk maps the memory, then it is touched at random
-    then = (
-        dataclasses.replace(walk, stop_ms=_QUIET_MS),
+    rand = (
+        Access(vma="ram", stop_ms=_QUIET_MS),
         Access(vma="ram", pattern="rand", start_ms=_QUIET_MS),
     )
-    pinned = dataclasses.replace(small, pinned_fraction=1.0)
-    plain = dataclasses.replace(pinned, subscriber="none")
-    zapped = (
-        ("refault", _REFAULT_MS, ram, _Zaps(_QUIET_MS, 300)),
-        ("refault_huge", _REFAULT_MS, huge, _Zaps(_QUIET_MS, 12)),
-        ("zap", 4200, ram, _Zaps(1000, 1000)),
-        ("zap_huge", 1500, huge, _Zaps(300, 40)),
-        ("small", 1000, small, _Zaps(300, 7)),
-    )
-    parts = []
-    for _ in range(repeats):
-        for name, ms, vma, accesses in (
-            ("walk", _REFAULT_MS, ram, (walk,)),
-            ("rand", _REFAULT_MS, ram, then),
-            *(("told", _SCANNED_MS, pinned, (walk,)), ("alone", _SCANNED_MS, plain, (walk,)))
-            * _SCANNED,
-        ):
-            parts.append(program(_workload(machine, name, ms, vma, accesses, machine.cpus)))
-        for name, ms, vma, zaps in zapped:
-            parts.append(_zapping(_workload(machine, name, ms, vma, (walk,), 1), zaps))
-    return "".join(parts)
+    parts = [
+        program(_workload(machine, "walk", ram, vcpus=machine.cpus)),
+        program(_workload(machine, "rand", ram, rand, vcpus=machine.cpus)),
+        *_scanned(machine, "", small),
+        *_scanned(machine, "_page", ram),
+        *_scanned(machine, "_huge", huge),
+        _zapping(machine, "refault", ram, 300),
+        _zapping(machine, "refault_huge", huge, 12),
+    ]
+    return "".join(parts * repeats)
 
 
 def _touch_ns(facts: dict[str, str], from_ms: int, to_ms: int) -> list[float]:
@@ -116,24 +115,18 @@ def _touch_ns(facts: dict[str, str], from_ms: int, to_ms: int) -> list[float]:
     return [(last[0] - first[0]) * vcpus / touches] if touches > 0 else []
 
 
-def _zaps(facts: dict[str, str]) -> list[tuple[int, int, int, int]]:
-    """(when, first call, second call [ns], touches until then) of each pair."""
-    found = []
-    for line in facts["zaps"].splitlines():
-        at, first, second, touches = (int(word) for word in line.split())
-        found.append((at, first, second, touches))
-    return found
-
-
 def _refault_ns(facts: dict[str, str]) -> list[float]:
-    """What a fault that KVM counted took: the vCPU's CPU time without touches and stalls."""
+    """What a fault that KVM counted took: the vCPU's CPU time without touches and stalls.
+
+    While the memory is being notified the vCPU can map nothing: it stands still.
+    """
     faults = int(facts["guests"].split()[1])
     spent = touches = 0
     for sign, when in ((-1, "start"), (1, "end")):
         line = next(x for x in facts[f"threads {when}"].splitlines() if x.startswith("v0 "))
         spent += sign * int(line.split()[4])
         touches += sign * int(line.split()[3])
-    stalled = sum(first + second for _, first, second, _ in _zaps(facts))
+    stalled = sum(int(line.split()[1]) for line in facts["zaps"].splitlines())
     return [
         (spent - stalled - touches * touch_ns) / faults
         for touch_ns in _touch_ns(facts, _QUIET_MS // 2, _QUIET_MS)
@@ -141,42 +134,36 @@ def _refault_ns(facts: dict[str, str]) -> list[float]:
     ]
 
 
-def _first_takes_ns(facts: dict[str, str], pages: int) -> list[float]:
-    """Extra time of the first call of each pair, where the guest had mapped all again."""
-    extra: list[float] = []
-    before = 0
-    for _, first, second, touches in _zaps(facts):
-        if touches - before >= pages + 2 * _BATCH:
-            extra.append(first - second)
-        before = touches
-    return extra
+def _chunks_ns(facts: dict[str, str], size: str) -> list[float]:
+    """Times of the chunks before which a guest had the time to map all its memory."""
+    wait_ms = _SCANS[size][1] - _SLACK_MS
+    found, last_ms = [], 0.0
+    for ms, ns in chunk_times(facts, "ram"):
+        if ms - last_ms >= wait_ms:
+            found.append(ns)
+        last_ms = max(ms, 0.0)
+    return found
 
 
 def _measure(facts: dict[str, str]) -> tuple[str, list[float]]:
     """Name and values that a run gave."""
     name = facts["run"]
     if name in ("walk", "rand"):
-        return f"vcpu_touch_{name}_ns", _touch_ns(facts, _QUIET_MS + 500, _REFAULT_MS)
+        return f"vcpu_touch_{name}_ns", _touch_ns(facts, _QUIET_MS + 500, _MS)
     if name.startswith("refault"):
         return f"{name}_ns", _refault_ns(facts)
-    if name in ("told", "alone"):  # once the guest has mapped its pages
-        return name, [ns for ms, ns in chunk_times(facts, "ram") if ms > 0]
-    pages = {"zap": _PAGES, "zap_huge": _HUGE_PAGES, "small": _SMALL_PAGES}[name]
-    return name, _first_takes_ns(facts, pages)
+    return name, _chunks_ns(facts, name.removeprefix("told").removeprefix("alone"))
 
 
 def _costs(found: dict[str, float]) -> dict[str, float]:
-    """Costs of a notification in its sender.
-
-    The first call of a pair pays for the flush and the entries; the flush is the same for
-    a guest of four pages.
-    """
-    page = (found["zap"] - found["small"]) / (_PAGES - _SMALL_PAGES)
-    flush = found["small"] - _SMALL_PAGES * page
+    """Costs of a notification in its sender: what chunks took longer because of the guest."""
+    few, many, folios = (found[f"told{size}"] - found[f"alone{size}"] for size in _SCANS)
+    page = (many - few) / (_PAGES - _SMALL_PAGES)
+    notify = few - _SMALL_PAGES * page
     return {
         "zap_page_ns": page,
-        "zap_huge_ns": (found["zap_huge"] - flush) / (_HUGE_PAGES // PMD_PAGES),
-        "notify_ns": found["told"] - found["alone"] - _SMALL_PAGES * page,
+        "zap_huge_ns": (folios - notify) / _FOLIOS,
+        "notify_ns": notify,
     }
 
 

@@ -99,7 +99,7 @@ static struct shared {
 	u64 latency_count, zap_count;
 	uint32_t latency[1 << 20]; /* of the touches of a TIMED access, in ns */
 	int vm_fd[MAX_VMAS];
-	struct { u64 at, took[2], touches; } zap[MAX_ZAPS];
+	struct { u64 at, took; } zap[MAX_ZAPS];
 } *shared;
 
 static struct { char name[32]; u64 duration, sample, seed; int node_cpus, balancing; } run;
@@ -533,15 +533,12 @@ static void run_churn(struct thread *t)
 	}
 }
 
-/*
- * Make the kernel notify the whole of a VMA, twice in a row, again and again: a change of
- * PROT_EXEC, which no touch notices. Only the first of two finds what a guest has mapped.
- */
+/* Make the kernel notify the whole of a VMA: a change of PROT_EXEC, which no touch notices. */
 static void run_zaps(struct thread *t)
 {
 	struct vma *v = vmas + t->zap.vma;
 	int prot = PROT_READ | PROT_WRITE;
-	u64 n = 0, before, touches;
+	u64 n = 0, before;
 
 	for (u64 next = shared->start + t->zap.start; next < shared->end && n < MAX_ZAPS;
 	     next += t->zap.period) {
@@ -550,18 +547,12 @@ static void run_zaps(struct thread *t)
 		sleep_until(next - 1000000);
 		while (now_ns() < next) /* a CPU that was idle is slow at first */
 			;
-		shared->zap[n].at = now_ns() - shared->start;
-		touches = 0;
-		for (int i = 0; i < n_threads; i++)
-			touches += shared->thread[i].touches;
-		shared->zap[n].touches = touches;
-		for (int i = 0; i < 2; i++) {
-			before = now_ns();
-			prot ^= PROT_EXEC;
-			if (mprotect(v->base[0], v->pages * PAGE, prot))
-				die("vma %s: mprotect: %s", v->name, strerror(errno));
-			shared->zap[n].took[i] = now_ns() - before;
-		}
+		before = now_ns();
+		prot ^= PROT_EXEC;
+		if (mprotect(v->base[0], v->pages * PAGE, prot))
+			die("vma %s: mprotect: %s", v->name, strerror(errno));
+		shared->zap[n].at = before - shared->start;
+		shared->zap[n].took = now_ns() - before;
 		shared->zap_count = ++n;
 	}
 }
@@ -835,7 +826,7 @@ static void report_latency(void)
 	free(text);
 }
 
-/* When, how long each of two took, and the touches of all threads until then. */
+/* When each was, and how long it took. */
 static void report_zaps(void)
 {
 	size_t bytes;
@@ -846,8 +837,7 @@ static void report_zaps(void)
 		return;
 	out = open_memstream(&text, &bytes);
 	for (u64 i = 0; i < shared->zap_count; i++)
-		fprintf(out, "%lu %lu %lu %lu\n", shared->zap[i].at, shared->zap[i].took[0],
-			shared->zap[i].took[1], shared->zap[i].touches);
+		fprintf(out, "%lu %lu\n", shared->zap[i].at, shared->zap[i].took);
 	fclose(out);
 	section("zaps", text, bytes);
 	free(text);
