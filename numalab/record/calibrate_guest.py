@@ -59,9 +59,10 @@ def _workload(
     )
 
 
-def _zapping(machine: Machine, name: str, vma: Vma, period_ms: int) -> str:
+def _zapping(machine: Machine, name: str, vma: Vma, pattern: str, period_ms: int) -> str:
     """The program of one vCPU and, on the last CPU, the helper thread, from half time on."""
-    lines = program(_workload(machine, name, vma, vcpus=1)).splitlines()
+    access = (Access(vma="ram", pattern=pattern),)
+    lines = program(_workload(machine, name, vma, access, vcpus=1)).splitlines()
     helper = [
         f"thread {_HELPER} {machine.cpus - 1}",
         f"zap 0 {_QUIET_MS * 1_000_000} {period_ms * 1_000_000}",
@@ -99,8 +100,9 @@ def calibration_program(machine: Machine, repeats: int = REPEATS) -> str:
         *_scanned(machine, "", small),
         *_scanned(machine, "_page", ram),
         *_scanned(machine, "_huge", huge),
-        _zapping(machine, "refault", ram, 300),
-        _zapping(machine, "refault_huge", huge, 12),
+        _zapping(machine, "refault", ram, "walk", 300),
+        # at random: soon after each zap all folios are touched, and little else is
+        _zapping(machine, "refault_huge", huge, "rand", 6),
     ]
     return "".join(parts * repeats)
 
