@@ -178,4 +178,4 @@ def test_a_real_boot_gives_every_field() -> None:
     assert set(found["speed"]) == FIELDS
     speed = Speed(**found["speed"])
     assert speed.refault_ns > speed.vcpu_touch_walk_ns > 0
-    assert speed.refault_huge_ns > 0
+    assert all(found["raw"].values())
