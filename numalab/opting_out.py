@@ -161,9 +161,10 @@ def answer(
     return (
         f"Under {base}, scans and the migrations that follow evict the GPU's queues in a minute "
         f"{float(evicted.min()):.0f} to {float(evicted.max()):.0f} times, at registered shares "
-        f"from {share[0]:g} to {share[-1]:g}, hardly ever by a scan (these notify at most "
-        f"{float(scans.max()):.0f} times) and nearly always by the migration of a page; without balancing {100 * float(off):.0f} % of the "
-        f"CPUs' touches stay remote, with it {100 * float(on):.0f} %. Opting out costs less "
-        f"time from this registered share on: {where}. Taking only the registered memory out "
-        "(mbind) evicts nothing and keeps the rest local."
+        f"from {share[0]:g} to {share[-1]:g}: hardly ever by a scan (these notify at most "
+        f"{float(scans.max()):.0f} times), nearly always by the migration of a page. Without "
+        f"balancing {100 * float(off):.0f} % of the CPUs' touches stay remote, with it "
+        f"{100 * float(on):.0f} %. Opting out costs less time from this registered share on: "
+        f"{where}. Taking only the registered memory out (mbind) evicts nothing and keeps the "
+        "rest local."
     )

@@ -157,14 +157,14 @@ def answer(
         for p in share["policy"].values
         if str(p) != base and float(share.sel(policy=p)) <= 0.999
     ]
-    where = "; ".join(f"{name}: {crossing_words(row['typical'])}" for name, row in crossed.items())
+    each = crossing_words(crossed["pinned-per-page-notifier"]["typical"])
     return (
         f"On {base}, a guest that is pinned entirely is spared every zap by "
-        f"{', '.join(full)}. Spared in part or not at all: {', '.join(part)}. A notification "
-        f"for each page costs less than one for the range from this pinned fraction on, at "
-        f"typical costs: {where}; it cannot be built as long as invalidate_range_start may "
-        "sleep and pins are read under the page-table lock. What needs no kernel change is "
-        "mbind; what could be built is pinned-vma-mark."
+        f"{', '.join(full)}. Spared in part or not at all: {', '.join(part)}. Notifying each "
+        f"page beats notifying the range from a pinned fraction of {each} on, at typical costs "
+        "(interval over runs); it cannot be built as long as invalidate_range_start may sleep "
+        "and pins are read under the page-table lock. What needs no kernel change is mbind; "
+        "what could be built is pinned-vma-mark."
     )
 
 

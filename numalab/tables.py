@@ -192,9 +192,9 @@ def factor(log2: float) -> str:
 
 
 def crossing_words(value: tuple[float, float, float]) -> str:
-    """Say where a crossing lies: ``0.31 [0.28, 0.35]``, ``always`` or ``never``."""
+    """Say where a crossing lies: ``0.31 [0.28, 0.35]``, ``nowhere dearer`` or ``never``."""
     if all(v == -np.inf for v in value):
-        return "always"
+        return "nowhere dearer"
     if all(v == np.inf for v in value):
         return "never"
     middle, low, high = (
