@@ -31,7 +31,7 @@ def timed(*names):
             setattr(engine, name, kept[name])
 
 
-def measure(benchmark, workload, *, rounds=5, kernel="linux-7.2", **how):
+def measure(benchmark, workload, *, rounds=11, kernel="linux-7.2", **how):
     """Benchmark simulate(); its loop's and its layout's medians go beside it."""
     rules = policy.get(kernel)
     loops, layouts = [], []

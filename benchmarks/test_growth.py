@@ -8,7 +8,7 @@ from numalab import sweep
 from numalab.fields import InputError
 
 
-def _grown(benchmark, build, rounds=5, **how):
+def _grown(benchmark, build, rounds=11, **how):
     try:
         measure(benchmark, build(), rounds=rounds, **how)
     except InputError as error:
