@@ -28,7 +28,7 @@ QUICK = settings(
 )
 FREE = Speed(
     **{
-        f.name: 20_000.0 if f.name == "touch_walk_ns" else 0.02 if "touch_rand" in f.name else 0.0
+        f.name: 20_000.0 if f.name == "touch_walk_ns" else 0.02 if "touch_" in f.name else 0.0
         for f in dataclasses.fields(Speed)
     }
 )
