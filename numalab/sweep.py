@@ -8,6 +8,7 @@ import xarray as xr
 
 from numalab.engine import simulate
 from numalab.policy import get
+from numalab.totals import totals
 from numalab.workload import Workload
 
 
@@ -48,30 +49,3 @@ def over(
             points.append(totals(ds))
         rows.append(xr.concat(points, dim=along).assign_coords({along: list(values)}))
     return xr.concat(rows, dim="policy").assign_coords(policy=list(policies))
-
-
-def totals(ds: xr.Dataset) -> xr.Dataset:
-    """Final counters, and per-VMA counts summed over the workload's own VMAs.
-
-    Returns
-    -------
-    xarray.Dataset
-        Over ``replicate`` only.
-    """
-    own = [str(v) for v in ds["vma"].values if not str(v).startswith("image:")]
-    summed = {
-        name: ds[name].sel(vma=own).sum("vma", keep_attrs=True)
-        for name in ("scan_calls", "scan_pages", "notifier_wasted_pages")
-    }
-    for name in ("notifier_calls", "notifier_pages"):
-        for why in ds["why"].values:
-            one = ds[name].sel(vma=own, why=why, drop=True).sum("vma", keep_attrs=True)
-            summed[name if why == "scan" else f"{name}_{why}"] = one
-    final = {
-        name: ds[name].isel(time=-1, drop=True)
-        for name in ds.data_vars
-        if ds[name].dims == ("replicate", "time")
-    }
-    return xr.Dataset({**final, **summed}).drop_vars(
-        [c for c in ds.coords if c != "replicate"], errors="ignore"
-    )
