@@ -1,15 +1,277 @@
-"""Runs over one parameter and several policies, as one labelled Dataset."""
+"""Many runs as one labelled Dataset: plan a sweep, run what the store does not hold, collect."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import xarray as xr
 
-from numalab.engine import simulate
-from numalab.policy import get
-from numalab.totals import totals
+from numalab import __version__, progress, store, workers
+from numalab.design import Axis, Layout, Sweep, as_coordinate, lay_out
+from numalab.fields import InputError, as_plain
+from numalab.job import Job, Outcome, key_of, model_version
+from numalab.policy import Policy
+from numalab.settings import policy_at, workload_at
+from numalab.store import Record
+from numalab.totals import NAMES, attributes
 from numalab.workload import Workload
+
+_MOST_REPLICATES = 32
+_WRITE_S = 2.0
+"""Work that is lost when a sweep is killed, at most; a file for each such time."""
+
+
+def _quiet(line: str) -> None:
+    """Say nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Where:
+    """Where a sweep runs and what it keeps."""
+
+    store: Path | None = None
+    """Folder of results; without one nothing is kept."""
+    workers: int = 0
+    """Threads on this machine; 0: as many as it has cores."""
+    cluster: str = ""
+    """Address of a dask.distributed scheduler; empty: on this machine."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Case:
+    """A point with what it runs, or why it does not."""
+
+    status: str = "done"
+    reason: str = ""
+    key: bytes = b""
+    run: tuple[Workload, Policy] | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Plan:
+    """All points of a sweep, and what is known of them before it starts."""
+
+    sweep: Sweep
+    layout: Layout
+    cases: list[Case]
+    held: dict[bytes, list[Record]]
+
+    def jobs(self, workers: int) -> list[Job]:
+        """Return what is left to run; points that are equal are run once."""
+        todo = {case.key: i for i, case in reversed([*enumerate(self.cases)]) if case.run}
+        missing = {
+            i: store.gaps(self.held.get(key, []), self.sweep.replicates)
+            for key, i in sorted(todo.items(), key=lambda item: item[1])
+        }
+        runs = sum(count for gaps in missing.values() for _, count in gaps)
+        most = max(1, min(_MOST_REPLICATES, runs // (4 * workers)))
+        return [
+            Job(
+                number=i,
+                workload=self.cases[i].run[0],  # type: ignore[index]
+                policy=self.cases[i].run[1],  # type: ignore[index]
+                seed=self.sweep.seed,
+                first=at,
+                count=min(most, first + count - at),
+            )
+            for i, gaps in missing.items()
+            for first, count in gaps
+            for at in range(first, first + count, most)
+        ]
+
+    def told(self) -> Iterator[str]:
+        """Say in lines how much work the sweep is."""
+        replicates = self.sweep.replicates
+        cases = [case for case in self.cases if case.run]
+        distinct = {case.key for case in cases}
+        todo = sum(n for k in distinct for _, n in store.gaps(self.held.get(k, []), replicates))
+        yield (
+            f'sweep "{self.sweep.name}": {len(cases)} points x {replicates} replicates = '
+            f"{len(cases) * replicates} runs, of which {todo} are to be computed"
+        )
+        if len(distinct) < len(cases):
+            yield f"{len(cases) - len(distinct)} points are equal to others and run once"
+        out = Counter((case.status, case.reason) for case in self.cases if not case.run)
+        for (status, reason), count in out.items():
+            yield f"{count} points {status}: {reason}"
+
+
+def plan(sweep: Sweep, folder: Path | None = None, say: Callable[[str], None] = _quiet) -> Plan:
+    """Lay out a sweep, and look up in the store what is known of it.
+
+    Raises
+    ------
+    InputError
+        If a field of the sweep does not exist; not if a single point cannot be built.
+    """
+    layout = lay_out(sweep)
+    built: dict[str, Workload | str] = {}
+    cases = [_case(sweep, p.values, p.dropped, built) for p in layout.points]
+    held: dict[bytes, list[Record]] = {}
+    if folder is not None and folder.is_dir():
+        held = store.read(folder, {case.key for case in cases if case.run}, say)
+    return Plan(sweep=sweep, layout=layout, cases=cases, held=held)
+
+
+def _case(
+    sweep: Sweep, values: dict[str, Any], dropped: str, built: dict[str, Workload | str]
+) -> Case:
+    if dropped:
+        return Case(status="dropped", reason=dropped)
+    name = repr([(k, v) for k, v in values.items() if k.partition(".")[0] != "policy"])
+    try:
+        policy = policy_at(values)
+        if name not in built:
+            try:
+                built[name] = workload_at(sweep.base, values)
+            except InputError as error:
+                built[name] = str(error)
+        workload = built[name]
+        if isinstance(workload, str):
+            raise InputError(workload)
+    except InputError as error:
+        return Case(status="dropped" if sweep.drop_invalid else "failed", reason=str(error))
+    except Exception as error:
+        return Case(status="failed", reason=f"{type(error).__name__}: {error}".splitlines()[0])
+    return Case(key=key_of(workload, policy, sweep.seed), run=(workload, policy))
+
+
+def run(
+    sweep: Sweep, where: Where | None = None, say: Callable[[str], None] = _quiet
+) -> xr.Dataset:
+    """Run a sweep, or what is left of it.
+
+    Replicate ``i`` draws from ``SeedSequence(seed, (i,))`` at every point, so points and
+    policies can be compared in pairs; the result depends neither on the number of workers
+    nor on the order in which they finish.
+
+    Parameters
+    ----------
+    sweep : Sweep
+    where : Where, optional
+        Cores or cluster, and the store; else all cores and no store.
+    say : callable
+        Takes lines about the work; with none of them nothing is shown at all.
+
+    Returns
+    -------
+    xarray.Dataset
+        Totals (:func:`numalab.totals.totals`) over the axes of the sweep and ``replicate``;
+        the points of a sample lie along ``point``. ``status`` is ``done``, ``dropped`` or
+        ``failed`` and ``reason`` says why. Where there is no result, totals are NaN.
+
+    Raises
+    ------
+    InputError
+        If the sweep makes no sense, the store cannot be written, or no scheduler answers.
+    """
+    where = where or Where()
+    if where.store is not None:
+        store.prepare(where.store)
+    planned = plan(sweep, where.store, say)
+    for line in planned.told():
+        say(line)
+    threads = where.workers or workers.cores()
+    jobs = planned.jobs(threads)
+    if where.cluster:
+        from numalab.cluster import on_cluster
+
+        outcomes = on_cluster(jobs, where.cluster)
+    else:
+        outcomes = workers.on_threads(jobs, threads)
+    if say is _quiet:
+        _collect(planned, outcomes, where.store, lambda runs: None)
+    else:
+        with progress.shown(sum(job.count for job in jobs), say) as advance:
+            _collect(planned, outcomes, where.store, advance)
+    return _dataset(planned)
+
+
+def _collect(
+    planned: Plan,
+    outcomes: Iterator[Outcome],
+    folder: Path | None,
+    advance: Callable[[int], None],
+) -> None:
+    """Take outcomes as they come, and put them into the store every few seconds."""
+    fresh: list[Record] = []
+
+    def keep() -> None:
+        if folder is not None and fresh:
+            store.write(folder, fresh, model_version())
+        fresh.clear()
+
+    last = time.monotonic()
+    try:
+        for job, totals, reason, _ in outcomes:
+            key = planned.cases[job.number].key
+            if totals is None:
+                for case in (case for case in planned.cases if case.key == key):
+                    case.status, case.reason = "failed", reason
+            else:
+                record = Record(key, job.first, totals)
+                planned.held.setdefault(key, []).append(record)
+                fresh.append(record)
+            advance(job.count)
+            if time.monotonic() - last >= _WRITE_S:
+                keep()
+                last = time.monotonic()
+    finally:
+        keep()
+
+
+def _dataset(planned: Plan) -> xr.Dataset:
+    sweep, layout = planned.sweep, planned.layout
+    shape = (len(planned.cases), sweep.replicates)
+    values = np.zeros((*shape, len(NAMES)), np.int64)
+    held = np.zeros(shape, bool)
+    for i, case in enumerate(planned.cases):
+        for record in planned.held.get(case.key, []):
+            last = min(record.first + len(record.totals), sweep.replicates)
+            values[i, record.first : last] = record.totals[: max(0, last - record.first)]
+            held[i, record.first : last] = True
+    dims = (*layout.coords, "replicate")
+    sizes = (*layout.shape, sweep.replicates)
+    said = attributes()
+    data: dict[str, Any] = {}
+    for i, name in enumerate(NAMES):
+        column = values[..., i] if held.all() else np.where(held, values[..., i], np.nan)
+        data[name] = (dims, column.reshape(sizes), said[name])
+    for name in ("status", "reason"):
+        words = np.array([getattr(case, name) for case in planned.cases], dtype=str)
+        data[name] = (dims[:-1], words.reshape(layout.shape))
+    coords: dict[str, Any] = {
+        name: [as_coordinate(v) for v in values] for name, values in layout.coords.items()
+    }
+    for name, along in layout.along_point.items():
+        coords[name] = ("point", [as_coordinate(v) for v in along])
+    coords["replicate"] = np.arange(sweep.replicates)
+    ds = xr.Dataset(data, coords=coords)
+    ds.attrs = {
+        "source": "simulated",
+        "kernel": "several" if "policy" in coords else sweep.policy,
+        "provenance": json.dumps(_birth(sweep), sort_keys=True, default=str),
+    }
+    return ds
+
+
+def _birth(sweep: Sweep) -> dict[str, Any]:
+    base = sweep.base
+    named = as_plain(base) if isinstance(base, Workload) else getattr(base, "__name__", str(base))
+    said = {name: as_plain(getattr(sweep, name)) for name in Sweep.__dataclass_fields__}
+    return {
+        "source": "simulated",
+        "numalab": __version__,
+        "model": model_version(),
+        "sweep": {**said, "base": named},
+    }
 
 
 def over(
@@ -22,9 +284,6 @@ def over(
     seed: int,
 ) -> xr.Dataset:
     """Simulate a workload for each value of a parameter, under each policy.
-
-    Replicate ``i`` draws from the same streams at every point, so policies can be compared
-    in pairs.
 
     Parameters
     ----------
@@ -40,12 +299,19 @@ def over(
     -------
     xarray.Dataset
         Final values and totals over VMAs, over (policy, ``along``, replicate).
+
+    Raises
+    ------
+    InputError
+        If a point cannot be built or fails.
     """
-    rows = []
-    for name in policies:
-        points = []
-        for value in values:
-            ds = simulate(workload_at(value), get(name), seed=seed, replicates=replicates)
-            points.append(totals(ds))
-        rows.append(xr.concat(points, dim=along).assign_coords({along: list(values)}))
-    return xr.concat(rows, dim="policy").assign_coords(policy=list(policies))
+
+    def base(**given: Any) -> Workload:
+        return workload_at(given[along])
+
+    axes = (Axis(name="policy", values=tuple(policies)), Axis(name=along, values=tuple(values)))
+    ds = run(Sweep(base=base, axes=axes, seed=seed, replicates=replicates))
+    failed = ds["reason"].values[ds["status"].values != "done"]
+    if failed.size:
+        raise InputError(str(failed[0]))
+    return ds.drop_vars(["status", "reason"])
