@@ -29,14 +29,14 @@ def on_cluster(jobs: Iterable[Job], address: str) -> Iterator[Outcome]:
     """
     from distributed import Client, as_completed
 
-    try:
-        client = Client(address, timeout=_CONNECT_S)
+    try:  # not as default: xarray would then write the store under a lock of the cluster
+        client = Client(address, timeout=_CONNECT_S, set_as_default=False)
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"cluster {address}: no scheduler answers ({reason})") from None
     with client:
         todo = iter(jobs)
-        pending = as_completed([], raise_errors=False)
+        pending = as_completed([], loop=client.loop, raise_errors=False)
         sent: dict[object, Job] = {}
         while True:
             room = _AHEAD * max(1, sum(client.nthreads().values()))

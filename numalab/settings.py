@@ -79,7 +79,7 @@ def _place(base: Base, name: str) -> tuple[tuple[str, ...], type]:
             known = [*arguments(base), "policy"] + [
                 f.name for cls in _PLAIN.values() for f in dataclasses.fields(cls)
             ]
-            known = [k for k in known if k not in (*_NESTED, "**")]
+            known = [k for k in dict.fromkeys(known) if k not in (*_NESTED, "**")]
             raise unknown_name("field of a sweep", name, known)
         return found[0], _PLAIN[".".join(found[0][:-1])]
     cls: Any = _PLAIN.get(".".join(section))

@@ -24,8 +24,9 @@ from numalab.totals import NAMES, attributes
 from numalab.workload import Workload
 
 _MOST_REPLICATES = 32
-_WRITE_S = 2.0
-"""Work that is lost when a sweep is killed, at most; a file for each such time."""
+_WRITE_S = (0.1, 2.0)
+"""Between two files of the store, at first and at most; a tenth of the time so far between.
+What is lost when a sweep is killed is the work of that time."""
 
 
 def _quiet(line: str) -> None:
@@ -173,6 +174,8 @@ def run(
         If the sweep makes no sense, the store cannot be written, or no scheduler answers.
     """
     where = where or Where()
+    if where.workers < 0:
+        raise InputError(f"workers = {where.workers}: must be at least 0")
     if where.store is not None:
         store.prepare(where.store)
     planned = plan(sweep, where.store, say)
@@ -208,7 +211,7 @@ def _collect(
             store.write(folder, fresh, model_version())
         fresh.clear()
 
-    last = time.monotonic()
+    begin = last = time.monotonic()
     try:
         for job, totals, reason, _ in outcomes:
             key = planned.cases[job.number].key
@@ -220,9 +223,10 @@ def _collect(
                 planned.held.setdefault(key, []).append(record)
                 fresh.append(record)
             advance(job.count)
-            if time.monotonic() - last >= _WRITE_S:
+            now = time.monotonic()
+            if now - last >= min(max(_WRITE_S[0], (now - begin) / 10), _WRITE_S[1]):
                 keep()
-                last = time.monotonic()
+                last = now
     finally:
         keep()
 

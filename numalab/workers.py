@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
-from numalab.fields import InputError
 from numalab.job import Job, Outcome, run
 
 _AHEAD = 4
@@ -24,8 +23,6 @@ def on_threads(jobs: Iterable[Job], workers: int) -> Iterator[Outcome]:
     The compiled engine releases the GIL for most of a run, so threads keep the cores busy;
     they need no second import and no second compilation, as processes would.
     """
-    if workers < 1:
-        raise InputError(f"workers = {workers}: must be at least 1")
     todo = iter(jobs)
     with ThreadPoolExecutor(workers) as pool:
         waiting: set[Future[Outcome]] = set()
