@@ -38,6 +38,8 @@ class Drawn(NamedTuple):
     idle: Pages
 
 
+_NOTHING = Drawn((), (), ())
+
 Image = Table[tuple[int, int], Drawn]
 """By process and mapping; mappings of the workload's own VMAs are not in it."""
 
@@ -61,6 +63,9 @@ def _draw_mapping(mapping: Mapping, draws_state: bool, draws: np.random.Generato
     lies on one more page of the data.
     """
     kind = mapping.kind
+    if not mapping.present:
+        draws.random()
+        return _NOTHING
     extra = 1 if kind == "data" and draws_state else 0
     own = mapping.present
     if kind != "shared":
