@@ -90,14 +90,14 @@ def _copied(value: Any) -> Any:
     return value.copy() if isinstance(value, np.ndarray) else value
 
 
-def _restore(value: Any, first: Any) -> None:
-    """Make the arrays of a world what they were at first; its table of chunks may stay."""
+def _arrays(value: Any) -> Iterator[np.ndarray]:
+    """Yield the arrays of a world as bytes, but not its table of chunks, which may stay."""
     if isinstance(value, tuple):
-        for name, one, other in zip(value._fields, value, first, strict=True):  # type: ignore[attr-defined]
+        for name, one in zip(value._fields, value, strict=True):  # type: ignore[attr-defined]
             if name != "chunks":
-                _restore(one, other)
+                yield from _arrays(one)
     elif isinstance(value, np.ndarray):
-        value[...] = first
+        yield value.view(np.ndarray).view(np.uint8)  # records would be copied field by field
 
 
 class _Layouts:
@@ -108,7 +108,7 @@ class _Layouts:
     """
 
     def __init__(self) -> None:
-        self.known: dict[tuple[Any, ...], tuple[Assembly, Assembly]] = {}
+        self.known: dict[tuple[Any, ...], tuple[Assembly, list[tuple[np.ndarray, ...]]]] = {}
 
     def assemble(
         self, w: Workload, policy: Policy, setup: Setup, room: int, draws: np.random.Generator
@@ -121,10 +121,11 @@ class _Layouts:
             again = dataclasses.replace(
                 first, world=_copied(first.world), churns=first.churns.copy()
             )
-            self.known[key] = first, again
-        first, again = self.known[key]
-        _restore(again.world, first.world)
-        _restore(again.churns, first.churns)
+            both = ((*_arrays(a.world), *_arrays(a.churns)) for a in (again, first))
+            self.known[key] = again, list(zip(*both, strict=True))
+        again, arrays = self.known[key]
+        for now, then in arrays:
+            now[...] = then
         again.world.pop.lru_added[:] += lru_added
         return again
 
