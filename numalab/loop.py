@@ -228,8 +228,7 @@ def run(w, access_ptr, spins, churns, lifetimes, phase_ns, start_jiffies, start_
     ncpus = w.current.shape[0]
     kept = 1.0 - w.speed[0].lost_share
     sample = 0
-    change_ns = -1
-    turn_ns = 1 << 62 if churns.shape[0] == 0 else -1
+    change_ns, turn_ns = -1, (1 << 62 if churns.shape[0] == 0 else -1)
     step = 0
     while step <= ticks:
         elapsed_ns = max(phase_ns + (step - 1) * tick_ns, 0)
@@ -242,8 +241,8 @@ def run(w, access_ptr, spins, churns, lifetimes, phase_ns, start_jiffies, start_
             for t in range(ntasks):
                 wants[t] = 2 if spins[t] else wants_cpu(w, t, access_ptr, elapsed_ns)
         if step:
-            most = min(ticks - step, (change_ns - elapsed_ns) // tick_ns)
-            most = min(most, -((elapsed_ns - turn_ns) // tick_ns))
+            to_turn = -((elapsed_ns - turn_ns) // tick_ns)
+            most = min(ticks - step, (change_ns - elapsed_ns) // tick_ns, to_turn)
             to_sample = max(1, (sample * sample_ns - elapsed_ns) // tick_ns)
             quiet = _quiet_ticks(w, access_ptr, wants, most, to_sample)
             if quiet > 0:
