@@ -95,12 +95,14 @@ def sweep(
     if out is None and store is None and not dry_run:
         raise InputError("nothing would be kept: give --store, --out or --dry-run")
     nouns = sweep_file.load(file)
-    from numalab import sweep as sweeps
-
     if dry_run:
-        for line in sweeps.plan(nouns, store, _say).told():
+        from numalab.cases import plan
+
+        for line in plan(nouns, store, _say).told():
             typer.echo(line)
         return
+    from numalab import sweep as sweeps
+
     ds = sweeps.run(nouns, sweeps.Where(store=store, workers=workers, cluster=cluster), _say)
     _save(ds, out)
     states = [str(s) for s in ds["status"].values.ravel()]

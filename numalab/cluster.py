@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 
 from numalab.fields import InputError
 from numalab.job import Job, Outcome, model_version, run
 
 _AHEAD = 4
+"""Jobs sent ahead for each thread of the cluster."""
 _CONNECT_S = 10
 
 
@@ -38,8 +40,10 @@ def on_cluster(jobs: Iterable[Job], address: str) -> Iterator[Outcome]:
         todo = iter(jobs)
         pending = as_completed([], loop=client.loop, raise_errors=False)
         sent: dict[object, Job] = {}
+        room, asked = 0, 0.0
         while True:
-            room = _AHEAD * max(1, sum(client.nthreads().values()))
+            if time.monotonic() - asked >= 1.0:  # workers come and go
+                room, asked = _AHEAD * max(1, sum(client.nthreads().values())), time.monotonic()
             while len(sent) < room and (job := next(todo, None)) is not None:
                 future = client.submit(run, job, pure=False)
                 sent[future.key] = job
@@ -48,12 +52,12 @@ def on_cluster(jobs: Iterable[Job], address: str) -> Iterator[Outcome]:
                 return
             future = next(pending)
             job = sent.pop(future.key)
-            if future.status != "finished":
-                lost = future.exception()
+            try:  # waits again where the worker died with the result still on it
+                outcome = future.result()
+            except Exception as lost:
                 reason = f"{type(lost).__name__}: {lost}".splitlines()[0]
                 yield Outcome(job, None, reason, model_version())
                 continue
-            outcome = future.result()
             if outcome.model != model_version():
                 raise InputError(
                     f"cluster {address}: a worker runs model {outcome.model}, this is "

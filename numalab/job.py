@@ -68,20 +68,24 @@ def _imported(path: Path) -> set[Path]:
     return {file for file in files if file.is_file() and file.parent != _FOLDER.parent}
 
 
-@functools.cache
-def model_version() -> str:
-    """Hash of the sources that a run's numbers come from, and of what draws and compiles.
-
-    Every module of the package that :func:`run_totals` reaches counts, so that an edit to
-    any of them makes a sweep run anew.
-    """
+def sources() -> list[Path]:
+    """Return every module of the package that :func:`run_totals` reaches, with its own."""
     found: set[Path] = set()
     new = {_FOLDER / "totals.py"}
     while new:
         found |= new
         new = {file for path in new for file in _imported(path)} - found
+    return sorted(found)
+
+
+@functools.cache
+def model_version() -> str:
+    """Hash of the sources that a run's numbers come from, and of what draws and compiles.
+
+    An edit to any of them makes a sweep run anew.
+    """
     digest = hashlib.sha256(f"numpy {np.__version__} numba {numba.__version__}".encode())
-    for path in sorted(found):
+    for path in sources():
         digest.update(path.relative_to(_FOLDER).as_posix().encode() + b"\0")
         digest.update(path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]

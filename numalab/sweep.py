@@ -1,10 +1,9 @@
-"""Many runs as one labelled Dataset: plan a sweep, run what the store does not hold, collect."""
+"""Many runs as one labelled Dataset: run what the store does not hold, and collect."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,23 +13,17 @@ import numpy as np
 import xarray as xr
 
 from numalab import __version__, progress, store, workers
-from numalab.design import Axis, Layout, Sweep, as_coordinate, lay_out
+from numalab.cases import Case, Plan, plan, quiet
+from numalab.design import Axis, Sweep, as_coordinate
 from numalab.fields import InputError, as_plain
-from numalab.job import Job, Outcome, key_of, model_version
-from numalab.policy import Policy
-from numalab.settings import policy_at, workload_at
+from numalab.job import Outcome, model_version
 from numalab.store import Record
 from numalab.totals import NAMES, attributes
 from numalab.workload import Workload
 
-_MOST_REPLICATES = 32
 _WRITE_S = (0.1, 2.0)
 """Between two files of the store, at first and at most; a tenth of the time so far between.
 What is lost when a sweep is killed is the work of that time."""
-
-
-def _quiet(line: str) -> None:
-    """Say nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,108 +38,7 @@ class Where:
     """Address of a dask.distributed scheduler; empty: on this machine."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Case:
-    """A point with what it runs, or why it does not."""
-
-    status: str = "done"
-    reason: str = ""
-    key: bytes = b""
-    run: tuple[Workload, Policy] | None = None
-
-
-@dataclass(slots=True, kw_only=True)
-class Plan:
-    """All points of a sweep, and what is known of them before it starts."""
-
-    sweep: Sweep
-    layout: Layout
-    cases: list[Case]
-    held: dict[bytes, list[Record]]
-
-    def jobs(self, workers: int) -> list[Job]:
-        """Return what is left to run; points that are equal are run once."""
-        todo = {case.key: i for i, case in reversed([*enumerate(self.cases)]) if case.run}
-        missing = {
-            i: store.gaps(self.held.get(key, []), self.sweep.replicates)
-            for key, i in sorted(todo.items(), key=lambda item: item[1])
-        }
-        runs = sum(count for gaps in missing.values() for _, count in gaps)
-        most = max(1, min(_MOST_REPLICATES, runs // (4 * workers)))
-        return [
-            Job(
-                number=i,
-                workload=self.cases[i].run[0],  # type: ignore[index]
-                policy=self.cases[i].run[1],  # type: ignore[index]
-                seed=self.sweep.seed,
-                first=at,
-                count=min(most, first + count - at),
-            )
-            for i, gaps in missing.items()
-            for first, count in gaps
-            for at in range(first, first + count, most)
-        ]
-
-    def told(self) -> Iterator[str]:
-        """Say in lines how much work the sweep is."""
-        replicates = self.sweep.replicates
-        cases = [case for case in self.cases if case.run]
-        distinct = {case.key for case in cases}
-        todo = sum(n for k in distinct for _, n in store.gaps(self.held.get(k, []), replicates))
-        yield (
-            f'sweep "{self.sweep.name}": {len(cases)} points x {replicates} replicates = '
-            f"{len(cases) * replicates} runs, of which {todo} are to be computed"
-        )
-        if len(distinct) < len(cases):
-            yield f"{len(cases) - len(distinct)} points are equal to others and run once"
-        out = Counter((case.status, case.reason) for case in self.cases if not case.run)
-        for (status, reason), count in out.items():
-            yield f"{count} points {status}: {reason}"
-
-
-def plan(sweep: Sweep, folder: Path | None = None, say: Callable[[str], None] = _quiet) -> Plan:
-    """Lay out a sweep, and look up in the store what is known of it.
-
-    Raises
-    ------
-    InputError
-        If a field of the sweep does not exist; not if a single point cannot be built.
-    """
-    layout = lay_out(sweep)
-    built: dict[str, Workload | str] = {}
-    cases = [_case(sweep, p.values, p.dropped, built) for p in layout.points]
-    held: dict[bytes, list[Record]] = {}
-    if folder is not None and folder.is_dir():
-        held = store.read(folder, {case.key for case in cases if case.run}, say)
-    return Plan(sweep=sweep, layout=layout, cases=cases, held=held)
-
-
-def _case(
-    sweep: Sweep, values: dict[str, Any], dropped: str, built: dict[str, Workload | str]
-) -> Case:
-    if dropped:
-        return Case(status="dropped", reason=dropped)
-    name = repr([(k, v) for k, v in values.items() if k.partition(".")[0] != "policy"])
-    try:
-        policy = policy_at(values)
-        if name not in built:
-            try:
-                built[name] = workload_at(sweep.base, values)
-            except InputError as error:
-                built[name] = str(error)
-        workload = built[name]
-        if isinstance(workload, str):
-            raise InputError(workload)
-    except InputError as error:
-        return Case(status="dropped" if sweep.drop_invalid else "failed", reason=str(error))
-    except Exception as error:
-        return Case(status="failed", reason=f"{type(error).__name__}: {error}".splitlines()[0])
-    return Case(key=key_of(workload, policy, sweep.seed), run=(workload, policy))
-
-
-def run(
-    sweep: Sweep, where: Where | None = None, say: Callable[[str], None] = _quiet
-) -> xr.Dataset:
+def run(sweep: Sweep, where: Where | None = None, say: Callable[[str], None] = quiet) -> xr.Dataset:
     """Run a sweep, or what is left of it.
 
     Replicate ``i`` draws from ``SeedSequence(seed, (i,))`` at every point, so points and
@@ -189,7 +81,7 @@ def run(
         outcomes = on_cluster(jobs, where.cluster)
     else:
         outcomes = workers.on_threads(jobs, threads)
-    if say is _quiet:
+    if say is quiet:
         _collect(planned, outcomes, where.store, lambda runs: None)
     else:
         with progress.shown(sum(job.count for job in jobs), say) as advance:
@@ -205,6 +97,9 @@ def _collect(
 ) -> None:
     """Take outcomes as they come, and put them into the store every few seconds."""
     fresh: list[Record] = []
+    equal: dict[bytes, list[Case]] = {}
+    for case in planned.cases:
+        equal.setdefault(case.key, []).append(case)
 
     def keep() -> None:
         if folder is not None and fresh:
@@ -216,7 +111,7 @@ def _collect(
         for job, totals, reason, _ in outcomes:
             key = planned.cases[job.number].key
             if totals is None:
-                for case in (case for case in planned.cases if case.key == key):
+                for case in equal[key]:
                     case.status, case.reason = "failed", reason
             else:
                 record = Record(key, job.first, totals)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import xarray as xr
 
-from numalab import dataset, sweep, sweep_file
+from numalab import cases, dataset, sweep, sweep_file
 from numalab.cluster import on_cluster
 from numalab.fields import InputError
 
@@ -87,7 +87,7 @@ def test_a_worker_that_dies_changes_nothing(cluster, tmp_path):
     while not list((tmp_path / "store").glob("*.nc")) and time.monotonic() < until:
         assert started.poll() is None, started.stderr.read()
         time.sleep(0.01)
-    assert sweep.plan(made, tmp_path / "store").jobs(2)
+    assert cases.plan(made, tmp_path / "store").jobs(2)
     os.kill(workers[0].pid, signal.SIGKILL)
     out, err = started.communicate(timeout=120)
     assert started.returncode == 0, err

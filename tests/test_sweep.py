@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from numalab import dataset, sweep, sweep_file, workers, workload_file
+from numalab import cases, dataset, sweep, sweep_file, workers, workload_file
 from numalab.catalog.lifetimes import lifetimes
 from numalab.design import Axis, Range, Sample, Sweep
 from numalab.engine import simulate
@@ -39,7 +39,7 @@ def small():
 
 
 def _to_run(made, folder):
-    return sum(job.count for job in sweep.plan(made, folder).jobs(2))
+    return sum(job.count for job in cases.plan(made, folder).jobs(2))
 
 
 def _runs(folder):
@@ -195,7 +195,7 @@ def test_points_that_are_equal_run_once(tmp_path):
 
 def test_what_is_to_come_is_told_before():
     made = dataclasses.replace(SMALL, drop=("scan_delay_ms == 500 and policy == 'linux-6.1'",))
-    said = list(sweep.plan(made).told())
+    said = list(cases.plan(made).told())
     assert said[0].endswith("10 points x 4 replicates = 40 runs, of which 40 are to be computed")
     assert said[1].startswith("2 points dropped: scan_delay_ms == 500")
 
