@@ -1,4 +1,4 @@
-"""The command line: simulate, record, calibrate, compare, report, mail, policies.
+"""The command line: simulate, sweep, record, calibrate, compare, report, mail, policies.
 
 Heavy imports stand inside the commands, so that ``--help`` answers at once.
 """
@@ -78,6 +78,44 @@ def simulate(
     ds = run(nouns, chosen, seed=seed, replicates=replicates)
     _save(ds, out)
     _print_counters(ds, as_json)
+
+
+@app.command()
+def sweep(
+    file: Annotated[Path, typer.Argument(help="sweep file (TOML); see docs/sweeps.md")],
+    store: Annotated[
+        Path | None, typer.Option(help="folder that keeps results, to resume and to extend")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="write the Dataset here (.nc)")] = None,
+    workers: Annotated[int, typer.Option(help="threads; 0: one for each core")] = 0,
+    cluster: Annotated[str, typer.Option(help="dask scheduler, such as tcp://HOST:8786")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="count the runs, run none")] = False,
+) -> None:
+    """Run a workload over many values and policies; one Dataset comes back."""
+    from numalab import sweep_file
+    from numalab.fields import InputError
+
+    if out is None and store is None and not dry_run:
+        raise InputError("nothing would be kept: give --store, --out or --dry-run")
+    nouns = sweep_file.load(file)
+    if dry_run:
+        from numalab.cases import plan
+
+        for line in plan(nouns, store, _say).told():
+            typer.echo(line)
+        return
+    from numalab import sweep as sweeps
+
+    ds = sweeps.run(nouns, sweeps.Where(store=store, workers=workers, cluster=cluster), _say)
+    _save(ds, out)
+    states = [str(s) for s in ds["status"].values.ravel()]
+    typer.echo(
+        f"{states.count('done')} points done, {states.count('dropped')} dropped, "
+        f"{states.count('failed')} failed; {len(ds['replicate'])} runs each"
+    )
+    reasons = dict.fromkeys(str(r) for r in ds["reason"].values[ds["status"].values == "failed"])
+    for reason in reasons:
+        typer.echo(f"failed: {reason}")
 
 
 @app.command()

@@ -138,7 +138,7 @@ NEEDED = (
     "refaults",
     "evictions",
 )
-"""Totals that a time is made of: those of :func:`numalab.sweep.totals`."""
+"""Totals that a time is made of: those of :func:`numalab.totals.totals`."""
 
 
 def time_of(totals: xr.Dataset, costs: Costs, *, vcpus: int) -> xr.Dataset:

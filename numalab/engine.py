@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -72,10 +73,34 @@ def simulate(
 
 
 def _replicate(w: Workload, policy: Policy, setup: Setup, seed: int, index: int) -> xr.Dataset:
+    a, samples, seqs = run_one(w, policy, setup, seed, index)
+    return _dataset(w, policy, seed, index, a, samples, seqs)
+
+
+def run_one(
+    w: Workload,
+    policy: Policy,
+    setup: Setup,
+    seed: int,
+    index: int,
+    made_by: Callable[..., Assembly] = assemble,
+) -> tuple[Assembly, np.ndarray, np.ndarray]:
+    """Run one replicate; return its world at the end, the samples and ``numa_scan_seq``.
+
+    Parameters
+    ----------
+    made_by : callable
+        Builds the world, with the arguments of :func:`numalab.world.assemble`.
+
+    Raises
+    ------
+    InputError
+        If the run needs more page ranges than the engine has.
+    """
     room = _FIRST_ROOM
     while True:
         try:
-            return _once(w, policy, setup, seed, index, room)
+            return _once(w, policy, setup, seed, index, room, made_by)
         except MemoryError:
             room *= 8
             if room > _MOST_ROOM:
@@ -86,14 +111,20 @@ def _replicate(w: Workload, policy: Policy, setup: Setup, seed: int, index: int)
 
 
 def _once(
-    w: Workload, policy: Policy, setup: Setup, seed: int, index: int, room: int
-) -> xr.Dataset:
+    w: Workload,
+    policy: Policy,
+    setup: Setup,
+    seed: int,
+    index: int,
+    room: int,
+    made_by: Callable[..., Assembly],
+) -> tuple[Assembly, np.ndarray, np.ndarray]:
     before, during = np.random.SeedSequence(seed, spawn_key=(index,)).spawn(2)
     draws = np.random.default_rng(before)
     tick_ns = tick_nsec(w.machine.hz)
     phase_ns = int(draws.integers(1, tick_ns))
     lifetimes = table(w, draws)
-    a = assemble(w, policy, setup, room, draws)
+    a = made_by(w, policy, setup, room, draws)
     duration_ns = int(w.duration_ms * NSEC_PER_MSEC)
     sample_ns = int(w.sample_ms * NSEC_PER_MSEC)
     ticks = (duration_ns - phase_ns) // tick_ns
@@ -115,12 +146,21 @@ def _once(
         np.zeros(w.machine.cpus), np.zeros(len(a.spins), np.int64), rng,
     )  # fmt: skip
     samples[done:], seqs[done:] = _final(a)
-    return _dataset(w, policy, seed, index, a, samples, seqs)
+    return a, samples, seqs
 
 
 def _final(a: Assembly) -> tuple[np.ndarray, np.ndarray]:
     stat = a.world.stat[0]
     return np.array([stat[name] for name in COUNTERS]), a.world.mms["numa_scan_seq"].copy()
+
+
+def touches_of(a: Assembly) -> np.ndarray:
+    """Touches of the workload's own memory; float64[n_task] [pages]."""
+    accesses = a.world.accesses
+    touches = np.zeros(len(a.world.tasks))
+    own = accesses["image"] == 0
+    np.add.at(touches, accesses["task"][own], accesses["touches"][own])
+    return touches
 
 
 def _pages_on_node(w: Workload, a: Assembly) -> np.ndarray:
@@ -153,9 +193,6 @@ def _dataset(
     world, log = a.world, a.world.log
     chunks = log.chunks[: min(int(log.rows[0]), MAX_CHUNKS)]
     notices = log.notices[: min(int(log.rows[1]), MAX_CHUNKS)]
-    touches = np.zeros(len(world.tasks))
-    own = world.accesses["image"] == 0
-    np.add.at(touches, world.accesses["task"][own], world.accesses["touches"][own])
     variables: dict[str, Any] = {name: samples[:, i] for i, name in enumerate(COUNTERS)}
     variables |= {
         "numa_scan_seq": seqs,
@@ -168,7 +205,7 @@ def _dataset(
         "skips": log.skips,
         "pages_on_node": _pages_on_node(w, a),
         "sum_exec_runtime": world.tasks["sum_exec_runtime"] / 1e6,
-        "touches": touches,
+        "touches": touches_of(a),
         "total_numa_faults": world.tasks["total_numa_faults"],
         "numa_preferred_nid": world.tasks["numa_preferred_nid"],
         "numa_scan_period": world.tasks["numa_scan_period"],

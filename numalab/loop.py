@@ -228,19 +228,21 @@ def run(w, access_ptr, spins, churns, lifetimes, phase_ns, start_jiffies, start_
     ncpus = w.current.shape[0]
     kept = 1.0 - w.speed[0].lost_share
     sample = 0
-    change_ns = -1
+    change_ns, turn_ns = -1, (1 << 62 if churns.shape[0] == 0 else -1)
     step = 0
     while step <= ticks:
         elapsed_ns = max(phase_ns + (step - 1) * tick_ns, 0)
         jiffies = start_jiffies + step
-        if churns.shape[0]:
-            turn_churns(w, churns, lifetimes, elapsed_ns)
-        if elapsed_ns >= change_ns or churns.shape[0]:
+        if elapsed_ns >= turn_ns:
+            turn_ns = turn_churns(w, churns, lifetimes, elapsed_ns)
+            change_ns = -1
+        if elapsed_ns >= change_ns:
             change_ns = next_change(w, elapsed_ns)
             for t in range(ntasks):
                 wants[t] = 2 if spins[t] else wants_cpu(w, t, access_ptr, elapsed_ns)
-        if step and not churns.shape[0]:
-            most = min(ticks - step, (change_ns - elapsed_ns) // tick_ns)
+        if step:
+            to_turn = -((elapsed_ns - turn_ns) // tick_ns)
+            most = min(ticks - step, (change_ns - elapsed_ns) // tick_ns, to_turn)
             to_sample = max(1, (sample * sample_ns - elapsed_ns) // tick_ns)
             quiet = _quiet_ticks(w, access_ptr, wants, most, to_sample)
             if quiet > 0:

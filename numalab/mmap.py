@@ -95,7 +95,8 @@ def _death(w, churn):
 
 @jitted
 def turn_churns(w, churns, lifetimes, elapsed_ns):
-    """Start and end the lives that are due by ``elapsed_ns``."""
+    """Start and end the lives that are due by ``elapsed_ns``; return when the next one is."""
+    soonest = 1 << 62
     for c in range(churns.shape[0]):
         churn = churns[c]
         while churn.next_ns <= elapsed_ns:
@@ -111,3 +112,5 @@ def turn_churns(w, churns, lifetimes, elapsed_ns):
                 churn.turn = (churn.turn + 1) % lifetimes.shape[1]
         access = w.accesses[churn.access]
         access.stop_ns = (1 << 62) if churn.alive else 0
+        soonest = min(soonest, churn.next_ns)
+    return soonest

@@ -13,8 +13,8 @@ from numalab.costs import BOUNDS, Cost, Costs, time_of
 from numalab.crossing import crossing_interval
 from numalab.engine import simulate
 from numalab.remedies import get
-from numalab.sweep import totals
 from numalab.tables import crossing_words, number, plain, span
+from numalab.totals import totals
 
 REMOTE = Cost(
     low=20,

@@ -9,8 +9,9 @@ import numpy as np
 
 from numalab import hardware as hw
 from numalab.build import borders_of, mapping_flags, owners_of, ranges_of
-from numalab.image import draws_state, image_accesses, plan_image
-from numalab.layout import ProcessSetup, vcpus_of
+from numalab.image import Image
+from numalab.image_pages import image_accesses, plan_image
+from numalab.layout import ProcessSetup
 from numalab.linux import structs as st
 from numalab.machine import Speed
 from numalab.segments import Plan, Segment
@@ -32,23 +33,16 @@ def plan_segments(plan: Plan, workload: Workload) -> None:
 
 
 def plan_mappings(
-    plan: Plan,
-    workload: Workload,
-    m: int,
-    process: ProcessSetup,
-    bound: bool,
-    draws: np.random.Generator,
+    plan: Plan, workload: Workload, m: int, process: ProcessSetup, bound: bool, image: Image
 ) -> None:
     """Lay out the VMAs of one process, in the order of its setup; ``bound``: see the policy."""
     owners = owners_of(workload)
     vmas = {v.name: v for v in workload.vmas}
-    drawing = draws_state(workload, process.name)
-    guest = any(t.process == process.name for t in vcpus_of(workload))
-    for mapping in process.mappings:
+    for number, mapping in enumerate(process.mappings):
         vma = vmas.get(mapping.owner)
         found = plan.of_mapping.get((mapping.owner, mapping.offset), []) if vma else []
         if vma is None:
-            found = plan_image(plan, process.name, mapping, drawing, guest, draws)
+            found = plan_image(plan, process.name, mapping, image[m, number])
         for g in found:
             seg = plan.segments[g]
             seg.vma = len(plan.vmas)

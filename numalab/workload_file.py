@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from numalab.fields import InputError, build, unknown_name
+from numalab.fields import InputError, as_plain, build, unknown_name
 from numalab.machine import Machine, Speed
 from numalab.tunables import Tunables
 from numalab.workload import Access, Churn, Process, Task, Vma, Workload
@@ -49,12 +49,19 @@ def parse(text: str, where: str = "workload") -> Workload:
         digits = sys.get_int_max_str_digits()
         raise InputError(f"{where}: holds a number of more than {digits} digits") from None
     try:
-        return _from_tables(table)
+        return from_tables(table)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
 
 
-def _from_tables(table: dict[str, Any]) -> Workload:
+def from_tables(table: dict[str, Any]) -> Workload:
+    """Build a workload from the sections of a file.
+
+    Raises
+    ------
+    InputError
+        One line: the section, the key, the value, the bound.
+    """
     for key in table:
         if key not in _SECTIONS:
             raise unknown_name("section", key, list(_SECTIONS))
@@ -77,6 +84,16 @@ def _from_tables(table: dict[str, Any]) -> Workload:
         "churns": tuple(build(Churn, t, "[[churn]]") for t in _tables(table, "churn")),
     }
     return build(Workload, values, "[workload]")
+
+
+def to_tables(workload: Workload) -> dict[str, Any]:
+    """Return the sections of the file that would be read as this workload."""
+    plain = as_plain(workload)
+    sections = {"processes": "process", "vmas": "vma", "tasks": "task", "churns": "churn"}
+    tables = {name: plain.pop(key) for key, name in sections.items()}
+    return {"machine": plain.pop("machine"), "tunables": plain.pop("tunables"), **tables} | {
+        "workload": plain
+    }
 
 
 def _machine(table: dict[str, Any]) -> Machine:

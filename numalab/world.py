@@ -21,6 +21,7 @@ from numalab.build import (
     task_record,
 )
 from numalab.dataset import REASONS, SECONDARY, WHYS
+from numalab.image import Image, draw_image
 from numalab.layout import Setup
 from numalab.linux import structs as st
 from numalab.linux.swap import batched
@@ -94,7 +95,7 @@ def _first_cohorts(pop: pn.Population, s: int, seg: Segment, workload: Workload,
 
 
 def _populate(
-    plan: Plan, workload: Workload, room: int, k: Any, draws: np.random.Generator
+    plan: Plan, workload: Workload, room: int, k: Any, lru_added: np.ndarray
 ) -> tuple[pn.Population, np.ndarray]:
     """Make the population; return it with the pages present of each segment."""
     reach: list[list[int]] = [[] for _ in plan.segments]
@@ -117,7 +118,7 @@ def _populate(
                 plan.accesses[a]["shared"] = 1
     pop.access_of[: len(links)] = links
     pop.node_free[:] = node_free(workload)
-    pop.lru_added[:] = draws.integers(0, k.lru_batch, workload.machine.cpus)
+    pop.lru_added[:] = lru_added
     present = np.zeros(len(plan.segments), np.int64)
     at = 0
     for g, seg in enumerate(plan.segments):
@@ -157,15 +158,33 @@ def assemble(
     draws : numpy.random.Generator
         For what differs from run to run before it starts.
     """
+    image = draw_image(workload, setup, draws)
+    return lay_out(workload, policy, setup, room, image, draw_lru_added(workload, policy, draws))
+
+
+def draw_lru_added(workload: Workload, policy: Policy, draws: np.random.Generator) -> np.ndarray:
+    """Draw how many folios wait in the LRU batch of each CPU; int64[n_cpu] [folios]."""
+    return draws.integers(0, policy.lru_batch, workload.machine.cpus)
+
+
+def lay_out(
+    workload: Workload,
+    policy: Policy,
+    setup: Setup,
+    room: int,
+    image: Image,
+    lru_added: np.ndarray,
+) -> Assembly:
+    """Build the world of a run from what was drawn for it; see :func:`assemble`."""
     plan = Plan()
     names = workload.process_names
     plan_segments(plan, workload)
     for m, name in enumerate(names):
-        plan_mappings(plan, workload, m, setup.of(name), policy.bound, draws)
+        plan_mappings(plan, workload, m, setup.of(name), policy.bound, image)
     plan_churns(plan, workload)
     ptr = plan_accesses(plan, workload)
     kernel = kernel_record(workload, policy)
-    pop, present = _populate(plan, workload, room, kernel[0], draws)
+    pop, present = _populate(plan, workload, room, kernel[0], lru_added)
     vmas = st.records(st.vm_area_struct, len(plan.vmas))
     _fill(vmas, plan.vmas)
     accesses = st.records(hw.access_type, len(plan.accesses))

@@ -467,13 +467,16 @@ def test_policies_run_in_any_order_give_the_same():
 
 @pytest.mark.parametrize("stem", ["shared-rand", "churn-short", "thp"])
 def test_the_room_of_the_pools_does_not_show(stem):
-    from numalab.engine import _once
+    from numalab.engine import _dataset, _once
+    from numalab.world import assemble
 
     w = load(ROOT / f"data/workloads/{stem}.toml")
     runs = []
     for room in (1, 1 << 9, 1 << 12, 1 << 15):
         try:
-            runs.append(_once(w, policy.get("linux-6.12"), default_setup(w), 4, 0, room))
+            chosen = policy.get("linux-6.12")
+            found = _once(w, chosen, default_setup(w), 4, 0, room, assemble)
+            runs.append(_dataset(w, chosen, 4, 0, *found))
         except MemoryError:
             continue
     assert len(runs) >= 2
