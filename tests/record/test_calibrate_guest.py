@@ -165,6 +165,17 @@ def test_the_helper_belongs_to_the_process_of_the_guest() -> None:
         assert lines[i + 1] == "go"
 
 
+def _calibrated(image: Path) -> dict:
+    """Calibrate; an experiment that gave nothing, on a busy machine, is made again."""
+    for left in (2, 1, 0):
+        try:
+            return calibrate_guest(Machine(memory_mb=512), image, repeats=1)
+        except RecordError as error:
+            if not left or "record it again" not in str(error):
+                raise
+    raise AssertionError
+
+
 @pytest.mark.kernel
 def test_a_real_boot_gives_every_field() -> None:
     folder = os.environ.get("NUMALAB_KERNELS", "")
@@ -174,7 +185,7 @@ def test_a_real_boot_gives_every_field() -> None:
     for name in ("gcc", guest.QEMU):
         if shutil.which(name) is None:
             pytest.skip(f"{name} is not installed")
-    found = calibrate_guest(Machine(memory_mb=512), images[0], repeats=1)
+    found = _calibrated(images[0])
     assert set(found["speed"]) == FIELDS
     speed = Speed(**found["speed"])
     assert speed.refault_ns > speed.vcpu_touch_walk_ns > 0
