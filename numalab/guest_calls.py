@@ -108,8 +108,10 @@ def _agree(one: tuple[tuple[int, int], ...], other: tuple[tuple[int, int], ...])
     return one[:shorter] == other[:shorter] and (shorter > 0 or len(one) == len(other))
 
 
-def over_guests(root: str | Path, *, replicates: int = 200, seed: int = 1) -> xr.Dataset:
-    """Compare the model with all recorded guests under ``root``.
+def over_guests(
+    root: str | Path, *, only: str = "", replicates: int = 200, seed: int = 1
+) -> xr.Dataset:
+    """Compare the model with the recorded guests under ``root`` whose name holds ``only``.
 
     Returns
     -------
@@ -122,9 +124,9 @@ def over_guests(root: str | Path, *, replicates: int = 200, seed: int = 1) -> xr
     InputError
         If there is no recording.
     """
-    found = capture.captures(root)
+    found = [one for one in capture.captures(root) if only in one[0]]
     if not found:
-        raise InputError(f"{root}: holds no recordings")
+        raise InputError(f"{root}: holds no recordings of guests named {only or 'anything'}")
     cells = []
     for _, generation, folder in found:
         simulated = simulate_capture(folder, generation, replicates=replicates, seed=seed)
