@@ -73,6 +73,18 @@ def test_a_guest_that_breaks_off_is_booted_again(
         guest.boot(Machine(), image, b"", limit_s=1, accel="tcg")
 
 
+def test_a_guest_is_booted_again_if_it_says_so(
+    monkeypatch: pytest.MonkeyPatch, image: Path
+) -> None:
+    whole = guest.FIRST_LINE + "@done\n"
+    odd = guest.FIRST_LINE + "@error vma m: a vCPU left its loop; record it again\n"
+    _guests(monkeypatch, odd, odd, whole)
+    assert guest.boot(Machine(), image, b"", limit_s=1, accel="tcg").failed == 2
+    _guests(monkeypatch, *[odd] * guest.BOOTS)
+    with pytest.raises(RecordError, match="the guest says: vma m: a vCPU left its loop"):
+        guest.boot(Machine(), image, b"", limit_s=1, accel="tcg")
+
+
 def test_a_guest_is_not_booted_again_for_what_the_next_would_meet(
     monkeypatch: pytest.MonkeyPatch, image: Path
 ) -> None:
