@@ -32,6 +32,7 @@ churn_type = np.dtype(
         ("turn", "i8"),
         ("gap_ns", "i8"),
         ("births", "i8"),
+        ("node", "i8"),
     ]
 )
 

@@ -99,6 +99,15 @@ class Costs:
     )
 
 
+REMOTE = Cost(
+    low=20,
+    typical=60,
+    high=150,
+    source="assumed: what a remote cache miss takes longer than a local one",
+)
+"""Not in the table: how often it occurs, no count of the model says."""
+
+
 def with_costs(costs: Costs, **values: float | Cost) -> Costs:
     """Return costs with some of them replaced; a number replaces all three bounds.
 

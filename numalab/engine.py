@@ -110,6 +110,23 @@ def run_one(
                 ) from None
 
 
+def first_draws(
+    w: Workload, seed: int, index: int
+) -> tuple[int, np.ndarray, np.random.Generator, np.random.Generator]:
+    """Draw what a replicate fixes before it is laid out.
+
+    Returns
+    -------
+    tuple
+        Time of the first tick [ns]; lifetimes, int64[n_churn, n] [ns]; the stream that the
+        layout draws from next; the stream of the run.
+    """
+    before, during = np.random.SeedSequence(seed, spawn_key=(index,)).spawn(2)
+    draws = np.random.default_rng(before)
+    phase_ns = int(draws.integers(1, tick_nsec(w.machine.hz)))
+    return phase_ns, table(w, draws), draws, np.random.default_rng(during)
+
+
 def _once(
     w: Workload,
     policy: Policy,
@@ -119,18 +136,14 @@ def _once(
     room: int,
     made_by: Callable[..., Assembly],
 ) -> tuple[Assembly, np.ndarray, np.ndarray]:
-    before, during = np.random.SeedSequence(seed, spawn_key=(index,)).spawn(2)
-    draws = np.random.default_rng(before)
+    phase_ns, lifetimes, draws, rng = first_draws(w, seed, index)
     tick_ns = tick_nsec(w.machine.hz)
-    phase_ns = int(draws.integers(1, tick_ns))
-    lifetimes = table(w, draws)
     a = made_by(w, policy, setup, room, draws)
     duration_ns = int(w.duration_ms * NSEC_PER_MSEC)
     sample_ns = int(w.sample_ms * NSEC_PER_MSEC)
     ticks = (duration_ns - phase_ns) // tick_ns
     samples = np.zeros((duration_ns // sample_ns + 1, len(COUNTERS)), np.int64)
     seqs = np.zeros((len(samples), len(w.process_names)), np.int64)
-    rng = np.random.default_rng(during)
     run_before(
         a.world,
         a.access_ptr,

@@ -134,14 +134,14 @@ def _node_with_room(pop, node, unit):
 
 
 @jitted
-def _populate(w, t, s, c, count):
-    """Populate absent folios of a cohort; return ns spent."""
+def populate(w, t, s, c, count, wanted):
+    """Populate absent folios of a cohort on a node, as far as it has room; return ns spent."""
     pop, p, speed = w.pop, w.tasks[t], w.speed[0]
     unit = pop.segments[pop.spans[s].segment].unit
     pinned = pop.cohorts[c].pinned
     left = count
     while left > 0:
-        node = _node_with_room(pop, p.node, unit)
+        node = _node_with_room(pop, wanted, unit)
         room = pop.node_free[node] // unit
         n = min(left, room) if room > 0 else left
         add(pop, s, node, NO_CPUPID, 0, pinned, n)
@@ -176,7 +176,7 @@ def touch_cohort(w, t, s, c, count, jiffies, now_ns):
     it = pop.cohorts[c]
     spent = _refault(w, vma, unit, count) if is_guest(vma) else 0.0
     if it.node == ABSENT:
-        return spent + _populate(w, t, s, c, count)
+        return spent + populate(w, t, s, c, count, p.node)
     node, last, pinned = it.node, it.last_cpupid, it.pinned
     if it.prot_none == ZAPPED:
         add(pop, s, node, last, MAPPED, pinned, count)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numalab.hardware import populate
 from numalab.jit import jitted
 from numalab.linux.structs import NONE
 from numalab.linux.swap import lru_add_drain
@@ -56,7 +57,7 @@ def find_hole(mm, vmas, pages, align):
 
 @jitted
 def _birth(w, churn):
-    """Map a churn's VMA with its guard pages; nothing of it is present yet."""
+    """Map a churn's VMA with its guard pages, and fill it if it starts on a node."""
     vma = w.vmas[churn.vma]
     mm = w.mms[vma.vm_mm]
     access = w.accesses[churn.access]
@@ -79,6 +80,9 @@ def _birth(w, churn):
     add(w.pop, seg.span, ABSENT, NO_CPUPID, 0, 0, folios)
     note(w.pop, g, 0, folios)
     access.position = 0
+    if churn.node != NONE:
+        spent = populate(w, churn.task, seg.span, w.pop.spans[seg.span].cohort, folios, churn.node)
+        w.tasks[churn.task].debt_ns += int(spent)
 
 
 @jitted

@@ -9,19 +9,13 @@ import numpy as np
 import xarray as xr
 
 from numalab.catalog.guests import gpu_process
-from numalab.costs import BOUNDS, Cost, Costs, time_of
+from numalab.costs import BOUNDS, REMOTE, Costs, time_of
 from numalab.crossing import crossing_interval
 from numalab.engine import simulate
 from numalab.remedies import get
 from numalab.tables import crossing_words, number, plain, span
 from numalab.totals import totals
 
-REMOTE = Cost(
-    low=20,
-    typical=60,
-    high=150,
-    source="assumed: what a remote cache miss takes longer than a local one",
-)
 WAYS = ("", "+process-opt-out", "+mbind")
 """Balancing as it is; off for the process; off for the registered memory."""
 

@@ -93,6 +93,7 @@ def plan_churns(plan: Plan, workload: Workload) -> None:
                 "guard": len(plan.vmas) - 1,
                 "pages": churn.pages,
                 "gap_ns": int(churn.gap_ms * NSEC_PER_MSEC),
+                "node": churn.first_touch_node,
             }
         )
 

@@ -87,6 +87,13 @@ class Churn:
         0.0, unit="1/s", at_least=0, at_most=1e10, doc="page touches a second; 0: flat out"
     )
     write: bool = field(True, doc="write (true) or only read")
+    first_touch_node: int = field(
+        -1,
+        at_least=-1,
+        at_most=63,
+        later=True,
+        doc="node that it is filled on at once; -1: as its thread comes to touch it",
+    )
 
     def __post_init__(self) -> None:
         validate(self)
@@ -231,12 +238,14 @@ def _check_memory(w: Workload) -> None:
             f"{w.machine.memory_mb} hold {room}: there is no swap"
         )
     on_node = [0.0] * w.machine.nodes
-    for vma in w.vmas:
-        if vma.first_touch_node >= w.machine.nodes:
+    starts = [(f'vma "{v.name}"', v.first_touch_node) for v in w.vmas]
+    for where, node in starts + [(f'churn "{c.name}"', c.first_touch_node) for c in w.churns]:
+        if node >= w.machine.nodes:
             raise InputError(
-                f'vma "{vma.name}": first_touch_node = {vma.first_touch_node}: the machine has '
+                f"{where}: first_touch_node = {node}: the machine has "
                 f"nodes 0 to {w.machine.nodes - 1}"
             )
+    for vma in w.vmas:
         spread = range(w.machine.nodes) if vma.policy == "interleave" else (vma.first_touch_node,)
         for node in spread:
             on_node[node] += vma.size_mb * vma.count * vma.populated / len(spread)

@@ -15,16 +15,20 @@ def lifetimes(
     scan_delay_ms: int,
     vma_lifetime_ms: float,
     pin_fraction: float,
+    lifetime: str = "exponential",
+    lifetime_shape: float = 1.5,
+    walker_node: int = 1,
     churns: int = 2,
     duration_ms: float = 60_000,
 ) -> Workload:
     """Return a thread with a lasting mapping and threads whose mappings are replaced.
 
     ``old`` holds 64 MB for the whole run; it was first touched on node 0, its one user runs
-    on node 1, and a part of it can never follow. Each churn maps 16 MB, walks it, unmaps it
-    when its (exponential) lifetime is over, and starts again; the first one runs on node 0,
-    the next on node 1, and so on. It isolates what the scan delay of a new VMA saves
-    (mappings gone before they are scanned) and what it costs (mappings that stay wait).
+    on ``walker_node``, and a part of it can never follow. Each churn maps 16 MB that are filled
+    on node 0, as by a producer, walks them, unmaps them when their lifetime is over, and starts
+    again; the first one runs on node 0, where its pages are, the next on node 1, and so on. It
+    isolates what the scan delay of a new VMA saves (mappings that are gone before they are
+    scanned, or lie right) and what it costs (mappings that live far from their user).
 
     Parameters
     ----------
@@ -32,6 +36,10 @@ def lifetimes(
         The knob; also how long a new VMA waits under policies that know such a delay.
     vma_lifetime_ms : float [ms]
         Mean lifetime of a churned mapping.
+    lifetime, lifetime_shape : str, float
+        Its distribution, as of :class:`numalab.workload.Churn`.
+    walker_node : int
+        Node of the lasting mapping's user: 0 is where its pages are.
     pin_fraction : float
         Pages of ``old`` under a long-term pin, from its start.
     churns : int
@@ -39,20 +47,22 @@ def lifetimes(
     duration_ms : float [ms]
     """
     per_node = 1 + -(-churns // 2)
-    walker = Task(name="walker", cpu=per_node, access=(Access(vma="old"),))
+    walker = Task(name="walker", cpu=walker_node * per_node, access=(Access(vma="old"),))
     young = tuple(
         Churn(
             name=f"young{i}",
             size_mb=YOUNG_MB,
             lifetime_ms=vma_lifetime_ms,
-            lifetime="exponential",
+            lifetime=lifetime,
+            lifetime_shape=lifetime_shape,
+            first_touch_node=0,
             cpu=i % 2 * per_node + 1 + i // 2,
         )
         for i in range(churns)
     )
     return Workload(
         name="lifetimes",
-        about="a lasting mapping on the wrong node, pinned in part, beside short-lived ones",
+        about="a lasting mapping, pinned in part, and short-lived ones on and off their node",
         duration_ms=duration_ms,
         sample_ms=duration_ms,
         machine=Machine(nodes=2, cpus_per_node=per_node, memory_mb=1024),

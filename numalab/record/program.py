@@ -114,6 +114,7 @@ def _churn_line(churn: Churn) -> str:
         PATTERNS.index(churn.pattern),
         repr(float(churn.pages_per_s)),
         int(churn.write),
+        churn.first_touch_node,
     )
     return " ".join(str(v) for v in ("churn", *values))
 

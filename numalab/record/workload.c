@@ -9,7 +9,7 @@
  *   vma NAME KIND THP PAGES COUNT NODE POPULATED PINNED SCATTERED POLICY KVM
  *   thread NAME CPU
  *   access VMA LO HI PATTERN RATE WRITE HOT SHARE START_NS STOP_NS
- *   churn PAGES THP LIFE_NS DISTRIBUTION SHAPE GAP_NS PATTERN RATE WRITE
+ *   churn PAGES THP LIFE_NS DISTRIBUTION SHAPE GAP_NS PATTERN RATE WRITE NODE
  *   zap VMA START_NS PERIOD_NS             only for calibration; instead of access
  *   go
  *
@@ -84,7 +84,7 @@ struct vma {
 struct thread {
 	char name[32];
 	int cpu, process, accesses, first_access, churns;
-	struct { int thp, distribution; u64 pages, life, gap; double shape; } churn;
+	struct { int thp, distribution, node; u64 pages, life, gap; double shape; } churn;
 	struct { int vma; u64 start, period; } zap;
 	u64 random;
 	struct vcpu *vcpu; /* of a guest; made by the thread itself */
@@ -500,6 +500,20 @@ static void run_task(struct thread *t)
 	}
 }
 
+/* Fill a churn's mapping on a node that its thread may be far from. */
+static void fill_on(struct thread *t, char *base)
+{
+	u64 mask = 1UL << t->churn.node;
+
+	if (syscall(SYS_set_mempolicy, MPOL_BIND, &mask, 65))
+		die("churn %s: set_mempolicy: %s", t->name, strerror(errno));
+	if (madvise(base, t->churn.pages * PAGE, MADV_POPULATE_WRITE))
+		die("churn %s: populating: %s (is the node's memory large enough?)", t->name,
+		    strerror(errno));
+	if (syscall(SYS_set_mempolicy, MPOL_DEFAULT, NULL, 0))
+		die("churn %s: set_mempolicy: %s", t->name, strerror(errno));
+}
+
 static void run_churn(struct thread *t)
 {
 	struct access *a = accesses + t->first_access;
@@ -515,6 +529,8 @@ static void run_churn(struct thread *t)
 				   &area_bytes);
 		a->base = &base;
 		a->position = 0;
+		if (t->churn.node >= 0)
+			fill_on(t, base);
 		while ((now = now_ns()) < death) {
 			if (a->rate == 0) {
 				touch_pages(t, a, BATCH);
@@ -1062,9 +1078,9 @@ static void read_line(const char *line)
 		n_accesses++;
 	} else if (!strcmp(word, "churn")) {
 		memset(a, 0, sizeof(*a));
-		ok = sscanf(line, "churn %lu %d %lu %d %lf %lu %d %lf %d", &t->churn.pages,
+		ok = sscanf(line, "churn %lu %d %lu %d %lf %lu %d %lf %d %d", &t->churn.pages,
 			    &t->churn.thp, &t->churn.life, &t->churn.distribution, &t->churn.shape,
-			    &t->churn.gap, &a->pattern, &a->rate, &a->write) == 9;
+			    &t->churn.gap, &a->pattern, &a->rate, &a->write, &t->churn.node) == 10;
 		a->hi = a->pages = t->churn.pages;
 		a->count = 1;
 		t->accesses = t->churns = 1;

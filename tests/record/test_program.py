@@ -28,7 +28,7 @@ def test_every_part_of_a_workload_becomes_a_line() -> None:
     assert "process p 0,1" in lines
     assert "vma v 1 0 512 1 0 512 0 0 3 0" in lines
     assert "access 0 0 512 2 0.0 1 51 0.9 0 1000000000000000" in lines
-    assert "churn 256 0 300000000 0 0.5 0 0 0.0 1" in lines
+    assert "churn 256 0 300000000 0 0.5 0 0 0.0 1 -1" in lines
     assert lines[-1] == "go"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numalab.workload import Churn, Task
 from tests.second_opinion import kernel_memory, kernel_scan
-from tests.second_opinion.machine import NSEC_PER_MSEC, lifetime_ms, mmap, munmap
+from tests.second_opinion.machine import NSEC_PER_MSEC, folios, lifetime_ms, mmap, munmap
 from tests.second_opinion.objects import Page, Sim, Thread, Touching
 
 PARTS = 4
@@ -185,7 +185,9 @@ def _run_churn(sim: Sim, t: Thread, a: int, b: int, left: float) -> float:
             if t.change_ns >= b:
                 break
             cursor = max(cursor, t.change_ns)
-            _map(sim, t, cursor)
+            filling = _map(sim, t, cursor)
+            used += filling
+            cursor += filling
         stop = min(float(b), t.change_ns)
         if stop > cursor:
             used += _touch_all(sim, t, t.streams, cursor, stop, min(left - used, stop - cursor))
@@ -197,8 +199,8 @@ def _run_churn(sim: Sim, t: Thread, a: int, b: int, left: float) -> float:
     return used
 
 
-def _map(sim: Sim, t: Thread, now: float) -> None:
-    """Make a churn's next mapping."""
+def _map(sim: Sim, t: Thread, now: float) -> float:
+    """Make a churn's next mapping, filled if it starts on a node; return the time it takes."""
     churn = t.spec
     assert isinstance(churn, Churn)
     t.mapped = mmap(sim, t.mm, churn)
@@ -209,3 +211,11 @@ def _map(sim: Sim, t: Thread, now: float) -> None:
     t.streams = [
         Touching(pages=t.mapped.pages, walk=walk, touch_ns=touch_ns, rate=churn.pages_per_s)
     ]
+    if churn.first_touch_node < 0:
+        return 0.0
+    takes = 0.0
+    for page in folios(t.mapped.pages):
+        kernel_memory.populate(sim, page, churn.first_touch_node)
+        t.mm.rss += page.nr
+        takes += speed.first_touch_huge_ns if page.nr > 1 else speed.first_touch_ns
+    return takes

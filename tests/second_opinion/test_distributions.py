@@ -84,6 +84,26 @@ CASES = {
             ),
         ),
     ),
+    # each mapping starts on the other node, and some live long enough to be brought home
+    "mappings filled elsewhere": (
+        "linux-7.2",
+        workload(
+            "filled",
+            two(mb=4)[:1],
+            task(0, "a", 0, "walk"),
+            churns=(
+                Churn(
+                    name="c",
+                    size_mb=2,
+                    lifetime_ms=400,
+                    lifetime="exponential",
+                    gap_ms=5,
+                    cpu=1,
+                    first_touch_node=0,
+                ),
+            ),
+        ),
+    ),
     # a tick finds a task running with the probability that is its share
     "rates": (
         "linux-6.7",
