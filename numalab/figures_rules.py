@@ -1,4 +1,4 @@
-"""Figures of q05 and q06: shares by scan rule, effects of rules, the history of a rule."""
+"""Figures of q04, q05, q06: delays, shares by scan rule, effects of rules, their history."""
 
 from __future__ import annotations
 
@@ -129,6 +129,45 @@ def history_page(history: xr.DataArray, responses: dict[str, str]) -> Figure:
     broken = [n if len(n) < 12 else "-\n".join(n.rsplit("-", 1)) for n in names]
     axes[-1, 0].set_xticks(range(len(names)), broken, fontsize=8)
     axes[-1, 0].set_xlabel("scan rule, in the order of history; simulated", fontsize=9)
+    marks, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(
+        marks, labels, loc="outside upper right", ncols=len(labels), fontsize=8, frameon=False
+    )
+    return figure
+
+
+def delays_page(ds: xr.Dataset, variables: dict[str, str]) -> Figure:
+    """What a delay does: a column for each mean lifetime, a row for each variable.
+
+    Lines are means over replicates of each policy, with BCa 95 % intervals.
+    """
+    lives = ds["vma_lifetime_ms"].values
+    figure, axes = canvas("broad", len(variables), len(lives))
+    x = ds["scan_delay_ms"].values
+    for i, (name, title) in enumerate(variables.items()):
+        mean, bounds = ds[name].mean("replicate"), bootstrap_interval(ds[name])
+        top = 1.05 * float(bounds.max())
+        for j, life in enumerate(lives):
+            ax = axes[i, j]
+            for n, policy in enumerate(ds["policy"].values):
+                at = {"policy": policy, "vma_lifetime_ms": life}
+                low, high = (bounds.sel({**at, "bound": b}) for b in ("low", "high"))
+                color = _COLORS[n % len(_COLORS)]
+                ax.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
+                ax.plot(
+                    x, mean.sel(at), linestyle="--", linewidth=1.0, color=color,
+                    marker=_MARKERS[n % len(_MARKERS)], markersize=3.5, label=str(policy),
+                )  # fmt: skip
+            ax.set_xscale("log", base=2)
+            ax.set_xticks(x[::2], [f"{v / 1000:g}" for v in x[::2]])
+            ax.set_ylim(0, top)
+            if i == 0:
+                ax.set_title(f"mappings live {life / 1000:g} s", loc="left", fontsize=9)
+            if j == 0:
+                ax.set_ylabel(title, fontsize=9)
+            else:
+                ax.set_yticklabels([])
+    figure.supxlabel("scan_delay_ms / 1000 [s]; simulated", fontsize=9)
     marks, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(
         marks, labels, loc="outside upper right", ncols=len(labels), fontsize=8, frameon=False

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from numalab import workload_file
 from numalab.fields import InputError
-from numalab.workload import Workload
+from numalab.machine import Machine
+from numalab.workload import Churn, Workload
 
 GOOD = """
 [workload]
@@ -444,3 +445,14 @@ def test_any_values_are_read_or_refused_and_what_is_read_keeps_its_bounds(edits)
     assert vma.first_touch_node < w.machine.nodes
     if vma.policy != "interleave":
         assert vma.size_mb * vma.count * vma.populated <= w.machine.memory_mb
+
+
+def test_a_churn_filled_on_a_node_that_is_not_there() -> None:
+    with pytest.raises(InputError, match=r'churn "c": first_touch_node = 2: the machine has nodes'):
+        Workload(
+            name="w",
+            duration_ms=10,
+            sample_ms=10,
+            machine=Machine(nodes=2, cpus_per_node=1, memory_mb=128),
+            churns=(Churn(name="c", size_mb=1, lifetime_ms=5, first_touch_node=2),),
+        )
