@@ -1,4 +1,4 @@
-"""Figures of q04, q05, q06: delays, shares by scan rule, effects of rules, their history."""
+"""Figures of rules and knobs: delays, shares by scan rule, effects, history, sensitivity."""
 
 from __future__ import annotations
 
@@ -168,6 +168,43 @@ def delays_page(ds: xr.Dataset, variables: dict[str, str]) -> Figure:
             else:
                 ax.set_yticklabels([])
     figure.supxlabel("scan_delay_ms / 1000 [s]; simulated", fontsize=9)
+    marks, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(
+        marks, labels, loc="outside upper right", ncols=len(labels), fontsize=8, frameon=False
+    )
+    return figure
+
+
+def knobs_page(found: xr.Dataset, responses: dict[str, str]) -> Figure:
+    """Total Sobol indices: a column for each response, a row for each policy.
+
+    Bars are ``ST`` with its interval, marks ``S1``: what a parameter explains alone.
+    """
+    policies = [str(p) for p in found["policy"].values]
+    names = [str(p) for p in found["parameter"].values]
+    figure, axes = canvas("broad", len(policies), len(responses))
+    y = np.arange(len(names))
+    for i, policy in enumerate(policies):
+        for j, (response, title) in enumerate(responses.items()):
+            ax = axes[i, j]
+            one = found.sel(policy=policy, response=response)
+            ax.barh(y, one["ST"], height=0.6, color="#c9c9c4", label="with interactions (ST)")
+            for name, color in (("ST", SHADES[0]), ("S1", SHADES[1])):
+                half = one[f"{name}_conf"]
+                at = y + (0.12 if name == "S1" else -0.12)
+                ax.hlines(at, one[name] - half, one[name] + half, color=color, linewidth=1.2)
+            ax.plot(
+                one["S1"], y + 0.12, "o", color=SHADES[1], markersize=4, label="alone (S1)",
+                linestyle="none",
+            )  # fmt: skip
+            ax.set_yticks(y, names if j == 0 else [], fontsize=8)
+            ax.set_ylim(len(y) - 0.5, -0.5)
+            ax.set_xlim(-0.05, 1.1)
+            if i == 0:
+                ax.set_title(title, loc="left", fontsize=9)
+            if j == 0:
+                ax.set_ylabel(policy, fontsize=9)
+    figure.supxlabel("share of the variance of log2(count); simulated", fontsize=9)
     marks, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(
         marks, labels, loc="outside upper right", ncols=len(labels), fontsize=8, frameon=False
