@@ -6,7 +6,6 @@ whose draws agree; the numbers are the same.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -87,12 +86,6 @@ def _row(a: Assembly, samples: np.ndarray, own: int) -> Iterator[Any]:
             yield from np.atleast_1d(getattr(a.world.log, name)[:own].sum(axis=0))
 
 
-def _copied(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return type(value)(*(_copied(v) for v in value))
-    return value.copy() if isinstance(value, np.ndarray) else value
-
-
 def _arrays(value: Any) -> Iterator[np.ndarray]:
     """Yield the arrays of a world as bytes, but not its tables of events, which may stay."""
     if isinstance(value, tuple):
@@ -111,7 +104,7 @@ class _Layouts:
     """
 
     def __init__(self) -> None:
-        self.known: dict[tuple[Any, ...], tuple[Assembly, list[tuple[np.ndarray, ...]]]] = {}
+        self.known: dict[tuple[Any, ...], tuple[Assembly, list[tuple[np.ndarray, np.ndarray]]]] = {}
 
     def assemble(
         self, w: Workload, policy: Policy, setup: Setup, room: int, draws: np.random.Generator
@@ -120,12 +113,9 @@ class _Layouts:
         lru_added = draw_lru_added(w, policy, draws)
         key = (room, *image.values())
         if key not in self.known:
-            first = lay_out(w, policy, setup, room, image, np.zeros_like(lru_added))
-            again = dataclasses.replace(
-                first, world=_copied(first.world), churns=first.churns.copy()
-            )
-            both = ((*_arrays(a.world), *_arrays(a.churns)) for a in (again, first))
-            self.known[key] = again, list(zip(*both, strict=True))
+            made = lay_out(w, policy, setup, room, image, np.zeros_like(lru_added))
+            changing = (*_arrays(made.world), *_arrays(made.churns))
+            self.known[key] = made, [(array, array.copy()) for array in changing]
         again, arrays = self.known[key]
         for now, then in arrays:
             now[...] = then
