@@ -44,6 +44,7 @@ def measure(benchmark, workload, *, rounds=11, kernel="linux-7.2", **how):
         return ds
 
     ds = benchmark.pedantic(once, rounds=rounds, warmup_rounds=1)
+    assert min(loops) > 0 and min(layouts) > 0, "the parts of simulate() have other names now"
     faults = ds["numa_hint_faults"].isel(time=-1)
     benchmark.extra_info |= {
         "engine_s": sorted(loops[1:])[len(loops[1:]) // 2],

@@ -73,7 +73,7 @@ def simulate(
 
 
 def _replicate(w: Workload, policy: Policy, setup: Setup, seed: int, index: int) -> xr.Dataset:
-    a, samples, seqs = run_one(w, policy, setup, seed, index)
+    a, samples, seqs = run_one(w, policy, setup, seed, index, assemble)
     return _dataset(w, policy, seed, index, a, samples, seqs)
 
 
@@ -83,7 +83,7 @@ def run_one(
     setup: Setup,
     seed: int,
     index: int,
-    made_by: Callable[..., Assembly] = assemble,
+    made_by: Callable[..., Assembly],
 ) -> tuple[Assembly, np.ndarray, np.ndarray]:
     """Run one replicate; return its world at the end, the samples and ``numa_scan_seq``.
 
