@@ -70,6 +70,7 @@ def simulate(
 ) -> None:
     """Run a workload on the model of a kernel."""
     from numalab import remedies, workload_file
+    from numalab.dataset import provenance
 
     chosen = remedies.get(policy)
     nouns = workload_file.load(workload)
@@ -77,6 +78,9 @@ def simulate(
 
     ds = run(nouns, chosen, seed=seed, replicates=replicates)
     _save(ds, out)
+    for table in ("chunks", "notices") if out else ():
+        if left_out := provenance(ds)[f"{table}_dropped"]:
+            _say(f"the table of {table} is full: {left_out} of the first run are not in it")
     _print_counters(ds, as_json)
 
 

@@ -19,7 +19,7 @@ from numalab.layout import Setup, default_setup
 from numalab.lifetimes import table
 from numalab.loop import run
 from numalab.policy import Policy
-from numalab.population import ABSENT, END
+from numalab.present import count_present
 from numalab.units import NSEC_PER_MSEC, tick_nsec
 from numalab.workload import Workload
 from numalab.world import MAX_CHUNKS, Assembly, assemble
@@ -178,19 +178,8 @@ def touches_of(a: Assembly) -> np.ndarray:
 
 def _pages_on_node(w: Workload, a: Assembly) -> np.ndarray:
     """Count present pages by owner and node; int64[n_vma, n_node] [pages]."""
-    pop = a.world.pop
     pages = np.zeros((len(owners_of(w)), w.machine.nodes), np.int64)
-    for seg in pop.segments:
-        owner = a.world.vmas[seg.vma].owner
-        s = seg.span
-        while s != END:
-            c = pop.spans[s].cohort
-            while c != END:
-                cohort = pop.cohorts[c]
-                if cohort.node != ABSENT:
-                    pages[owner, cohort.node] += cohort["count"] * seg.unit
-                c = cohort.next
-            s = pop.spans[s].next
+    count_present(a.world.pop, a.world.vmas["owner"], pages)
     return pages
 
 

@@ -25,6 +25,13 @@ def link_vma(mm, vmas, v):
 
 
 @jitted
+def link_vmas(mms, vmas, order):
+    """Put VMAs into their address spaces; from the highest down each goes in front."""
+    for v in order:
+        link_vma(mms[vmas[v].vm_mm], vmas, v)
+
+
+@jitted
 def unlink_vma(mm, vmas, v):
     """Take a VMA out of its address space."""
     if mm.mmap == v:

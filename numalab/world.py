@@ -25,7 +25,7 @@ from numalab.image import Image, draw_image
 from numalab.layout import Setup
 from numalab.linux import structs as st
 from numalab.linux.swap import batched
-from numalab.mmap import link_vma
+from numalab.mmap import link_vmas
 from numalab.plan import (
     Plan,
     Segment,
@@ -35,6 +35,7 @@ from numalab.plan import (
     plan_segments,
 )
 from numalab.policy import Policy
+from numalab.present import settle
 from numalab.vma import GUESTS
 from numalab.workload import Task, Workload
 
@@ -55,29 +56,28 @@ class Assembly:
 
 
 def _fill(records: np.ndarray, rows: list[dict[str, Any]]) -> None:
-    for i, row in enumerate(rows):
-        for name, value in row.items():
-            records[i][name] = value
+    """Set fields of records, a column at a time; what a row does not name stays."""
+    for name in {name for row in rows for name in row}:
+        at = [i for i, row in enumerate(rows) if name in row]
+        records[name][at] = [rows[i][name] for i in at]
 
 
-def _first_cohorts(pop: pn.Population, s: int, seg: Segment, workload: Workload, k: Any) -> int:
-    """Put the first pages of a segment in place; return pages present.
+def _first_cohorts(pop: pn.Population, seg: Segment, workload: Workload, k: Any) -> list[Any]:
+    """Return the first pages of a segment: (node, state, pinned or in a batch, folios).
 
     Pages of a node came there through the batch of its first CPU. A guest has touched nothing.
     """
     folios = (seg.hi - seg.lo) // seg.unit
     vma = seg.owner
+    found = []
     if vma is None:
         for node, count in enumerate(seg.present):
             cpu = node * workload.machine.cpus_per_node
-            mark = batched(k, pop, cpu) if seg.in_batch else 0
-            pn.add(pop, s, node, pn.NO_CPUPID, 0, mark, count)
-            pop.node_free[node] -= count
-        return sum(seg.present)
+            found.append((node, 0, batched(k, pop, cpu) if seg.in_batch else 0, count))
+        return found
     inside = seg.lo % vma.pages
     if inside >= round(vma.pages * vma.populated):
-        pn.add(pop, s, pn.ABSENT, pn.NO_CPUPID, 0, 0, folios)
-        return 0
+        return [(pn.ABSENT, 0, 0, folios)]
     if vma.pin_placement == "head":
         pinned = folios if inside < round(vma.pages * vma.pinned_fraction) else 0
     else:
@@ -88,10 +88,8 @@ def _first_cohorts(pop: pn.Population, s: int, seg: Segment, workload: Workload,
     for pin, count in ((1, pinned), (0, folios - pinned)):
         for i in range(nodes):
             part = count // nodes + (1 if i < count % nodes else 0)
-            node = (vma.first_touch_node + i) % workload.machine.nodes
-            pn.add(pop, s, node, pn.NO_CPUPID, state, pin, part)
-            pop.node_free[node] -= part * seg.unit
-    return folios * seg.unit
+            found.append(((vma.first_touch_node + i) % workload.machine.nodes, state, pin, part))
+    return found
 
 
 def _populate(
@@ -119,25 +117,26 @@ def _populate(
     pop.access_of[: len(links)] = links
     pop.node_free[:] = node_free(workload)
     pop.lru_added[:] = lru_added
+    numbers = [len(found) for found in reach]
+    segments = pop.segments
+    segments["lo"] = [seg.start for seg in plan.segments]
+    segments["hi"] = [seg.start + seg.hi - seg.lo for seg in plan.segments]
+    segments["unit"] = [seg.unit for seg in plan.segments]
+    segments["vma"] = [seg.vma for seg in plan.segments]
+    segments["nr_accesses"] = numbers
+    segments["first_access"] = np.cumsum(numbers) - numbers
+    segments["tracked"] = [
+        seg.start >= 0 and seg.owner is None and seg.present != () for seg in plan.segments
+    ]
+    rows = [
+        (g, *cohort)
+        for g, seg in enumerate(plan.segments)
+        if seg.start >= 0
+        for cohort in _first_cohorts(pop, seg, workload, k) or [(pn.ABSENT, 0, 0, 0)]
+    ]
+    segments["span"] = pn.END
     present = np.zeros(len(plan.segments), np.int64)
-    at = 0
-    for g, seg in enumerate(plan.segments):
-        r = pop.segments[g]
-        r.lo, r.hi = seg.start, seg.start + seg.hi - seg.lo
-        r.unit, r.vma, r.span = seg.unit, seg.vma, pn.END
-        r.first_access, r.nr_accesses = at, len(reach[g])
-        at += len(reach[g])
-        if seg.start < 0:
-            continue
-        s = pn.new_span(pop, r.lo, r.hi, g)
-        r.span = s
-        r.tracked = int(seg.owner is None and seg.present != ())
-        present[g] = _first_cohorts(pop, s, seg, workload, k)
-        folios = (seg.hi - seg.lo) // seg.unit
-        if not present[g]:
-            pn.note(pop, g, 0, folios)
-        elif seg.owner is not None and seg.owner.subscriber in GUESTS:
-            pn.note(pop, g, folios, 0)
+    settle(pop, np.array(rows, np.int64).reshape(-1, 5), present)
     pop.lru_added[:] += _ADDED_BEFORE_SCANS
     return pop, present
 
@@ -194,11 +193,9 @@ def lay_out(
     mms = st.records(st.mm_struct, len(names))
     for m, name in enumerate(names):
         mm_record(mms[m], workload, setup.of(name), policy)
-    in_place = [v for v in range(len(vmas)) if vmas[v].vm_end]
-    for v in sorted(in_place, key=lambda v: -vmas[v].vm_start):
-        link_vma(mms[vmas[v].vm_mm], vmas, v)
-    for g, seg in enumerate(plan.segments):
-        mms[vmas[seg.vma].vm_mm].rss += present[g]
+    in_place = np.flatnonzero(vmas["vm_end"])
+    link_vmas(mms, vmas, in_place[np.argsort(-vmas["vm_start"][in_place], kind="stable")])
+    np.add.at(mms["rss"], vmas["vm_mm"][pop.segments["vma"]], present)
     threads = workload.threads
     tasks = st.records(st.task_struct, len(threads))
     for i, thread in enumerate(threads):

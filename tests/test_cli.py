@@ -79,3 +79,37 @@ def test_truncated_dataset_is_one_line(tmp_path):
     assert done.returncode == 2
     assert "not a readable NetCDF file" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_simulate_says_when_a_table_of_events_is_full(tmp_path):
+    file = tmp_path / "many.toml"
+    file.write_text(
+        """
+[workload]
+name = "many"
+about = "more mappings than the table of chunks has rows"
+duration_ms = 4000
+sample_ms = 4000
+[machine]
+nodes = 2
+cpus_per_node = 1
+memory_mb = 1024
+[tunables]
+scan_size_mb = 1024
+[[vma]]
+name = "v"
+size_mb = 0.00390625
+count = 70000
+[[task]]
+name = "t0"
+cpu = 0
+[[task.access]]
+vma = "v"
+"""
+    )
+    out = ("--replicates", 1, "--out", tmp_path / "many.nc")
+    done = numalab("simulate", file, "--policy", "linux-6.1", *out)
+    assert done.returncode == 0, done.stderr
+    assert "the table of chunks is full: " in done.stderr
+    done = numalab("simulate", WORKLOAD, *out)
+    assert "full" not in done.stderr
