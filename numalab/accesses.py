@@ -6,7 +6,7 @@ import math
 
 from numalab.draws import draw_below, draw_binomial
 from numalab.hardware import WALK, touch_all, touch_cohort
-from numalab.jit import jitted
+from numalab.jit import inlined, jitted
 from numalab.population import ABSENT, END, ZAPPED, join_left, split
 from numalab.units import HPAGE_PMD_NR
 
@@ -114,7 +114,7 @@ def _segment_at(w, access, offset):
     return low
 
 
-@jitted
+@inlined
 def _walk_span(w, a, g, page, budget_ns, most, jiffies, now_ns, rng):
     """Walk from ``page`` to at most the end of its span; return (pages, ns spent)."""
     pop = w.pop
@@ -161,7 +161,7 @@ def _walk_span(w, a, g, page, budget_ns, most, jiffies, now_ns, rng):
     return pages, spent
 
 
-@jitted
+@inlined
 def touch_walk(w, a, budget_ns, most, jiffies, now_ns, rng):
     """Touch in order until the time or the number of touches is used up.
 
@@ -191,7 +191,7 @@ def touch_walk(w, a, budget_ns, most, jiffies, now_ns, rng):
     return spent
 
 
-@jitted
+@inlined
 def touch(w, a, budget_ns, most, jiffies, now_ns, rng):
     """Run one access; return ns spent."""
     if w.accesses[a].pattern == WALK:

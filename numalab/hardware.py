@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numalab.jit import jitted
+from numalab.jit import inlined, jitted
 from numalab.linux.fair_period import update_scan_period
 from numalab.linux.memory import do_numa_page
 from numalab.linux.mmu_notifier import REFAULTS, is_guest
@@ -163,7 +163,7 @@ def _refault(w, vma, unit, count):
     return count * (speed.refault_huge_ns if unit == HPAGE_PMD_NR else speed.refault_ns)
 
 
-@jitted
+@inlined
 def touch_cohort(w, t, s, c, count, jiffies, now_ns):
     """Touch ``count`` folios of one cohort (marked, zapped or absent); return ns spent."""
     pop = w.pop
@@ -201,7 +201,7 @@ def touch_cohort(w, t, s, c, count, jiffies, now_ns):
     return spent
 
 
-@jitted
+@inlined
 def touch_all(w, t, s, jiffies, now_ns):
     """Touch every folio of a span; return ns spent in faults."""
     spent = 0.0

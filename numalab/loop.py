@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numalab.draws import draw_below, draw_unit
-from numalab.jit import jitted
+from numalab.jit import inlined, jitted
 from numalab.linux.fair_scan import finish_scan, task_numa_work, task_tick_numa
 from numalab.linux.structs import NONE, NUMA_NO_NODE
 from numalab.mmap import turn_churns
@@ -33,7 +33,7 @@ def _scan_under_way(w):
     return False
 
 
-@jitted
+@inlined
 def _run_tick(w, access_ptr, spins, wants, best, used, tick_ns, elapsed_ns, jiffies, now_ns, rng):
     """Let every task run for one tick; ``best`` is the flat-out task of each CPU."""
     parts = 1
@@ -84,7 +84,7 @@ def _run_tick(w, access_ptr, spins, wants, best, used, tick_ns, elapsed_ns, jiff
             p.running += int(ns)
 
 
-@jitted
+@inlined
 def _settled(w, t):
     """Say whether a task's hint faults would change nothing but counts and pages.
 
@@ -96,7 +96,7 @@ def _settled(w, t):
     return not p.free_to_move or p.numa_preferred_nid in (NUMA_NO_NODE, p.node)
 
 
-@jitted
+@inlined
 def _quiet_ticks(w, access_ptr, wants, most, to_sample):
     """Ticks that can be run as one, at most ``most``.
 
@@ -147,7 +147,7 @@ def _renew_retry(k, p, first, last):
         p.numa_migrate_retry += 1 + interval
 
 
-@jitted
+@inlined
 def _run_quiet(w, access_ptr, spins, wants, quiet, elapsed_ns, jiffies, now_ns, rng):
     """Run ``quiet`` ticks as one."""
     k = w.k[0]

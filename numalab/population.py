@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from numalab.draws import draw_hypergeometric
-from numalab.jit import jitted
+from numalab.jit import inlined, jitted
 
 ABSENT = -1
 """Node of a cohort whose pages were never touched."""
@@ -116,7 +116,7 @@ def empty(
     )
 
 
-@jitted
+@inlined
 def new_span(pop, lo, hi, segment):
     """Take a span from the pool; raises MemoryError when the pool is empty."""
     pop.free[0] -= 1
@@ -129,7 +129,7 @@ def new_span(pop, lo, hi, segment):
     return s
 
 
-@jitted
+@inlined
 def add(pop, s, node, last_cpupid, prot_none, pinned, count):
     """Add ``count`` folios with these properties to span ``s``."""
     if count <= 0:
@@ -157,7 +157,7 @@ def add(pop, s, node, last_cpupid, prot_none, pinned, count):
     pop.spans[s].cohort = c
 
 
-@jitted
+@inlined
 def take(pop, s, c, count):
     """Remove ``count`` folios from cohort ``c`` of span ``s``, freeing it when empty."""
     it = pop.cohorts[c]
@@ -177,7 +177,7 @@ def take(pop, s, c, count):
     pop.free[1] += 1
 
 
-@jitted
+@inlined
 def note(pop, segment, marked, absent):
     """Keep the counts of folios that a touch faults on: marked or zapped; absent."""
     seg = pop.segments[segment]
@@ -190,7 +190,7 @@ def note(pop, segment, marked, absent):
         pop.task_waiting[pop.access_task[pop.access_of[i]]] += marked + absent
 
 
-@jitted
+@inlined
 def split(pop, s, at, rng):
     """Split span ``s`` at page ``at``; pages of a mixed span are drawn without order.
 
@@ -225,7 +225,7 @@ def split(pop, s, at, rng):
     return right
 
 
-@jitted
+@inlined
 def join_left(pop, s):
     """Join a span to its left neighbour if both hold one cohort and the same; return it."""
     left = pop.spans[s].prev

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from numalab.accesses import touch
-from numalab.jit import jitted
+from numalab.jit import inlined, jitted
 
 
-@jitted
+@inlined
 def _is_active(access, elapsed_ns):
     return access.start_ns <= elapsed_ns < access.stop_ns
 
 
-@jitted
+@inlined
 def waiting(w, a):
     """Folios that an access may find PROT_NONE or absent, counted over its range."""
     return w.pop.access_marked[a] + w.pop.access_absent[a]
 
 
-@jitted
+@inlined
 def own_waiting(w, access_ptr, t):
     """Say whether folios of the workload (not of the program) wait for a task."""
     if w.pop.task_waiting[t] == 0:
@@ -28,7 +28,7 @@ def own_waiting(w, access_ptr, t):
     return False
 
 
-@jitted
+@inlined
 def run_rated(w, t, first, last, part_ns, elapsed_ns, jiffies, now_ns, rng):
     """Run the rated accesses of a task for a part of a tick; return ns used."""
     used = 0.0
@@ -47,14 +47,14 @@ def run_rated(w, t, first, last, part_ns, elapsed_ns, jiffies, now_ns, rng):
     return used
 
 
-@jitted
+@inlined
 def _cost_of_touch(w, a, speed):
     access = w.accesses[a]
     fault = access.refault_ns if access.refault_ns else speed.hint_fault_ns
     return access.touch_ns + fault * min(1.0, waiting(w, a) / access.pages)
 
 
-@jitted
+@inlined
 def run_flat_out(w, first, last, budget_ns, elapsed_ns, jiffies, now_ns, rng):
     """Run the flat-out accesses of a task, equal numbers of touches each; return ns used."""
     speed = w.speed[0]
@@ -78,7 +78,7 @@ def run_flat_out(w, first, last, budget_ns, elapsed_ns, jiffies, now_ns, rng):
     return max(used, budget_ns)
 
 
-@jitted
+@inlined
 def glide(accesses, first, last, length_ns, elapsed_ns):
     """Let flat-out accesses that nothing waits for touch for a while; no fault can occur."""
     weight = 0.0
@@ -107,7 +107,7 @@ def wants_cpu(w, t, access_ptr, elapsed_ns):
     return wants
 
 
-@jitted
+@inlined
 def contended(w):
     """Say whether folios wait that several tasks may touch."""
     for a in range(w.accesses.shape[0]):
@@ -129,7 +129,7 @@ def next_change(w, elapsed_ns):
     return soonest
 
 
-@jitted
+@inlined
 def take_samples(w, sample, end_ns, sample_ns, samples, seqs):
     """Fill the samples that fall before ``end_ns``; return how many are filled."""
     while sample < samples.shape[0] and sample * sample_ns < end_ns:

@@ -7,7 +7,7 @@ NUMA_MEM, NUMA_CPU, NUMA_MEMBUF, NUMA_CPUBUF, the last 0 shared, 1 private.
 
 from __future__ import annotations
 
-from numalab.jit import jitted
+from numalab.jit import inlined, jitted
 from numalab.linux.fair_period import task_scan_max, update_task_scan_period
 from numalab.linux.structs import (
     NONE,
@@ -58,7 +58,7 @@ def numa_is_active_node(groups, group_faults, g, nid):
     return faults * ACTIVE_NODE_FRACTION > groups[g].max_faults_cpu
 
 
-@jitted
+@inlined
 def should_numa_migrate_memory(p, last, src_nid, dst_nid, cpus_per_node, groups, group_faults):
     """Say whether a page follows the CPU that faulted on it.
 
@@ -226,7 +226,7 @@ def numa_migrate_preferred(k, p, jiffies):
     return p.node != p.numa_preferred_nid
 
 
-@jitted
+@inlined
 def task_numa_fault(
     k, t, tasks, mm, last, mem_node, pages, flags, jiffies, now_ns, current, faults, groups,
     group_faults,

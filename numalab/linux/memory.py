@@ -5,7 +5,7 @@ The kernel's task_numa_fault() takes a page count; a cohort is a folio with many
 
 from __future__ import annotations
 
-from numalab.jit import jitted
+from numalab.jit import inlined, jitted
 from numalab.linux.fair_fault import (
     TNF_FAULT_LOCAL,
     TNF_MIGRATE_FAIL,
@@ -25,7 +25,7 @@ NR_MAX_MIGRATE_PAGES_RETRY = 10
 pinned folio is unmapped, and so notified, in each of them."""
 
 
-@jitted
+@inlined
 def mpol_misplaced(vma, p, page_nid, last, cpus_per_node, groups, group_faults):
     """Say where the folio should be and its new last_cpupid.
 
@@ -56,7 +56,7 @@ def _changes_the_task(p, mm, jiffies):
     return moves or p.numa_scan_seq != mm.numa_scan_seq
 
 
-@jitted
+@inlined
 def do_numa_page(
     k, t, tasks, mm, vma, page_nid, last, mark, unit, count, pop, stat, log, jiffies, now_ns,
     current, cpus_per_node, faults, groups, group_faults, speed,
