@@ -75,12 +75,10 @@ def _run_tick(w, access_ptr, spins, wants, best, used, tick_ns, elapsed_ns, jiff
             if p.debt_ns:
                 finish_scan(w.mms[p.mm], at_ns + int(part_ns))
             if w.pop.task_waiting[t] == 0:
-                glide(w.accesses, access_ptr[t], access_ptr[t + 1], budget, elapsed_ns)
+                glide(w, t, budget, elapsed_ns)
                 p.running += int(budget)
                 continue
-            ns = run_flat_out(
-                w, access_ptr[t], access_ptr[t + 1], budget, elapsed_ns, jiffies, at_ns, rng
-            )
+            ns = run_flat_out(w, t, budget, elapsed_ns, jiffies, at_ns, rng)
             p.running += int(ns)
 
 
@@ -97,7 +95,7 @@ def _settled(w, t):
 
 
 @inlined
-def _quiet_ticks(w, access_ptr, wants, most, to_sample):
+def _quiet_ticks(w, wants, most, to_sample):
     """Ticks that can be run as one, at most ``most``.
 
     Every running task is flat out and has its CPU to itself; folios of the workload wait
@@ -124,7 +122,7 @@ def _quiet_ticks(w, access_ptr, wants, most, to_sample):
             return 0
         if wants[t] == 0:
             continue
-        if w.cpu_load[p.cpu] > 1 or (own_waiting(w, access_ptr, t) and not _settled(w, t)):
+        if w.cpu_load[p.cpu] > 1 or (own_waiting(w, t) and not _settled(w, t)):
             return 0
         if p.rated:
             return 0
@@ -162,24 +160,23 @@ def _run_quiet(w, access_ptr, spins, wants, quiet, elapsed_ns, jiffies, now_ns, 
         p.vruntime += length
         if spins[t]:
             continue
-        first, last = access_ptr[t], access_ptr[t + 1]
         w.current[p.cpu] = t
-        for a in range(first, last):
-            if w.accesses[a].image and waiting(w, a):
+        for a in range(access_ptr[t], p.first_access):
+            if waiting(w, a):
                 w.accesses[a].carry += w.accesses[a].pages_per_ns * length
-        if own_waiting(w, access_ptr, t):
+        if own_waiting(w, t):
             retry = p.numa_migrate_retry
             faults = w.stat[0].numa_hint_faults
-            ns = run_flat_out(w, first, last, budget, elapsed_ns, jiffies, now_ns, rng)
+            ns = run_flat_out(w, t, budget, elapsed_ns, jiffies, now_ns, rng)
             p.debt_ns = max(0, int(ns - budget))
             faults = w.stat[0].numa_hint_faults - faults
             if faults:
                 p.numa_migrate_retry = retry
                 speed = w.speed[0]
-                busy = ns if own_waiting(w, access_ptr, t) else faults * speed.hint_fault_ns
+                busy = ns if own_waiting(w, t) else faults * speed.hint_fault_ns
                 _renew_retry(k, p, jiffies, jiffies + int(min(busy, length - 1) // k.tick_ns))
         else:
-            glide(w.accesses, first, last, budget, elapsed_ns)
+            glide(w, t, budget, elapsed_ns)
 
 
 @jitted
@@ -205,7 +202,8 @@ def run(w, access_ptr, spins, churns, lifetimes, phase_ns, start_jiffies, start_
     ----------
     w : World
     access_ptr : int64[n_task + 1]
-        Accesses of task ``t`` are ``access_ptr[t] .. access_ptr[t + 1]``.
+        Accesses of task ``t`` are ``access_ptr[t] .. access_ptr[t + 1]``, those of the program
+        before the workload's own.
     spins : bool[n_task]
         Tasks that use their CPU without touching anything.
     phase_ns : int [ns]
@@ -244,7 +242,7 @@ def run(w, access_ptr, spins, churns, lifetimes, phase_ns, start_jiffies, start_
             to_turn = -((elapsed_ns - turn_ns) // tick_ns)
             most = min(ticks - step, (change_ns - elapsed_ns) // tick_ns, to_turn)
             to_sample = max(1, (sample * sample_ns - elapsed_ns) // tick_ns)
-            quiet = _quiet_ticks(w, access_ptr, wants, most, to_sample)
+            quiet = _quiet_ticks(w, wants, most, to_sample)
             if quiet > 0:
                 _run_quiet(
                     w, access_ptr, spins, wants, quiet, elapsed_ns, jiffies - 1,

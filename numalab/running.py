@@ -18,12 +18,12 @@ def waiting(w, a):
 
 
 @inlined
-def own_waiting(w, access_ptr, t):
+def own_waiting(w, t):
     """Say whether folios of the workload (not of the program) wait for a task."""
     if w.pop.task_waiting[t] == 0:
         return False
-    for a in range(access_ptr[t], access_ptr[t + 1]):
-        if waiting(w, a) and not w.accesses[a].image:
+    for a in range(w.tasks[t].first_access, w.tasks[t].end_access):
+        if waiting(w, a):
             return True
     return False
 
@@ -55,9 +55,10 @@ def _cost_of_touch(w, a, speed):
 
 
 @inlined
-def run_flat_out(w, first, last, budget_ns, elapsed_ns, jiffies, now_ns, rng):
+def run_flat_out(w, t, budget_ns, elapsed_ns, jiffies, now_ns, rng):
     """Run the flat-out accesses of a task, equal numbers of touches each; return ns used."""
     speed = w.speed[0]
+    first, last = w.tasks[t].first_access, w.tasks[t].end_access
     weight = 0.0
     count = 0
     for a in range(first, last):
@@ -79,18 +80,19 @@ def run_flat_out(w, first, last, budget_ns, elapsed_ns, jiffies, now_ns, rng):
 
 
 @inlined
-def glide(accesses, first, last, length_ns, elapsed_ns):
+def glide(w, t, length_ns, elapsed_ns):
     """Let flat-out accesses that nothing waits for touch for a while; no fault can occur."""
+    first, last = w.tasks[t].first_access, w.tasks[t].end_access
     weight = 0.0
     for a in range(first, last):
-        access = accesses[a]
+        access = w.accesses[a]
         if access.flat_out and _is_active(access, elapsed_ns):
             weight += access.share * access.touch_ns
     if weight == 0.0:
         return
     touches = length_ns / weight
     for a in range(first, last):
-        access = accesses[a]
+        access = w.accesses[a]
         if access.flat_out and _is_active(access, elapsed_ns):
             pages = touches * access.share
             access.touches += pages

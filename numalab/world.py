@@ -202,6 +202,8 @@ def lay_out(
         task_record(tasks[i], thread, workload, setup)
         own = accesses[ptr[i] : ptr[i + 1]]
         tasks[i].rated = int(np.any((own["flat_out"] == 0) & (own["image"] == 0)))
+        tasks[i].first_access = ptr[i] + np.count_nonzero(own["image"])
+        tasks[i].end_access = ptr[i + 1]
     load = place_tasks(tasks, workload)
     owners, nodes = len(owners_of(workload)), workload.machine.nodes
     world = hw.World(

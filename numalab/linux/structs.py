@@ -112,9 +112,12 @@ task_struct = np.dtype(
         ("debt_ns", "i8"),
         ("running", "i8"),
         ("rated", "i8"),
+        ("first_access", "i8"),
+        ("end_access", "i8"),
     ]
 )
-"""``locality_*`` is ``numa_faults_locality[3]``; ``debt_ns`` time used up ahead of the tick."""
+"""``locality_*`` is ``numa_faults_locality[3]``; ``debt_ns`` time used up ahead of the tick;
+``first_access .. end_access`` are the accesses of the workload, not of the program."""
 
 numa_group = np.dtype(
     [
