@@ -193,6 +193,21 @@ def unknown_name(kind: str, name: str, known: Sequence[str]) -> InputError:
     return InputError(f"unknown {kind} {shown(name)}{hint}")
 
 
+def distinct(name: str, values: Sequence[Any]) -> None:
+    """Refuse a list of labels that is empty or says one of them twice.
+
+    Raises
+    ------
+    InputError
+        Naming the list, and the label.
+    """
+    if not len(values):
+        raise InputError(f"{name} = []: must hold at least one")
+    twice = [v for i, v in enumerate(values) if v in values[:i]]
+    if twice:
+        raise InputError(f"{name}: {shown(twice[0])} is in it twice")
+
+
 def build(cls: type[T], table: Mapping[str, Any], where: str) -> T:
     """Build a dataclass from a TOML table, refusing unknown and missing keys.
 

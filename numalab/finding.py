@@ -6,6 +6,10 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import xarray as xr
+
+from numalab import __version__
+
 FILE = "finding.json"
 
 
@@ -36,3 +40,8 @@ def read(folder: str | Path) -> Finding | None:
         return Finding(**json.loads((Path(folder) / FILE).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
+
+
+def birth(found: xr.Dataset) -> dict[str, object]:
+    """Return the provenance of runs over policies."""
+    return {"numalab": __version__, "policies": [str(p) for p in found["policy"].values]}

@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 import numpy as np
 import xarray as xr
 
-from numalab import __version__, sensitivity, workers
+from numalab import sensitivity, workers
 from numalab.catalog.lifetimes import lifetimes
 from numalab.fields import InputError
 from numalab.job import Job
@@ -186,8 +186,3 @@ def answer(found: xr.Dataset) -> str:
         "The two parameters that explain most of the variance of each count (total Sobol "
         f"indices, interactions included, of the log of the count). {'. '.join(said)}."
     )
-
-
-def birth(found: xr.Dataset) -> dict[str, object]:
-    """Return the provenance of runs over policies."""
-    return {"numalab": __version__, "policies": [str(p) for p in found["policy"].values]}

@@ -7,7 +7,6 @@ from functools import partial
 
 import xarray as xr
 
-from numalab import __version__
 from numalab.catalog.guests import guest
 from numalab.costs import BOUNDS, Costs, time_of
 from numalab.crossing import crossing_interval
@@ -166,8 +165,3 @@ def answer(
         "and pins are read under the page-table lock. What needs no kernel change is mbind; "
         "what could be built is pinned-vma-mark."
     )
-
-
-def birth(found: xr.Dataset) -> dict[str, object]:
-    """Return the provenance of runs over policies."""
-    return {"numalab": __version__, "policies": [str(p) for p in found["policy"].values]}

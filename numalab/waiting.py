@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import xarray as xr
 
-from numalab import __version__
 from numalab.catalog.lifetimes import YOUNG_MB, lifetimes
 from numalab.costs import BOUNDS, REMOTE, Costs, time_of
+from numalab.effects import relative_change
 from numalab.engine import first_draws, simulate
-from numalab.fields import InputError
+from numalab.fields import InputError, distinct
 from numalab.remedies import get
-from numalab.tables import plain
+from numalab.stats import need_for_bootstrap
 from numalab.totals import totals
 from numalab.units import NSEC_PER_MSEC, PAGES_PER_MB
 from numalab.workload import Workload
@@ -23,7 +23,6 @@ SHAPES = {"fixed": 0.5, "exponential": 0.5, "pareto": 1.5}
 """Distributions of lifetimes with their ``lifetime_shape``; a Pareto tail of 1.5 is heavy."""
 DEFAULT_MS = 1000
 """``scan_delay_ms`` of every kernel."""
-SAMPLE_MS = 50
 LOCAL, FAR = "young0", "young1"
 """Mappings that lie where they are used, and mappings that do not."""
 
@@ -38,7 +37,7 @@ def _workload(delay: int, lifetime: float, shape: str, seconds: float) -> Worklo
         walker_node=0,
         duration_ms=seconds * 1000,
     )
-    return replace(made, sample_ms=SAMPLE_MS)
+    return replace(made, sample_ms=min(50, max(4, lifetime / 25)))
 
 
 def _births(w: Workload, seed: int, replicate: int, name: str) -> np.ndarray:
@@ -59,7 +58,8 @@ def far_share(moved: np.ndarray, time_ms: np.ndarray, born_ms: np.ndarray, pages
         Pages brought home so far, of whichever mapping lived at the time.
     time_ms : float64[n_sample] [ms]
     born_ms : float64[n_life] [ms]
-        A mapping is replaced when the next one is born.
+        A mapping is replaced when the next one is born. What has moved before the first sample
+        of a life counts as moved before its birth: samples must lie much closer than births.
     pages : int
         Of a mapping, all of them on the wrong node at its birth.
     """
@@ -90,11 +90,17 @@ def runs(
     lifetimes_ms: Sequence[float],
     shapes: Sequence[str],
     *,
+    misses_per_s: float,
     seconds: float,
     replicates: int,
     seed: int,
 ) -> xr.Dataset:
     """Simulate :func:`numalab.catalog.lifetimes.lifetimes` at every combination.
+
+    Parameters
+    ----------
+    misses_per_s : float [1/s]
+        Cache misses of the thread that uses the far mapping; the model's touches are pages.
 
     Returns
     -------
@@ -102,14 +108,26 @@ def runs(
         Totals a minute over (policy, scan_delay_ms, vma_lifetime_ms, shape, replicate), with
         ``wasted``: memory of the short-lived mappings that scans walked and that did not move
         [MB/min]; ``far``: time that the pages of the mapping that is filled on the wrong node
-        spend there [s/min], from samples of 50 ms. A few pages of the program that migrate
+        spend there [s/min], from 25 samples or more in a mean lifetime, at most one a tick;
+        ``misses``: remote misses in that time [1/min]. A few pages of the program that migrate
         count as the mapping's.
 
     Raises
     ------
     InputError
-        For an unknown shape or policy.
+        For a list that is empty or holds something twice, an unknown shape or policy, delays
+        that are not above 0 or lack the kernel's, too few replicates, or misses below 0.
     """
+    distinct("kernels", policies)
+    distinct("delays_ms", delays_ms)
+    distinct("lifetimes_ms", lifetimes_ms)
+    distinct("shapes", shapes)
+    if min(delays_ms) <= 0 or DEFAULT_MS not in delays_ms:
+        raise InputError(f"delays_ms = {list(delays_ms)}: must be above 0 and hold {DEFAULT_MS}")
+    if replicates < (need := need_for_bootstrap(0.95)):
+        raise InputError(f"replicates = {replicates}: intervals need at least {need}")
+    if not 0 <= misses_per_s < np.inf:
+        raise InputError(f"misses_per_s = {misses_per_s:g}: must be at least 0, and finite")
     for shape in shapes:
         if shape not in SHAPES:
             raise InputError(f"shape = {shape!r}: must be one of {', '.join(SHAPES)}")
@@ -119,34 +137,26 @@ def runs(
         ds = simulate(made, get(policy), seed=seed, replicates=replicates)
         return _cell(ds, made, seed)
 
-    def along(dim: str, parts: Iterable[xr.Dataset], labels: Sequence[object]) -> xr.Dataset:
-        return xr.concat(list(parts), dim=dim).assign_coords({dim: list(labels)})
-
-    def lived(p: str, d: int, x: float) -> xr.Dataset:
-        return along("shape", (at(p, d, x, s) for s in shapes), shapes)
-
-    def delayed(p: str, d: int) -> xr.Dataset:
-        return along("vma_lifetime_ms", (lived(p, d, x) for x in lifetimes_ms), lifetimes_ms)
-
-    def ruled(p: str) -> xr.Dataset:
-        return along("scan_delay_ms", (delayed(p, d) for d in delays_ms), delays_ms)
-
-    return along("policy", (ruled(p) for p in policies), policies)
+    rising = sorted(delays_ms)
+    along = {
+        "policy": policies, "scan_delay_ms": rising, "vma_lifetime_ms": lifetimes_ms,
+        "shape": shapes,
+    }  # fmt: skip
+    cells = [
+        [[[at(p, d, x, s) for s in shapes] for x in lifetimes_ms] for d in rising] for p in policies
+    ]
+    found = xr.combine_nested(cells, list(along), join="exact", combine_attrs="override")
+    found = found.assign_coords({dim: list(labels) for dim, labels in along.items()})
+    return found.assign(misses=found["far"] * misses_per_s)
 
 
-def paid(found: xr.Dataset, costs: Costs, *, misses_per_s: float) -> xr.DataArray:
-    """Time that scanning and waiting take together, over ``bound`` too [ms/min].
-
-    Parameters
-    ----------
-    misses_per_s : float [1/s]
-        Cache misses of the thread that uses the far mapping; the model's touches are pages.
-    """
+def paid(found: xr.Dataset, costs: Costs) -> xr.DataArray:
+    """Time that scanning and waiting take together, over ``bound`` too [ms/min]."""
     time = time_of(found, costs, vcpus=0)
     remote = xr.DataArray(
         [getattr(REMOTE, b) for b in BOUNDS], dims="bound", coords={"bound": [*BOUNDS]}
     )
-    return time["scan"] + time["faults"] + found["far"] * misses_per_s / 1e6 * remote
+    return time["scan"] + time["faults"] + found["misses"] / 1e6 * remote
 
 
 def best_delay(
@@ -165,7 +175,8 @@ def best_delay(
     Returns
     -------
     xarray.DataArray
-        [ms], over the rest and ``at``: best, low, high.
+        [ms], over the rest and ``at``: best, low, high. Its attribute ``ends`` holds the
+        shortest and the longest delay: there the best may lie beyond.
 
     Raises
     ------
@@ -191,83 +202,25 @@ def best_delay(
         output_core_dims=[["at"]],
         vectorize=True,
     )
-    return best.assign_coords(at=["best", "low", "high"])
-
-
-def words(best: xr.DataArray) -> xr.DataArray:
-    """Print best delays as ``1 [.5,2]``, in seconds."""
-
-    def one(values: np.ndarray) -> str:
-        middle, low, high = (f"{v / 1000:.2g}".removeprefix("0") or "0" for v in values)
-        return middle if low == high == middle else f"{middle} [{low},{high}]"
-
-    return xr.apply_ufunc(
-        one, best, input_core_dims=[["at"]], vectorize=True, output_dtypes=[object]
+    return best.assign_coords(at=["best", "low", "high"]).assign_attrs(
+        ends=(delays.min(), delays.max())
     )
 
 
-def at_default(found: xr.Dataset, shape: str) -> str:
-    """Table: what the default delay wastes and leaves far, by mean lifetime, a row a policy."""
-    mean = _at(found, DEFAULT_MS).sel(shape=shape)
-    lives = found["vma_lifetime_ms"].values
-    rows = []
-    for policy in found["policy"].values:
-        row = [str(policy)]
-        for life in lives:
-            one = mean.sel(policy=policy, vma_lifetime_ms=life)
-            row.append(f"{float(one['wasted']):.0f} / {float(one['far']):.0f}")
-        rows.append(row)
-    return plain(["MB wasted / s far", *(f"{x:g} ms" for x in lives)], rows)
+def over_best(time: xr.DataArray, best: xr.DataArray) -> xr.DataArray:
+    """Time at the kernel's delay over that at the best one, less 1, pair by pair.
 
+    The best delay was chosen from the same runs, so this is rather too much than too little.
 
-def _at(found: xr.Dataset, delay_ms: int) -> xr.Dataset:
-    """Means over replicates at one delay."""
-    if delay_ms not in found["scan_delay_ms"].values:
-        raise InputError(f"scan_delay_ms: {delay_ms} is not among the delays simulated")
-    return found.sel(scan_delay_ms=delay_ms).mean("replicate")
-
-
-def best_table(best: xr.DataArray, shape: str) -> str:
-    """Table of best delays [s] with their intervals, by mean lifetime, a row a policy."""
-    said = words(best.sel(shape=shape, bound="typical"))
-    lives = best["vma_lifetime_ms"].values
-    rows = [
-        [str(p), *(str(said.sel(policy=p, vma_lifetime_ms=x).item()) for x in lives)]
-        for p in best["policy"].values
-    ]
-    return plain([shape, *(f"{x:g} ms" for x in lives)], rows)
-
-
-def answer(found: xr.Dataset, best: xr.DataArray, shape: str) -> str:
-    """Answer q04 in words, with the numbers of the runs."""
-    lives = found["vma_lifetime_ms"].values
-    first = int(found["scan_delay_ms"].values[0])
-    at = {"shape": shape, "vma_lifetime_ms": lives[-1]}
-    usual, soon = _at(found, DEFAULT_MS).sel(at), _at(found, first).sel(at)
-    young = _at(found, DEFAULT_MS).sel(at | {"vma_lifetime_ms": lives[0]})
-    said = []
-    for policy in (str(p) for p in found["policy"].values):
-        now, then, early = (x.sel(policy=policy) for x in (usual, soon, young))
-        said.append(
-            f"{policy} {float(early['wasted']):.0f} MB; {float(now['far']):.0f} s and "
-            f"{float(now['wasted']):.0f} MB ({float(then['far']):.0f} s and "
-            f"{float(then['wasted']):.0f} MB)"
-        )
-    typical = best.sel(bound="typical")
-    low, high = found["scan_delay_ms"].values[[0, -1]]
-    open_ended = (typical.sel(at="low") == low) & (typical.sel(at="high") == high)
-    holds = (typical.sel(at="low") <= DEFAULT_MS) & (typical.sel(at="high") >= DEFAULT_MS)
-    return (
-        f"What scans walk in a minute for nothing where mappings live {lives[0]:g} ms on average, "
-        f"with the delay of {DEFAULT_MS} ms; then, where they live {lives[-1]:g} ms, how long in "
-        "a minute the pages of the one on the wrong node stay there and what is walked for "
-        f"nothing (in brackets: with a delay of {first} ms): {'; '.join(said)}. "
-        f"{DEFAULT_MS} ms lies inside the interval of the best delay in {int(holds.sum())} of "
-        f"{holds.size} cells (typical costs, assumed); in {int(open_ended.sum())} the interval is "
-        "all of the delays simulated: these runs cannot tell."
+    Returns
+    -------
+    xarray.DataArray
+        Over the rest and ``bound``: effect, low, high (:func:`numalab.effects.relative_change`).
+    """
+    at_best = time.sel(scan_delay_ms=best.sel(at="best", drop=True))
+    usual = time.sel(scan_delay_ms=DEFAULT_MS)
+    renamed = {"bound": "costs"} if "bound" in time.dims else {}
+    return relative_change(
+        usual.drop_vars("scan_delay_ms").rename(renamed),
+        at_best.drop_vars("scan_delay_ms").rename(renamed),
     )
-
-
-def birth(found: xr.Dataset) -> dict[str, object]:
-    """Return the provenance of runs over policies."""
-    return {"numalab": __version__, "policies": [str(p) for p in found["policy"].values]}

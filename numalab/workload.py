@@ -249,6 +249,9 @@ def _check_memory(w: Workload) -> None:
         spread = range(w.machine.nodes) if vma.policy == "interleave" else (vma.first_touch_node,)
         for node in spread:
             on_node[node] += vma.size_mb * vma.count * vma.populated / len(spread)
+    for churn in w.churns:
+        if churn.first_touch_node >= 0:
+            on_node[churn.first_touch_node] += churn.size_mb
     for node, mb in enumerate(on_node):
         if mb > w.machine.memory_mb:
             raise InputError(

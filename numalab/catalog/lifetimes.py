@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numalab.fields import InputError
 from numalab.machine import Machine
 from numalab.tunables import Tunables
 from numalab.workload import Access, Churn, Task, Vma, Workload
@@ -16,7 +17,7 @@ def lifetimes(
     vma_lifetime_ms: float,
     pin_fraction: float,
     lifetime: str = "exponential",
-    lifetime_shape: float = 1.5,
+    lifetime_shape: float = 0.5,
     walker_node: int = 1,
     churns: int = 2,
     duration_ms: float = 60_000,
@@ -45,7 +46,14 @@ def lifetimes(
     churns : int
         Threads that map and unmap.
     duration_ms : float [ms]
+
+    Raises
+    ------
+    InputError
+        For a node that the machine of two does not have, and as :class:`Churn` does.
     """
+    if walker_node not in (0, 1):
+        raise InputError(f"walker_node = {walker_node!r}: must be 0 or 1")
     per_node = 1 + -(-churns // 2)
     walker = Task(name="walker", cpu=walker_node * per_node, access=(Access(vma="old"),))
     young = tuple(

@@ -500,12 +500,15 @@ static void run_task(struct thread *t)
 	}
 }
 
-/* Fill a churn's mapping on a node that its thread may be far from. */
+/*
+ * Fill a churn's mapping on a node that its thread may be far from. A scan that runs meanwhile
+ * goes by the task's policy, and would pass over every VMA if that did not allow balancing.
+ */
 static void fill_on(struct thread *t, char *base)
 {
 	u64 mask = 1UL << t->churn.node;
 
-	if (syscall(SYS_set_mempolicy, MPOL_BIND, &mask, 65))
+	if (syscall(SYS_set_mempolicy, MPOL_BIND | MPOL_F_NUMA_BALANCING, &mask, 65))
 		die("churn %s: set_mempolicy: %s", t->name, strerror(errno));
 	if (madvise(base, t->churn.pages * PAGE, MADV_POPULATE_WRITE))
 		die("churn %s: populating: %s (is the node's memory large enough?)", t->name,
