@@ -184,6 +184,8 @@ def knobs_page(found: xr.Dataset, responses: dict[str, str]) -> Figure:
     names = [str(p) for p in found["parameter"].values]
     figure, axes = canvas("broad", len(policies), len(responses))
     y = np.arange(len(names))
+    low = min(0.0, *(float((found[s] - found[f"{s}_conf"]).min()) for s in ("S1", "ST")))
+    high = max(1.0, *(float((found[s] + found[f"{s}_conf"]).max()) for s in ("S1", "ST")))
     for i, policy in enumerate(policies):
         for j, (response, title) in enumerate(responses.items()):
             ax = axes[i, j]
@@ -199,7 +201,7 @@ def knobs_page(found: xr.Dataset, responses: dict[str, str]) -> Figure:
             )  # fmt: skip
             ax.set_yticks(y, names if j == 0 else [], fontsize=8)
             ax.set_ylim(len(y) - 0.5, -0.5)
-            ax.set_xlim(-0.05, 1.1)
+            ax.set_xlim(low - 0.05, high + 0.05)
             if i == 0:
                 ax.set_title(title, loc="left", fontsize=9)
             if j == 0:

@@ -10,9 +10,10 @@ import xarray as xr
 
 from numalab import sensitivity, workers
 from numalab.catalog.lifetimes import lifetimes
-from numalab.fields import InputError
+from numalab.fields import InputError, distinct
 from numalab.job import Job
 from numalab.remedies import get
+from numalab.stats import alike
 from numalab.tables import plain
 from numalab.totals import NAMES
 from numalab.tunables import Tunables
@@ -73,12 +74,14 @@ def evaluated(
 ) -> xr.Dataset:
     """Run every point of a design; return it with the responses.
 
-    All points draw from the same streams, so that what differs is due to the parameters.
+    All points draw from the same streams, but use other parts of them: chance stays.
 
     Returns
     -------
     xarray.Dataset
-        With a variable over ``point`` for each of :data:`RESPONSES`: log2(1 + mean count).
+        With a variable over ``point`` for each of :data:`RESPONSES`: log2(1 + mean count); and
+        ``chance`` over ``response``: share of the variance over the points that another seed
+        would bring, from the variance over replicates of the log of their counts.
 
     Raises
     ------
@@ -94,13 +97,23 @@ def evaluated(
         )
         for i, row in enumerate(rows)
     ]  # fmt: skip
-    values = np.zeros((len(jobs), len(NAMES)))
+    values = np.zeros((len(jobs), replicates, len(NAMES)))
     for job, totals, reason, _ in workers.on_threads(jobs, workers.cores()):
         if totals is None:
             raise InputError(f"point {job.number} of the design under {policy}: {reason}")
-        values[job.number] = totals.mean(axis=0)
-    counts = {name: np.log2(1 + values[:, NAMES.index(name)]) for name in RESPONSES}
-    return design.assign({name: ("point", column) for name, column in counts.items()})
+        values[job.number] = totals
+    values = values[:, :, [NAMES.index(name) for name in RESPONSES]]
+    counts = np.log2(1 + values.mean(axis=1))
+    for i, name in enumerate(RESPONSES):
+        if alike(counts[:, i]):
+            raise InputError(
+                f"{name} under {policy}: the same at all points of runs of {seconds:g} s: "
+                "nothing decides it; use longer runs"
+            )
+    by_chance = np.log2(1 + values).var(axis=1, ddof=1).mean(axis=0) / replicates
+    found = design.assign({name: ("point", counts[:, i]) for i, name in enumerate(RESPONSES)})
+    found["chance"] = ("response", by_chance / counts.var(axis=0))
+    return found
 
 
 def indices(
@@ -119,8 +132,21 @@ def indices(
     xarray.Dataset
         Over (policy, response, parameter): ``S1``, ``ST`` with ``S1_conf``, ``ST_conf``
         (:func:`numalab.sensitivity.sobol`); ``mu``, ``mu_star``, ``mu_star_conf``, ``sigma``
-        (:func:`numalab.sensitivity.morris`), in log2 of a count over the whole range.
+        (:func:`numalab.sensitivity.morris`), in log2 of a count over the whole range; and
+        ``chance`` over (policy, response) for the Sobol design (:func:`evaluated`): about what
+        a parameter that does nothing has as ``ST``.
+
+    Raises
+    ------
+    InputError
+        For no policy or one twice, fewer than 2 replicates, a seed below 0, a response that is
+        alike at all points.
     """
+    distinct("policies", policies)
+    if replicates < 2:
+        raise InputError(f"replicates = {replicates}: what chance does is seen from 2 on")
+    if seed < 0:
+        raise InputError(f"root_seed = {seed}: must be at least 0")
     bounds = scaled(RANGES)
     designs = (
         (sensitivity.sobol_design(bounds, n=n, seed=seed), sensitivity.sobol),
@@ -142,7 +168,8 @@ def indices(
             xr.merge([a(d.assign(y=d[name])) for d, a in run], combine_attrs="drop")
             for name in RESPONSES
         ]
-        rows.append(xr.concat(cells, dim="response").assign_coords(response=list(RESPONSES)))
+        shares = xr.concat(cells, dim="response").assign_coords(response=list(RESPONSES))
+        rows.append(shares.assign(chance=run[0][0]["chance"]))
     return xr.concat(rows, dim="policy").assign_coords(policy=policies)
 
 
@@ -158,6 +185,7 @@ def table(found: xr.Dataset, policy: str) -> str:
                 f"{100 * float(at['ST']):.0f} +-{100 * float(at['ST_conf']):.0f} {_sign(at)}"
             )
         rows.append(row)
+    rows.append(["(chance)", *(f"{100 * float(x):.1f}" for x in one["chance"])])
     return plain([policy, *RESPONSES.values()], rows)
 
 
@@ -170,19 +198,29 @@ def _sign(at: xr.Dataset) -> str:
 
 
 def answer(found: xr.Dataset) -> str:
-    """Answer q11 in words: the parameters of most influence on each response."""
+    """Answer q11 in words: the parameter of most influence on each response, and its rivals.
+
+    A rival is one whose interval reaches that of the first.
+    """
     said = []
     for policy in found["policy"].values:
         parts = []
         for response, label in RESPONSES.items():
-            at = found["ST"].sel(policy=policy, response=response)
-            order = np.argsort(-at.values)[:2]
+            at = found.sel(policy=policy, response=response)
+            share, half = at["ST"].values, at["ST_conf"].values
+            order = np.argsort(-share)
+            first = order[0]
+            near = [i for i in order if share[i] + half[i] >= share[first] - half[first]]
             names = [
-                f"{found['parameter'].values[i]} ({100 * float(at[int(i)]):.0f} %)" for i in order
+                f"{at['parameter'].values[i]} ({100 * share[i]:.0f} +-{100 * half[i]:.0f})"
+                for i in near
             ]
-            parts.append(f"{label}: {' and '.join(names)}")
+            parts.append(f"{label}: {' or '.join(names)}")
         said.append(f"{policy}: {'; '.join(parts)}")
     return (
-        "The two parameters that explain most of the variance of each count (total Sobol "
-        f"indices, interactions included, of the log of the count). {'. '.join(said)}."
+        "The parameter that most of the variance of a count needs (total Sobol index of the log "
+        "of the count, in per cent, with its 95 % half width; interactions count for each of "
+        "their parameters, so the indices sum to more than 100), with every other whose interval "
+        f"reaches its: {'. '.join(said)}. Chance gives a parameter that does nothing up to "
+        f"{100 * float(found['chance'].max()):.1f} %."
     )

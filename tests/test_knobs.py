@@ -27,7 +27,7 @@ def test_a_point_is_run_with_its_values() -> None:
 
 def test_indices_name_what_decides() -> None:
     found = knobs.indices(
-        ["linux-6.1"], n=16, trajectories=6, seconds=10, replicates=1, seed=1
+        ["linux-6.1"], n=16, trajectories=6, seconds=10, replicates=2, seed=1
     )  # fmt: skip
     assert found["ST"].dims == ("policy", "response", "parameter")
     migrated = found.sel(policy="linux-6.1", response="numa_pages_migrated")
@@ -47,3 +47,31 @@ def test_a_range_in_factors_begins_above_zero() -> None:
         "pin_fraction": (0, 1),
         "scan_size_mb": (0.0, 3.0),
     }
+
+
+def test_chance_is_what_another_seed_brings() -> None:
+    """Half the mean square difference of two seeds, as a share of the variance."""
+    design = sensitivity.sobol_design(knobs.scaled(knobs.RANGES), n=16, seed=3)
+    one, two = (
+        knobs.evaluated(design, "linux-6.1", seconds=10, replicates=4, seed=s) for s in (1, 2)
+    )
+    for i, name in enumerate(knobs.RESPONSES):
+        between = float(((one[name] - two[name]) ** 2).mean() / 2 / one[name].var())
+        said = float(one["chance"][i] + two["chance"][i]) / 2
+        assert said == pytest.approx(between, rel=0.6), name
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ({"policies": []}, r"policies = \[\]"),
+        ({"policies": ["linux-6.1"] * 2}, "policies: .* twice"),
+        ({"replicates": 1}, "replicates = 1"),
+        ({"seed": -1}, "root_seed = -1"),
+        ({"seconds": 0.1}, "numa_pte_updates under linux-6.1: the same at all points"),
+    ],
+)
+def test_what_cannot_be_analysed_is_refused(what, message) -> None:
+    asked = {"policies": ["linux-6.1"], "seconds": 1.0, "replicates": 2, "seed": 0} | what
+    with pytest.raises(InputError, match=message):
+        knobs.indices(asked.pop("policies"), n=4, trajectories=2, **asked)
