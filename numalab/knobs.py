@@ -134,7 +134,7 @@ def indices(
         (:func:`numalab.sensitivity.sobol`); ``mu``, ``mu_star``, ``mu_star_conf``, ``sigma``
         (:func:`numalab.sensitivity.morris`), in log2 of a count over the whole range; and
         ``chance`` over (policy, response) for the Sobol design (:func:`evaluated`): about what
-        a parameter that does nothing has as ``ST``.
+        a parameter that only reshuffles the draws has as ``ST``.
 
     Raises
     ------
@@ -221,6 +221,6 @@ def answer(found: xr.Dataset) -> str:
         "The parameter that most of the variance of a count needs (total Sobol index of the log "
         "of the count, in per cent, with its 95 % half width; interactions count for each of "
         "their parameters, so the indices sum to more than 100), with every other whose interval "
-        f"reaches its: {'. '.join(said)}. Chance gives a parameter that does nothing up to "
-        f"{100 * float(found['chance'].max()):.1f} %."
+        f"reaches its: {'. '.join(said)}. Chance alone, where a parameter only reshuffles the "
+        f"draws, brings up to {100 * float(found['chance'].max()):.1f} %."
     )

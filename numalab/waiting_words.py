@@ -53,10 +53,10 @@ def best_table(best: xr.DataArray, shape: str) -> str:
 
 
 def over_table(over: xr.DataArray) -> str:
-    """Table of what the default delay costs over the best [%], with the intervals."""
+    """Table of what the default delay costs over the best [%]: the intervals."""
     one = over.isel(shape=0).sel(costs="typical")
     said = xr.apply_ufunc(
-        lambda v: "{:.1f} [{:.1f},{:.1f}]".format(*(100 * v + 0.0)),
+        lambda v: "{:.1f} .. {:.1f}".format(*(100 * v[1:] + 0.0)),
         one, input_core_dims=[["bound"]], vectorize=True, output_dtypes=[object],
     )  # fmt: skip
     return _by_lifetime(said, str(over["shape"].values[0]))
@@ -86,9 +86,7 @@ def answer(found: xr.Dataset, over: xr.DataArray) -> str:
             for name, unit in (("far", "s"), ("wasted", "MB"))
         ]
         said.append(f"{policy} {float(young):.0f} MB; {' and '.join(parts)}")
-    effect = 100 * over.sel(bound="effect")
-    most = [f"{float(effect.sel(costs=c).max()):.1f} % at {c}" for c in BOUNDS]
-    typical = effect.sel(costs="typical")
+    typical = 100 * over.sel(bound="effect", costs="typical")
     return (
         f"What scans walk in a minute for nothing where mappings live {lives[0]:g} ms on average, "
         f"with the delay of {DEFAULT_MS} ms; then, where they live {lives[-1]:g} ms, how long in "
@@ -96,8 +94,18 @@ def answer(found: xr.Dataset, over: xr.DataArray) -> str:
         f"nothing (in brackets: against a delay of {first} ms, the same draws, with the 95 % "
         f"interval): {'; '.join(said)}. In {int((typical < 1).sum())} of {typical.size} cells "
         f"{DEFAULT_MS} ms takes less than 1 % more time than the best of the delays simulated, at "
-        f"typical costs; where it matters most, {', '.join(most)} costs (all assumed)."
+        "typical costs. Where it surely loses most: "
+        f"{'; '.join(_surest(over.sel(costs=c, drop=True), c) for c in BOUNDS)} (all assumed)."
     )
+
+
+def _surest(over: xr.DataArray, costs: str) -> str:
+    """Say the cell in which the lower end of an interval is highest."""
+    at = over.sel(bound="low", drop=True).argmax(["policy", "shape", "vma_lifetime_ms"])
+    one = over.isel(at)
+    _, low, high = 100 * one.values
+    where = f"{one['policy'].item()}, {one['shape'].item()}, {one['vma_lifetime_ms'].item():g} ms"
+    return f"{low:.1f} to {high:.1f} % ({where}) at {costs} costs"
 
 
 def _changed(a: xr.DataArray, b: xr.DataArray, unit: str) -> str:
