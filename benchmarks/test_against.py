@@ -9,11 +9,12 @@ import simpy_program
 import workloads
 from parts import measure
 
-from numalab import capture, policy
+from numalab import policy
 from numalab.engine import simulate
 from numalab.record import guest
 from numalab.record.recorder import record
-from numalab.recorded_setup import from_run, workload_on_its_machine
+from numalab.recorded import capture
+from numalab.recorded.beginning import from_run, workload_on_its_machine
 from tests.second_opinion import reference
 
 KERNEL = "linux-6.1"

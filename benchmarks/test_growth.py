@@ -4,8 +4,8 @@ import pytest
 import workloads
 from parts import measure
 
-from numalab import sweep
 from numalab.fields import InputError
+from numalab.sweeps import sweep
 
 
 def _grown(benchmark, build, rounds=11, **how):

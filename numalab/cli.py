@@ -41,7 +41,7 @@ def _save(ds: xr.Dataset, out: Path | None) -> None:
 
 def _print_counters(ds: xr.Dataset, as_json: bool) -> None:
     from numalab.compare import COUNTERS, EVENTS, final
-    from numalab.tables import number, plain
+    from numalab.report.tables import number, plain
 
     names = [c for c in (*COUNTERS, *EVENTS) if c != "scans" or "chunk_scan" in ds]
     values = {name: [int(v) for v in final(ds, name).values] for name in names}
@@ -96,19 +96,19 @@ def sweep(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="count the runs, run none")] = False,
 ) -> None:
     """Run a workload over many values and policies; one Dataset comes back."""
-    from numalab import sweep_file
     from numalab.fields import InputError
+    from numalab.sweeps import sweep_file
 
     if out is None and store is None and not dry_run:
         raise InputError("nothing would be kept: give --store, --out or --dry-run")
     nouns = sweep_file.load(file)
     if dry_run:
-        from numalab.cases import plan
+        from numalab.sweeps.cases import plan
 
         for line in plan(nouns, store, _say).told():
             typer.echo(line)
         return
-    from numalab import sweep as sweeps
+    from numalab.sweeps import sweep as sweeps
 
     ds = sweeps.run(nouns, sweeps.Where(store=store, workers=workers, cluster=cluster), _say)
     _save(ds, out)
@@ -146,7 +146,8 @@ def record(
 
 
 def _dataset_of(path: Path) -> xr.Dataset:
-    from numalab import capture, dataset
+    from numalab import dataset
+    from numalab.recorded import capture
 
     return capture.open_capture(path) if path.is_dir() else dataset.load(path)
 
@@ -166,10 +167,10 @@ def compare(
     seed: Annotated[int, typer.Option(help="of the model, with --capture")] = 1,
 ) -> None:
     """Say, counter by counter, whether recorded runs lie where the model expects them."""
-    from numalab.agreement import simulate_capture
     from numalab.compare import compare as set_beside
     from numalab.fields import InputError
-    from numalab.tables import agreement
+    from numalab.questions.agreement import simulate_capture
+    from numalab.report.tables import agreement
 
     if capture is not None:
         sim = simulate_capture(capture, capture.resolve().name, replicates=replicates, seed=seed)
@@ -197,7 +198,7 @@ def report(
     out: Annotated[Path, typer.Option(help="folder of the report")] = Path("reports"),
 ) -> None:
     """Run the question notebooks and write reports/index.html."""
-    from numalab.report import run
+    from numalab.report.notebooks import run
 
     root = Path.cwd()
     failed = run(root, questions or [], param or [], quick=quick, out=root / out, say=_say)
@@ -215,7 +216,7 @@ def mail(
 ) -> None:
     """Print the text of a question's report, checked for a kernel mailing list."""
     from numalab.fields import InputError
-    from numalab.mail import lint, message
+    from numalab.report.mail import lint, message
 
     found = sorted(out.glob(f"{question}_*/mail.txt"))
     if not found:

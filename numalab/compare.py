@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from numalab.fields import InputError, unknown_name
-from numalab.stats import prediction_interval
+from numalab.stats.intervals import prediction_interval
 
 COUNTERS = (
     "numa_pte_updates",

@@ -11,18 +11,18 @@ import numpy as np
 import xarray as xr
 
 from numalab import __version__
-from numalab.beforehand import run_before
-from numalab.build import START_JIFFIES, START_NS, before_records, owners_of
 from numalab.dataset import COUNTERS, SECONDARY, concat, make
 from numalab.fields import InputError, as_plain
-from numalab.layout import Setup, default_setup
-from numalab.lifetimes import table
-from numalab.loop import run
+from numalab.model.beforehand import run_before
+from numalab.model.build import START_JIFFIES, START_NS, before_records, owners_of
+from numalab.model.layout import Setup, default_setup
+from numalab.model.lifetimes import table
+from numalab.model.loop import run
+from numalab.model.present import count_present
+from numalab.model.world import MAX_CHUNKS, Assembly, assemble
 from numalab.policy import Policy
-from numalab.present import count_present
 from numalab.units import NSEC_PER_MSEC, tick_nsec
 from numalab.workload import Workload
-from numalab.world import MAX_CHUNKS, Assembly, assemble
 
 _FIRST_ROOM = 1 << 12
 _MOST_ROOM = 1 << 24
@@ -90,7 +90,7 @@ def run_one(
     Parameters
     ----------
     made_by : callable
-        Builds the world, with the arguments of :func:`numalab.world.assemble`.
+        Builds the world, with the arguments of :func:`numalab.model.world.assemble`.
 
     Raises
     ------

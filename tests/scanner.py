@@ -4,15 +4,15 @@ import dataclasses
 
 import numpy as np
 
-from numalab.build import START_JIFFIES
 from numalab.dataset import REASONS
-from numalab.layout import Mapping, ProcessSetup, Setup
 from numalab.linux.fair_scan import FOREVER_NS, finish_scan, task_numa_work
 from numalab.linux.structs import pid_bucket
 from numalab.machine import Machine, Speed
+from numalab.model.build import START_JIFFIES
+from numalab.model.layout import Mapping, ProcessSetup, Setup
+from numalab.model.world import assemble
 from numalab.policy import get
 from numalab.workload import Access, Process, Task, Vma, Workload
-from numalab.world import assemble
 
 FREE = Speed(
     **{

@@ -6,8 +6,8 @@ import pytest
 import xarray as xr
 
 from numalab.costs import BOUNDS, NEEDED, SIDES, Cost, Costs, time_of, with_costs, words
-from numalab.costs_table import plain_table
 from numalab.fields import InputError
+from numalab.report import tables
 
 
 def _totals(**counts: float) -> xr.Dataset:
@@ -77,6 +77,6 @@ def test_every_cost_says_where_it_is_from() -> None:
         assert source, name
         assert source.startswith("assumed"), "a cited value needs a check of its citation"
         assert values.count("..") == 2
-    text = plain_table(Costs())
+    text = tables.costs(Costs())
     assert text.isascii()
     assert max(len(line) for line in text.splitlines()) <= 75

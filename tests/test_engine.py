@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from numalab import dataset, policy
 from numalab.engine import simulate
 from numalab.fields import InputError
-from numalab.layout import Setup, default_setup
 from numalab.linux.structs import VM_THREAD_STACK
 from numalab.machine import Machine, Speed
+from numalab.model.layout import Setup, default_setup
+from numalab.model.world import assemble
 from numalab.population import ABSENT, END
 from numalab.tunables import Tunables
 from numalab.workload import Access, Churn, Process, Task, Vma, Workload
 from numalab.workload_file import load
-from numalab.world import assemble
 
 ROOT = Path(__file__).parent.parent
 WORKLOADS = sorted((ROOT / "data/workloads").glob("*.toml"))
@@ -226,9 +226,9 @@ def test_laws_hold_on_drawn_workloads(w, name, seed):
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(workloads, st.sampled_from(policy.NAMES))
 def test_the_population_stays_whole(w, name):
-    from numalab import build
-    from numalab.lifetimes import table
-    from numalab.loop import run
+    from numalab.model import build
+    from numalab.model.lifetimes import table
+    from numalab.model.loop import run
 
     rng = np.random.default_rng(1)
     a = assemble(w, policy.get(name), default_setup(w), 1 << 12, rng)
@@ -438,9 +438,9 @@ def test_laws_hold_on_workloads_of_every_kind(w, name, seed):
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(mixed_workloads(), st.sampled_from(policy.NAMES))
 def test_the_population_of_every_kind_stays_whole(w, name):
-    from numalab import build
-    from numalab.lifetimes import table
-    from numalab.loop import run
+    from numalab.model import build
+    from numalab.model.lifetimes import table
+    from numalab.model.loop import run
 
     rng = np.random.default_rng(2)
     a = assemble(w, policy.get(name), default_setup(w), 1 << 12, rng)
@@ -468,7 +468,7 @@ def test_policies_run_in_any_order_give_the_same():
 @pytest.mark.parametrize("stem", ["shared-rand", "churn-short", "thp"])
 def test_the_room_of_the_pools_does_not_show(stem):
     from numalab.engine import _dataset, _once
-    from numalab.world import assemble
+    from numalab.model.world import assemble
 
     w = load(ROOT / f"data/workloads/{stem}.toml")
     runs = []
@@ -637,8 +637,8 @@ def test_no_node_holds_more_than_its_memory(kind):
 
 def _scanned_before():
     """Two threads on node 1, memory on node 0, balancing on for 3 s before the clone."""
-    from numalab import build
-    from numalab.beforehand import run_before
+    from numalab.model import build
+    from numalab.model.beforehand import run_before
 
     w = Workload(
         name="before",

@@ -11,7 +11,6 @@ import pytest
 
 from numalab import policy
 from numalab.engine import simulate
-from numalab.layout import Setup, default_setup
 from numalab.linux.fair_fault import TNF_FAULT_LOCAL, TNF_MIGRATE_FAIL, task_numa_fault
 from numalab.linux.fair_period import (
     task_scan_max,
@@ -20,6 +19,7 @@ from numalab.linux.fair_period import (
     update_task_scan_period,
 )
 from numalab.machine import Machine
+from numalab.model.layout import Setup, default_setup
 from numalab.workload import Access, Process, Task, Vma, Workload
 from tests.scanner import GIB, Scanner
 

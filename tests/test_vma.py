@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from numalab import capture, workload_file
+from numalab import workload_file
 from numalab.fields import InputError
+from numalab.recorded import capture
 from numalab.vma import SUBSCRIBERS, Vma
 from numalab.workload import Access, Task, Workload
 

@@ -2,7 +2,7 @@
 
 Field names are the kernel's. Addresses are page numbers, times are jiffies, runtimes
 ns, scan periods ms, as in C. Records exist for the few (address spaces, VMAs, tasks);
-pages are counted in spans and cohorts (see :mod:`numalab.hardware`).
+pages are counted in spans and cohorts (see :mod:`numalab.model.hardware`).
 
 All integers are int64: negative values stay what they are in C (an int), and the
 64-bit pid bitmaps only meet bit operations.

@@ -14,13 +14,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from numalab import runlog
 from numalab.fields import as_plain
 from numalab.machine import Machine, Speed
 from numalab.record import guest
 from numalab.record.initramfs import RecordError, compiled, initramfs
 from numalab.record.program import TIMED, program
-from numalab.scan_times import first_scan, late_flushes, scan_costs, scan_spread
+from numalab.recorded import runlog
+from numalab.recorded.scan_times import first_scan, late_flushes, scan_costs, scan_spread
 from numalab.tunables import Tunables
 from numalab.units import PAGE_BYTES, PMD_PAGES
 from numalab.workload import Access, Task, Vma, Workload

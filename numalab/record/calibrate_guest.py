@@ -15,13 +15,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from numalab import runlog
 from numalab.fields import as_plain
 from numalab.machine import Machine, Speed
 from numalab.record import guest
 from numalab.record.initramfs import RecordError, compiled, initramfs, modules_of
 from numalab.record.program import program
-from numalab.scan_times import chunk_times
+from numalab.recorded import runlog
+from numalab.recorded.scan_times import chunk_times
 from numalab.tunables import Tunables
 from numalab.units import PMD_PAGES
 from numalab.workload import Access, Task, Vma, Workload

@@ -14,10 +14,11 @@ from typing import Any
 
 import xarray as xr
 
-from numalab import capture, dataset
+from numalab import dataset
 from numalab.fields import InputError
 from numalab.record.guest import QEMU, Boot
 from numalab.record.initramfs import RecordError, tool
+from numalab.recorded import capture
 from numalab.workload import Workload
 
 

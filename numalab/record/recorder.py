@@ -15,7 +15,7 @@ from typing import Any
 
 import xarray as xr
 
-from numalab import capture, dataset
+from numalab import dataset
 from numalab.fields import InputError, as_plain
 from numalab.machine import Speed
 from numalab.record import guest
@@ -24,6 +24,7 @@ from numalab.record.calibrate_guest import calibrate_guest, merged
 from numalab.record.initramfs import RecordError, compiled, initramfs, modules_of
 from numalab.record.manifest import Recording
 from numalab.record.program import populated_pages, program
+from numalab.recorded import capture
 from numalab.units import PAGES_PER_MB
 from numalab.workload import Workload, with_speed
 

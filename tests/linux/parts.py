@@ -3,9 +3,9 @@
 import numpy as np
 
 from numalab import policy
-from numalab.build import kernel_record
 from numalab.linux import structs as st
 from numalab.machine import Machine
+from numalab.model.build import kernel_record
 from numalab.tunables import Tunables
 from numalab.workload import Task, Workload
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from numalab import capture
 from numalab.record.guest import Boot
 from numalab.record.initramfs import RecordError
 from numalab.record.manifest import Recording, as_toml
+from numalab.recorded import capture
 from numalab.workload import Workload
 from numalab.workload_file import parse
 

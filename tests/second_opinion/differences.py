@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from numalab.layout import Setup
+from numalab.model.layout import Setup
 from numalab.policy import Policy
 from numalab.workload import Workload
 from tests.second_opinion.engine_side import engine

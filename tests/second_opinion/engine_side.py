@@ -7,7 +7,7 @@ from typing import Any
 import xarray as xr
 
 from numalab.engine import simulate
-from numalab.layout import Setup
+from numalab.model.layout import Setup
 from numalab.policy import Policy
 from numalab.workload import Workload
 from tests.second_opinion.reference import COUNTERS

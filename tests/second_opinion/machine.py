@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 
-from numalab.layout import Mapping, ProcessSetup, Setup
+from numalab.model.layout import Mapping, ProcessSetup, Setup
 from numalab.policy import Policy
 from numalab.workload import Access, Churn, Vma, Workload
 from tests.second_opinion import kernel_scan

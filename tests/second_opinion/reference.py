@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from numalab.layout import Setup, default_setup
+from numalab.model.layout import Setup, default_setup
 from numalab.policy import Policy
 from numalab.workload import Workload
 from tests.second_opinion.machine import folios, machine

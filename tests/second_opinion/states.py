@@ -11,8 +11,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from numalab import vma as vmas
-from numalab.build import kernel_record, mapping_flags
 from numalab.machine import Machine
+from numalab.model.build import kernel_record, mapping_flags
 from numalab.policy import NAMES, Policy, get
 from numalab.tunables import Tunables
 from numalab.workload import Task, Vma, Workload

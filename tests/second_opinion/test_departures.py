@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from numalab.build import mapping_flags
 from numalab.linux import fair_period, memory, structs
+from numalab.model.build import mapping_flags
 from numalab.policy import get
 from numalab.workload import Vma
 from tests.linux import parts

@@ -1,0 +1,199 @@
+"""How accesses find folios that wait: at random over a range, or walking through it."""
+
+from __future__ import annotations
+
+import math
+
+from numalab.draws import draw_below, draw_binomial
+from numalab.jit import inlined, jitted
+from numalab.model.hardware import WALK, touch_all, touch_cohort
+from numalab.population import ABSENT, END, ZAPPED, join_left, split
+from numalab.units import HPAGE_PMD_NR
+
+
+@jitted
+def _draw_cohorts(w, t, g, p_touch, jiffies, now_ns, rng):
+    """Touch each marked, zapped or absent folio of a segment with probability ``p_touch``."""
+    pop = w.pop
+    spent = 0.0
+    s = pop.segments[g].span
+    while s != END:
+        c = pop.spans[s].cohort
+        while c != END:
+            following = pop.cohorts[c].next
+            if pop.cohorts[c].prot_none or pop.cohorts[c].node == ABSENT:
+                n = pop.cohorts[c].count
+                touched = n if p_touch >= 1.0 else draw_binomial(rng, n, p_touch)
+                if touched:
+                    spent += touch_cohort(w, t, s, c, touched, jiffies, now_ns)
+            c = following
+        s = pop.spans[s].next
+    return spent
+
+
+@jitted
+def _pick_folio(w, t, g, rank, jiffies, now_ns):
+    """Touch the ``rank``-th marked, zapped or absent folio of a segment."""
+    pop = w.pop
+    s = pop.segments[g].span
+    while s != END:
+        c = pop.spans[s].cohort
+        while c != END:
+            it = pop.cohorts[c]
+            if it.prot_none or it.node == ABSENT:
+                if rank < it.count:
+                    return touch_cohort(w, t, s, c, 1, jiffies, now_ns)
+                rank -= it.count
+            c = it.next
+        s = pop.spans[s].next
+    return 0.0
+
+
+@jitted
+def _rand_touches(w, a, m, jiffies, now_ns, rng):
+    """Make ``m`` touches at random over the range of an access; return ns spent in faults.
+
+    Each folio is touched with probability 1 - exp(-m * unit / pages), independently.
+    """
+    access = w.accesses[a]
+    pop = w.pop
+    spent = 0.0
+    for g in range(access.first_segment, access.first_segment + access.nr_segments):
+        waiting = pop.segments[g].marked + pop.segments[g].absent
+        if waiting == 0:
+            continue
+        p_touch = -math.expm1(-m * pop.segments[g].unit / access.pages)
+        if p_touch * waiting > 4.0:
+            spent += _draw_cohorts(w, access.task, g, p_touch, jiffies, now_ns, rng)
+            continue
+        for _ in range(draw_binomial(rng, waiting, p_touch)):
+            left = pop.segments[g].marked + pop.segments[g].absent
+            spent += _pick_folio(w, access.task, g, draw_below(rng, left), jiffies, now_ns)
+    return spent
+
+
+@jitted
+def touch_rand(w, a, budget_ns, most, jiffies, now_ns, rng):
+    """Touch at random until the time or the number of touches is used up.
+
+    Returns
+    -------
+    spent : float [ns]
+    """
+    access = w.accesses[a]
+    touch = access.touch_ns
+    fault = access.refault_ns if access.refault_ns else w.speed[0].hint_fault_ns
+    spent = 0.0
+    left = most
+    while left >= 1.0 and budget_ns - spent >= touch:
+        waiting = w.pop.access_marked[a] + w.pop.access_absent[a]
+        m = min(left, (budget_ns - spent) / touch)
+        if waiting * fault > 0.25 * (budget_ns - spent):
+            density = waiting * w.pop.segments[access.first_segment].unit / access.pages
+            m = min(m, max(1.0, (budget_ns - spent) / (touch + density * fault)))
+            m = min(m, max(1.0, access.pages * 0.25))
+        spent += m * touch
+        access.touches += m
+        left -= m
+        if waiting:
+            spent += _rand_touches(w, a, m, jiffies, now_ns, rng)
+    return spent
+
+
+@jitted
+def _segment_at(w, access, offset):
+    """Segment of an access that holds a page offset of the concatenated mappings."""
+    low = access.first_segment
+    high = access.first_segment + access.nr_segments - 1
+    while low < high:
+        mid = (low + high + 1) // 2
+        if w.bases[mid] <= offset:
+            low = mid
+        else:
+            high = mid - 1
+    return low
+
+
+@inlined
+def _walk_span(w, a, g, page, budget_ns, most, jiffies, now_ns, rng):
+    """Walk from ``page`` to at most the end of its span; return (pages, ns spent)."""
+    pop = w.pop
+    access = w.accesses[a]
+    touch = access.touch_ns
+    unit = pop.segments[g].unit
+    s = pop.segments[g].span
+    while pop.spans[s].hi <= page:
+        s = pop.spans[s].next
+    room = pop.spans[s].hi - page
+    waiting = 0
+    zapped = 0
+    far = 0
+    c = pop.spans[s].cohort
+    while c != END:
+        it = pop.cohorts[c]
+        if it.prot_none or it.node == ABSENT:
+            waiting += it.count
+            if it.prot_none == ZAPPED:
+                zapped += it.count
+            elif it.prot_none and it.node != w.tasks[access.task].node:
+                far += it.count
+        c = it.next
+    pages = min(room, max(1, int(min(most, budget_ns / touch))))
+    if waiting == 0:
+        return pages, pages * touch
+    folios = (pop.spans[s].hi - pop.spans[s].lo) // unit
+    speed = w.speed[0]
+    fault = speed.hint_fault_huge_ns if unit == HPAGE_PMD_NR else speed.hint_fault_ns
+    migrate = speed.migrate_huge_ns if unit == HPAGE_PMD_NR else speed.migrate_page_ns
+    faults = (waiting - zapped) * fault + far * migrate + waiting * access.refault_ns
+    per_folio = unit * touch + faults / folios
+    pages = min(pages, max(1, math.ceil(budget_ns / per_folio) * unit))
+    first = pop.segments[g].lo + (page - pop.segments[g].lo) // unit * unit
+    last = min(first + (page + pages - first + unit - 1) // unit * unit, pop.spans[s].hi)
+    if first > pop.spans[s].lo:
+        s = split(pop, s, first, rng)
+    if last < pop.spans[s].hi:
+        split(pop, s, last, rng)
+    spent = touch_all(w, access.task, s, jiffies, now_ns) + pages * touch
+    s = join_left(pop, s)
+    if pop.spans[s].next != END:
+        join_left(pop, pop.spans[s].next)
+    return pages, spent
+
+
+@inlined
+def touch_walk(w, a, budget_ns, most, jiffies, now_ns, rng):
+    """Touch in order until the time or the number of touches is used up.
+
+    Returns
+    -------
+    spent : float [ns]
+    """
+    access = w.accesses[a]
+    touch = access.touch_ns
+    spent = 0.0
+    left = most
+    while left >= 1.0 and budget_ns - spent >= touch:
+        if w.pop.access_marked[a] + w.pop.access_absent[a] == 0:
+            pages = int(min(left, (budget_ns - spent) / touch))
+            access.position = (access.position + pages) % access.pages
+            access.touches += pages
+            return spent + pages * touch
+        offset = access.lo + access.position
+        g = _segment_at(w, access, offset)
+        page = w.pop.segments[g].lo + offset - w.bases[g]
+        pages, cost = _walk_span(w, a, g, page, budget_ns - spent, left, jiffies, now_ns, rng)
+        pages = min(pages, access.pages - access.position)
+        access.position = (access.position + pages) % access.pages
+        access.touches += pages
+        left -= pages
+        spent += cost
+    return spent
+
+
+@inlined
+def touch(w, a, budget_ns, most, jiffies, now_ns, rng):
+    """Run one access; return ns spent."""
+    if w.accesses[a].pattern == WALK:
+        return touch_walk(w, a, budget_ns, most, jiffies, now_ns, rng)
+    return touch_rand(w, a, budget_ns, most, jiffies, now_ns, rng)

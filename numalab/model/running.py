@@ -1,0 +1,149 @@
+"""How a task uses its part of a tick: rated accesses first, then flat out."""
+
+from __future__ import annotations
+
+from numalab.jit import inlined, jitted
+from numalab.model.accesses import touch
+
+
+@inlined
+def _is_active(access, elapsed_ns):
+    return access.start_ns <= elapsed_ns < access.stop_ns
+
+
+@inlined
+def waiting(w, a):
+    """Folios that an access may find PROT_NONE or absent, counted over its range."""
+    return w.pop.access_marked[a] + w.pop.access_absent[a]
+
+
+@inlined
+def own_waiting(w, t):
+    """Say whether folios of the workload (not of the program) wait for a task."""
+    if w.pop.task_waiting[t] == 0:
+        return False
+    for a in range(w.tasks[t].first_access, w.tasks[t].end_access):
+        if waiting(w, a):
+            return True
+    return False
+
+
+@inlined
+def run_rated(w, t, first, last, part_ns, elapsed_ns, jiffies, now_ns, rng):
+    """Run the rated accesses of a task for a part of a tick; return ns used."""
+    used = 0.0
+    for a in range(first, last):
+        access = w.accesses[a]
+        if access.flat_out or not _is_active(access, elapsed_ns):
+            continue
+        if access.image and waiting(w, a) == 0:
+            continue
+        access.carry += access.pages_per_ns * part_ns
+        due = float(int(access.carry))
+        if due >= 1.0 and used < part_ns:
+            before = access.touches
+            used += touch(w, a, part_ns - used, due, jiffies, now_ns, rng)
+            access.carry -= access.touches - before
+    return used
+
+
+@inlined
+def _cost_of_touch(w, a, speed):
+    access = w.accesses[a]
+    fault = access.refault_ns if access.refault_ns else speed.hint_fault_ns
+    return access.touch_ns + fault * min(1.0, waiting(w, a) / access.pages)
+
+
+@inlined
+def run_flat_out(w, t, budget_ns, elapsed_ns, jiffies, now_ns, rng):
+    """Run the flat-out accesses of a task, equal numbers of touches each; return ns used."""
+    speed = w.speed[0]
+    first, last = w.tasks[t].first_access, w.tasks[t].end_access
+    weight = 0.0
+    count = 0
+    for a in range(first, last):
+        access = w.accesses[a]
+        if access.flat_out and _is_active(access, elapsed_ns):
+            weight += access.share * _cost_of_touch(w, a, speed)
+            count += 1
+    if weight == 0.0:
+        return 0.0
+    used = 0.0
+    for a in range(first, last):
+        access = w.accesses[a]
+        if access.flat_out and _is_active(access, elapsed_ns):
+            share = 1.0
+            if count > 1:
+                share = access.share * _cost_of_touch(w, a, speed) / weight
+            used += touch(w, a, budget_ns * share, 1e18, jiffies, now_ns, rng)
+    return max(used, budget_ns)
+
+
+@inlined
+def glide(w, t, length_ns, elapsed_ns):
+    """Let flat-out accesses that nothing waits for touch for a while; no fault can occur."""
+    first, last = w.tasks[t].first_access, w.tasks[t].end_access
+    weight = 0.0
+    for a in range(first, last):
+        access = w.accesses[a]
+        if access.flat_out and _is_active(access, elapsed_ns):
+            weight += access.share * access.touch_ns
+    if weight == 0.0:
+        return
+    touches = length_ns / weight
+    for a in range(first, last):
+        access = w.accesses[a]
+        if access.flat_out and _is_active(access, elapsed_ns):
+            pages = touches * access.share
+            access.touches += pages
+            access.position = (access.position + int(pages)) % access.pages
+
+
+@jitted
+def wants_cpu(w, t, access_ptr, elapsed_ns):
+    """0 asleep, 1 only rated accesses, 2 flat out."""
+    wants = 0
+    for a in range(access_ptr[t], access_ptr[t + 1]):
+        if _is_active(w.accesses[a], elapsed_ns):
+            wants = max(wants, 2 if w.accesses[a].flat_out else 1)
+    return wants
+
+
+@inlined
+def contended(w):
+    """Say whether folios wait that several tasks may touch."""
+    for a in range(w.accesses.shape[0]):
+        if w.accesses[a].shared and waiting(w, a):
+            return True
+    return False
+
+
+@jitted
+def next_change(w, elapsed_ns):
+    """When the next access begins or ends."""
+    soonest = 1 << 62
+    for a in range(w.accesses.shape[0]):
+        access = w.accesses[a]
+        if access.start_ns > elapsed_ns:
+            soonest = min(soonest, access.start_ns)
+        if access.stop_ns > elapsed_ns:
+            soonest = min(soonest, access.stop_ns)
+    return soonest
+
+
+@inlined
+def take_samples(w, sample, end_ns, sample_ns, samples, seqs):
+    """Fill the samples that fall before ``end_ns``; return how many are filled."""
+    while sample < samples.shape[0] and sample * sample_ns < end_ns:
+        s = w.stat[0]
+        samples[sample, 0] = s.numa_pte_updates
+        samples[sample, 1] = s.numa_huge_pte_updates
+        samples[sample, 2] = s.numa_hint_faults
+        samples[sample, 3] = s.numa_hint_faults_local
+        samples[sample, 4] = s.numa_pages_migrated
+        samples[sample, 5] = s.pgmigrate_success
+        samples[sample, 6] = s.pgmigrate_fail
+        for m in range(w.mms.shape[0]):
+            seqs[sample, m] = w.mms[m].numa_scan_seq
+        sample += 1
+    return sample

@@ -1,0 +1,1 @@
+"""What the notebooks ask: one or two modules a question, named in the notebook."""

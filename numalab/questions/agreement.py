@@ -1,0 +1,205 @@
+"""The agreement of the model with every recording in a folder."""
+
+from __future__ import annotations
+
+import textwrap
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from numalab import __version__
+from numalab.compare import COUNTERS, compare
+from numalab.dataset import concat
+from numalab.engine import simulate
+from numalab.fields import InputError, unknown_name
+from numalab.policy import get
+from numalab.questions.events import compare_events, share_differences
+from numalab.recorded import capture
+from numalab.recorded.beginning import from_run, workload_on_its_machine
+
+
+def simulate_capture(folder: Path, generation: str, *, replicates: int, seed: int) -> xr.Dataset:
+    """Simulate what a recording recorded, from each run's own start.
+
+    The model gets the workload, the machine's measured speed, and for each recorded run
+    the address space and clocks at its start; of what happened afterwards only how late
+    other CPUs answered a TLB flush.
+
+    Returns
+    -------
+    xarray.Dataset
+        With about ``replicates`` replicates, the same number for every recorded run.
+    """
+    workload = workload_on_its_machine(folder)
+    runs = len(capture.manifest(folder).get("run", []))
+    each = -(-replicates // runs)
+    policy = get(f"linux-{generation}")
+    found: list[xr.Dataset] = []
+    for run in range(runs):
+        setup = from_run(capture.setup_of(folder, run), workload)
+        several = simulate(workload, policy, seed=seed * 1000 + run, replicates=each, setup=setup)
+        found += [several.isel(replicate=i) for i in range(each)]
+    return concat(found)
+
+
+def over_captures(root: str | Path, *, replicates: int = 200, seed: int = 1) -> xr.Dataset:
+    """Compare the model with all recordings under ``root``.
+
+    Returns
+    -------
+    xarray.Dataset
+        The variables of :func:`numalab.compare.compare` and
+        :func:`numalab.questions.events.compare_events` over ``cell`` (workload, generation).
+
+    Raises
+    ------
+    InputError
+        If there is no recording.
+    """
+    found = capture.captures(root)
+    if not found:
+        raise InputError(f"{root}: holds no recordings")
+    cells = []
+    for _, generation, folder in found:
+        simulated = simulate_capture(folder, generation, replicates=replicates, seed=seed)
+        recorded = capture.open_capture(folder)
+        cells.append(compare(simulated, recorded).merge(compare_events(simulated, recorded)))
+    table = xr.concat(cells, dim="cell", join="outer", data_vars="all")
+    return table.assign_coords(
+        workload=("cell", [name for name, _, _ in found]),
+        generation=("cell", [generation for _, generation, _ in found]),
+    )
+
+
+def examples(
+    root: str | Path, chosen: list[str], *, replicates: int, seed: int
+) -> list[tuple[str, xr.Dataset, xr.Dataset]]:
+    """Return (label, recorded, simulated) of recordings chosen as ``workload/generation``.
+
+    Raises
+    ------
+    InputError
+        If one does not exist.
+    """
+    found = {f"{name}/{generation}": folder for name, generation, folder in capture.captures(root)}
+    rows = []
+    for label in chosen:
+        if label not in found:
+            raise unknown_name("recording", label, list(found))
+        generation = label.split("/")[1]
+        sim = simulate_capture(found[label], generation, replicates=replicates, seed=seed)
+        rows.append((label, capture.open_capture(found[label]), sim))
+    return rows
+
+
+def share_inside(table: xr.Dataset) -> float:
+    """Share of (workload, kernel, counter) cells inside the model's interval."""
+    return float(table["inside"].sel(counter=list(COUNTERS)).mean())
+
+
+def misses(table: xr.Dataset, explanations: str | Path | None = None) -> list[dict[str, str]]:
+    """List the cells outside the interval, each with the explanation on file.
+
+    Parameters
+    ----------
+    table : xarray.Dataset
+        From :func:`over_captures`.
+    explanations : path, optional
+        TOML with ``[[difference]]`` tables: workload, generation and counter ("*" for any)
+        and ``why``. The first that fits is taken.
+
+    Returns
+    -------
+    list of dict
+        workload, generation, counter, ratio, why (``unexplained`` if nothing fits).
+    """
+    known = []
+    if explanations is not None:
+        known = tomllib.loads(Path(explanations).read_text(encoding="utf-8"))["difference"]
+    rows = []
+    for cell in range(table.sizes["cell"]):
+        for counter in COUNTERS:
+            one = table.isel(cell=cell).sel(counter=counter)
+            if bool(one["inside"]):
+                continue
+            names = {
+                "workload": str(one["workload"].item()),
+                "generation": str(one["generation"].item()),
+                "counter": counter,
+            }
+            why = next(
+                (k["why"] for k in known if all(k.get(n, "*") in ("*", names[n]) for n in names)),
+                "unexplained",
+            )
+            ratio = float(one["log2_ratio"])
+            text = "-" if np.isnan(ratio) else f"{2**ratio:.2f}"
+            rows.append({**names, "ratio": text, "why": why})
+    return rows
+
+
+def explained(rows: list[dict[str, str]]) -> str:
+    """List the explanations of misses, each once, with the number of cells it stands for."""
+    counts: dict[str, int] = {}
+    for row in rows:
+        counts[row["why"]] = counts.get(row["why"], 0) + 1
+    lines = []
+    for why, count in sorted(counts.items(), key=lambda item: -item[1]):
+        lines.append(textwrap.fill(f"{count:3d} cells: {why}", 75, subsequent_indent=" " * 11))
+    return "\n".join(lines)
+
+
+def sentence(table: xr.Dataset) -> str:
+    """Answer q01 in words, with the numbers from the table."""
+    judged = table.sel(counter=list(COUNTERS))
+    cells = judged["inside"].size
+    runs = float(judged["runs_inside"].sum() / judged["recorded"].count())
+    ratio = float(abs(table["log2_ratio"]).median())
+    width = float(judged["width_ratio"].median())
+    return (
+        f"{share_inside(table):.0%} of {cells} cells (workload, kernel, counter) have their "
+        f"recorded median inside the model's 95 % prediction interval, and {runs:.0%} of the "
+        f"single runs lie in it. The median of |log2(model / recorded)| over counters, scans and "
+        f"passes is {ratio:.2f}; the interval is {width:.1f} times as wide as the range of the "
+        f"recorded runs (median). The shares of skip reasons differ by at most "
+        f"{worst_share(table):.1f} percentage points."
+    )
+
+
+def worst_share(table: xr.Dataset) -> float:
+    """Largest difference of a skip reason's share, model against recordings [points]."""
+    found = [share_differences(table, g) for g in np.unique(table["generation"].values)]
+    return float(np.nanmax([abs(d).max() for d in found]))
+
+
+def recorded_on(root: str | Path) -> str:
+    """Say which kernels were recorded, as the first words of a mail."""
+    kernels = {str(capture.manifest(folder)["kernel"]) for _, _, folder in capture.captures(root)}
+    return f"recorded on {', '.join(sorted(kernels))}, and simulated"
+
+
+def machine(root: str | Path, replicates: int) -> str:
+    """Describe the recordings and the simulation in one paragraph."""
+    found = capture.captures(root)
+    facts = [capture.manifest(folder) for _, _, folder in found]
+    runs = sum(len(fact["run"]) for fact in facts)
+    qemu = {run["qemu"].split("(")[0].strip() for fact in facts for run in fact["run"]}
+    workloads = len({name for name, _, _ in found})
+    return (
+        f"{workloads} workloads, {runs} recorded runs of Debian kernels in a guest with 2 nodes "
+        f"({', '.join(sorted(qemu))}, software emulation); {replicates} simulated runs of each. "
+        "Model median over recorded mean; ! marks a recorded median outside the model's 95 % "
+        "prediction interval."
+    )
+
+
+def birth(root: str | Path) -> dict[str, object]:
+    """Return the provenance of an agreement run: code version and recordings used."""
+    return {
+        "numalab": __version__,
+        "recordings": {
+            f"{name}/{generation}": capture.manifest(folder)["image_sha256"][:12]
+            for name, generation, folder in capture.captures(root)
+        },
+    }

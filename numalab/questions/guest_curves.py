@@ -1,0 +1,128 @@
+"""Guests over their pinned fraction: recorded points, and the model's curves through them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from numalab.engine import simulate
+from numalab.fields import InputError
+from numalab.policy import get
+from numalab.questions.guest_calls import counts, guest_of
+from numalab.recorded import capture
+from numalab.recorded.beginning import from_run, workload_on_its_machine
+from numalab.workload import Workload
+
+MAPPINGS = ("4k-anon", "thp-anon", "4k-memfd", "thp-memfd")
+"""Size and kind of the folios that hold a recorded guest."""
+FRACTIONS = {"none": 0.0, "half": 0.5, "full": 1.0}
+"""Pinned fraction of a recorded guest, by the word in its name."""
+
+
+def _folder(root: str | Path, pinned: str, mapping: str, generation: str) -> Path:
+    folder = Path(root) / f"guest-{pinned}-{mapping}" / generation
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such recording of a guest")
+    return folder
+
+
+def _per_minute(ds: xr.Dataset, seconds: float) -> xr.Dataset:
+    """Pages that scans and migrations notified, and guest refaults, a minute."""
+    mine = ds.sel(vma=guest_of(ds), drop=True)
+    pages = mine["notifier_pages"]
+    found = xr.Dataset(
+        {
+            "by_scans": pages.sel(why="scan", drop=True),
+            "by_migrations": pages.sel(why="migrate", drop=True),
+            "calls_by_scans": counts(ds)["scan_calls"],
+        }
+    )
+    return found * (60.0 / seconds)
+
+
+def generations(root: str | Path) -> list[str]:
+    """Kernel generations with recorded guests under ``root``, oldest first."""
+    found = {g for name, g, _ in capture.captures(root) if name.startswith("guest-")}
+    if not found:
+        raise InputError(f"{root}: holds no recorded guests")
+    return sorted(found, key=lambda g: [int(n) for n in g.split(".")])
+
+
+def points(root: str | Path) -> xr.Dataset:
+    """Recorded pages notified a minute over (mapping, policy, pin_fraction, replicate).
+
+    Returns
+    -------
+    xarray.Dataset
+        ``by_scans``, ``by_migrations`` [pages/min], ``calls_by_scans`` [1/min].
+    """
+    kernels = generations(root)
+    rows = []
+    for mapping in MAPPINGS:
+        row = []
+        for generation in kernels:
+            cells = []
+            for pinned in FRACTIONS:
+                folder = _folder(root, pinned, mapping, generation)
+                seconds = capture.workload_of(folder).duration_ms / 1000
+                cells.append(_per_minute(capture.open_capture(folder), seconds))
+            row.append(xr.concat(cells, dim="pin_fraction"))
+        rows.append(xr.concat(row, dim="policy"))
+    return xr.concat(rows, dim="mapping").assign_coords(
+        mapping=list(MAPPINGS),
+        policy=[f"linux-{g}" for g in kernels],
+        pin_fraction=list(FRACTIONS.values()),
+    )
+
+
+def _pinned(workload: Workload, fraction: float) -> Workload:
+    ram = dataclasses.replace(workload.vmas[0], pinned_fraction=fraction)
+    return dataclasses.replace(workload, vmas=(ram, *workload.vmas[1:]))
+
+
+def curves(
+    root: str | Path, pin_fractions: Sequence[float], *, replicates: int, seed: int
+) -> xr.Dataset:
+    """The model of the recorded guests at any pinned fraction; dimensions as :func:`points`.
+
+    Machine, address space and clocks are those of the recorded guest that is pinned in full.
+    """
+    kernels = generations(root)
+    rows = []
+    for mapping in MAPPINGS:
+        row = []
+        for generation in kernels:
+            folder = _folder(root, "full", mapping, generation)
+            workload = workload_on_its_machine(folder)
+            setup = from_run(capture.setup_of(folder, 0), workload)
+            policy = get(f"linux-{generation}")
+            cells = []
+            for fraction in pin_fractions:
+                ds = simulate(
+                    _pinned(workload, fraction),
+                    policy,
+                    seed=seed,
+                    replicates=replicates,
+                    setup=setup,
+                )
+                cells.append(_per_minute(ds, workload.duration_ms / 1000))
+            row.append(xr.concat(cells, dim="pin_fraction"))
+        rows.append(xr.concat(row, dim="policy"))
+    return xr.concat(rows, dim="mapping").assign_coords(
+        mapping=list(MAPPINGS),
+        policy=[f"linux-{g}" for g in kernels],
+        pin_fraction=[float(f) for f in pin_fractions],
+    )
+
+
+def notified_each_minute(ds: xr.Dataset, minutes: int) -> xr.DataArray:
+    """Pages of the guest that scans notified in each minute; float64[replicate, minute]."""
+    mine = (ds["notify_vma"] == 0) & (ds["notify_pages"] > 0)
+    minute = (ds["notify_ms"] // 60_000).astype(int)
+    pages = ds["notify_pages"].where(mine, 0)
+    each = [pages.where(minute == m, 0).sum("notify") for m in range(minutes)]
+    return xr.concat(each, dim="minute").assign_coords(minute=np.arange(1, minutes + 1)).T

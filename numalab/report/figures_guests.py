@@ -1,0 +1,105 @@
+"""Figures of guests: recorded points over the model's curves, costs with their ranges."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from numalab.report.figures import SHADES, canvas
+
+_KINDS = {"by_scans": ("scans", SHADES[0], "o"), "by_migrations": ("migrations", SHADES[1], "s")}
+
+
+def _curve(ax: Axes, curve: xr.DataArray, color: str) -> None:
+    low, middle, high = (curve.quantile(q, "replicate") for q in (0.025, 0.5, 0.975))
+    x = curve["pin_fraction"].values
+    ax.fill_between(x, low, high, color=color, alpha=0.18, linewidth=0)
+    ax.plot(x, middle, linestyle="--", color=color, linewidth=1.2)
+
+
+def points_over_curves(points: xr.Dataset, curves: xr.Dataset) -> Figure:
+    """One panel a mapping and kernel: recorded runs as marks, the model dashed with a band."""
+    kernels = [str(p) for p in curves["policy"].values]
+    mappings = [str(m) for m in curves["mapping"].values]
+    figure, axes = canvas("tall", len(mappings), len(kernels))
+    for i, mapping in enumerate(mappings):
+        for j, kernel in enumerate(kernels):
+            ax = axes[i, j]
+            at = {"mapping": mapping, "policy": kernel}
+            for name, (label, color, marker) in _KINDS.items():
+                _curve(ax, curves[name].sel(at), color)
+                dots = points[name].sel(at)
+                for x in dots["pin_fraction"].values:
+                    y = dots.sel(pin_fraction=x).dropna("replicate").values
+                    ax.plot(
+                        np.full(len(y), x), y, marker, color=color, markersize=5,
+                        markerfacecolor="none", label=label if x == 0 else None, clip_on=False,
+                    )  # fmt: skip
+            ax.margins(y=0.15)
+            ax.set_ylim(0, max(1.0, ax.get_ylim()[1]))
+            ax.yaxis.set_major_formatter(mpl.ticker.EngFormatter(sep=""))
+            ax.set_title(f"{mapping}, {kernel}", loc="left", fontsize=9)
+            if i == len(mappings) - 1:
+                ax.set_xlabel("pinned fraction", fontsize=9)
+            if j == 0:
+                ax.set_ylabel("pages notified [1/min]", fontsize=9)
+    figure.legend(
+        *axes[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=2, fontsize=8,
+        frameon=False, title="recorded runs; notified by", title_fontsize=8,
+    )  # fmt: skip
+    return figure
+
+
+_REMEDY_COLORS = (*SHADES, "#6a8d3a", "#7b4f9d", "#b08900", "#888888", "#2c8c84", "#c05a8c")
+
+
+def remedies_page(found: xr.Dataset, variables: dict[str, str], names: dict[str, str]) -> Figure:
+    """One panel a variable over the pinned fraction, a line for each policy of ``names``.
+
+    Means over replicates with the range of the runs; ``names`` maps policy to label.
+    """
+    figure, axes = canvas("wide", 1, len(variables))
+    for ax, (variable, title) in zip(axes.flat, variables.items(), strict=True):
+        for i, (policy, label) in enumerate(names.items()):
+            line = found[variable].sel(policy=policy)
+            color = _REMEDY_COLORS[i]
+            x = line["pin_fraction"].values
+            low, high = line.min("replicate"), line.max("replicate")
+            ax.fill_between(x, low, high, color=color, alpha=0.12, linewidth=0)
+            ax.plot(
+                x, line.mean("replicate"), "--", marker="os^Dvx+*."[i], markersize=3.5,
+                color=color, linewidth=1.1, label=label,
+            )  # fmt: skip
+        largest = float(found[variable].max())
+        ax.set_yscale("symlog", linthresh=max(1.0, largest) / 1e4)
+        ax.set_ylim(bottom=0)
+        ax.set_title(title, loc="left", fontsize=9)
+        ax.set_xlabel("pinned fraction", fontsize=9)
+    figure.legend(
+        *axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=8,
+        frameon=False,
+    )  # fmt: skip
+    return figure
+
+
+def ranges_over(
+    lines: dict[str, xr.DataArray], along: str, xlabel: str, ylabel: str, size: str = "page"
+) -> Figure:
+    """Draw typical times as dashed lines, in bands from the low to the high costs; log scale."""
+    figure, axes = canvas(size)
+    ax = axes[0, 0]
+    for i, (label, line) in enumerate(lines.items()):
+        color = _REMEDY_COLORS[i]
+        x = line[along].values
+        low, middle, high = (line.sel(bound=b).values for b in ("low", "typical", "high"))
+        ax.fill_between(x, low, high, color=color, alpha=0.13, linewidth=0)
+        ax.plot(x, middle, "--", marker="os^Dv"[i], markersize=4, color=color, label=label)
+    ax.set_yscale("log")
+    ax.yaxis.set_major_formatter(mpl.ticker.EngFormatter(sep=""))
+    ax.set_xlabel(xlabel, fontsize=9)
+    ax.set_ylabel(ylabel, fontsize=9)
+    ax.legend(fontsize=8, frameon=False)
+    return figure

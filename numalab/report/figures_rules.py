@@ -1,0 +1,214 @@
+"""Figures of rules and knobs: delays, shares by scan rule, effects, history, sensitivity."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MultipleLocator
+
+from numalab.report.figures import SHADES, canvas
+from numalab.stats.intervals import bootstrap_interval
+
+_COLORS = (*SHADES, "#6a8d3a", "#8a6fae", "#b8860b")
+_MARKERS = ("o", "s", "^", "D", "v", "P")
+
+
+def shares_page(ds: xr.Dataset, variables: dict[str, str]) -> Figure:
+    """Shares of simulated runs by policy: a column for each workload, a row for each variable.
+
+    Marks are means over replicates, one for each number of tasks, with BCa 95 % intervals.
+    """
+    shapes = [str(s) for s in ds["shape"].values]
+    figure, axes = canvas("broad", len(variables), len(shapes))
+    for i, (name, title) in enumerate(variables.items()):
+        for j, shape in enumerate(shapes):
+            ax = axes[i, j]
+            _shares(ds[name].sel(shape=shape), ax)
+            ax.set_yticklabels([])
+            if i == 0:
+                ax.set_title(shape, loc="left", fontsize=9)
+        axes[i, 0].set_yticklabels([str(p) for p in ds["policy"].values], fontsize=8)
+        axes[i, len(shapes) // 2].set_xlabel(f"{title}; simulated", fontsize=9)
+    marks, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(
+        marks, labels, loc="outside upper right", ncols=len(labels), fontsize=8, frameon=False
+    )
+    return figure
+
+
+def _shares(da: xr.DataArray, ax: Axes) -> None:
+    """One panel: per cent by policy, dodged by the number of tasks."""
+    mean = 100 * da.mean("replicate")
+    bounds = 100 * bootstrap_interval(da)
+    y = np.arange(da.sizes["policy"])
+    counts = da["tasks"].values
+    for i, count in enumerate(counts):
+        at = y + (i - (len(counts) - 1) / 2) * 0.2
+        one = mean.sel(tasks=count).values
+        low = bounds.sel(tasks=count, bound="low").values
+        high = bounds.sel(tasks=count, bound="high").values
+        color = _COLORS[i % len(_COLORS)]
+        ax.hlines(at, low, high, color=color, linewidth=1.0, alpha=0.7)
+        ax.plot(
+            one, at, linestyle="none", marker=_MARKERS[i % len(_MARKERS)], markersize=4,
+            color=color, label=f"{count} tasks",
+        )  # fmt: skip
+    for line in y[:-1] + 0.5:
+        ax.axhline(line, color="#dddddd", linewidth=0.6, zorder=0)
+    ax.set_yticks(y)
+    ax.set_xlim(-6, 106)
+    ax.set_ylim(len(y) - 0.45, -0.55)
+    ax.set_xticks([0, 50, 100])
+
+
+def _as_factor(log2: float, _: object = None) -> str:
+    return f"x{2**log2:.3g}"
+
+
+def effects_page(found: xr.DataArray, responses: dict[str, str]) -> Figure:
+    """Effects of patches: a column for each workload, a row for each response.
+
+    ``found`` is over (patch, case, replicate, response); a share is drawn in points, the log2
+    of a count with its factor written at the axis. Marks are means over replicates with
+    BCa 95 % intervals.
+    """
+    cases = [str(c) for c in found["case"].values]
+    names = [str(r) for r in found["patch"].values]
+    figure, axes = canvas("broad", len(responses), len(cases))
+    for i, (response, title) in enumerate(responses.items()):
+        one = found.sel(response=response) * (100 if response == "local" else 1)
+        mean, bounds = one.mean("replicate"), bootstrap_interval(one)
+        reach = 1.1 * max(float(abs(bounds).max()), 1e-9)
+        y = np.arange(len(names))
+        for j, case in enumerate(cases):
+            ax = axes[i, j]
+            low, high = (bounds.sel(case=case, bound=b).values for b in ("low", "high"))
+            ax.axvline(0, color="#888888", linewidth=0.8)
+            ax.hlines(y, low, high, color=SHADES[1], linewidth=1.4)
+            ax.plot(mean.sel(case=case), y, "o", markersize=3, color=SHADES[0])
+            if response != "local":
+                ax.xaxis.set_major_formatter(_as_factor)
+                ax.xaxis.set_major_locator(MultipleLocator(2))
+            ax.set_yticks(y, names if j == 0 else [], fontsize=8)
+            ax.set_ylim(len(y) - 0.5, -0.5)
+            ax.set_xlim(-reach, reach)
+            if i == 0:
+                ax.set_title(case, loc="left", fontsize=9)
+        axes[i, len(cases) // 2].set_xlabel(f"{title}; simulated", fontsize=9)
+    return figure
+
+
+def history_page(history: xr.DataArray, responses: dict[str, str]) -> Figure:
+    """Responses under each policy, in order: a line for each workload, a panel a response.
+
+    The log2 of a count is drawn as a ratio to the first policy on a log axis, a share in per
+    cent. Marks are means over replicates with BCa 95 % intervals.
+    """
+    figure, axes = canvas("broad", len(responses), 1)
+    names = [str(p) for p in history["policy"].values]
+    cases = [str(c) for c in history["case"].values]
+    for ax, (response, title) in zip(axes.flat, responses.items(), strict=True):
+        one = history.sel(response=response)
+        one = 100 * one if response == "local" else one - one.isel(policy=0)
+        mean, bounds = one.mean("replicate"), bootstrap_interval(one)
+        for i, case in enumerate(cases):
+            x = np.arange(len(names)) + (i - (len(cases) - 1) / 2) * 0.09
+            color = _COLORS[i % len(_COLORS)]
+            low, high = (bounds.sel(case=case, bound=b).values for b in ("low", "high"))
+            ax.vlines(x, low, high, color=color, linewidth=1.2)
+            ax.plot(
+                x, mean.sel(case=case), linestyle="--", linewidth=0.8, color=color, label=case,
+                marker=_MARKERS[i % len(_MARKERS)], markersize=4,
+            )  # fmt: skip
+        ax.set_ylabel(title, fontsize=9)
+        ax.set_xticks(range(len(names)), [])
+        if response != "local":
+            ax.yaxis.set_major_formatter(_as_factor)
+    broken = [n if len(n) < 12 else "-\n".join(n.rsplit("-", 1)) for n in names]
+    axes[-1, 0].set_xticks(range(len(names)), broken, fontsize=8)
+    axes[-1, 0].set_xlabel("scan rule, in the order of history; simulated", fontsize=9)
+    marks, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(
+        marks, labels, loc="outside upper right", ncols=len(labels), fontsize=8, frameon=False
+    )
+    return figure
+
+
+def delays_page(ds: xr.Dataset, variables: dict[str, str]) -> Figure:
+    """What a delay does: a column for each mean lifetime, a row for each variable.
+
+    Lines are means over replicates of each policy, with BCa 95 % intervals.
+    """
+    lives = ds["vma_lifetime_ms"].values
+    figure, axes = canvas("broad", len(variables), len(lives))
+    x = ds["scan_delay_ms"].values
+    for i, (name, title) in enumerate(variables.items()):
+        mean, bounds = ds[name].mean("replicate"), bootstrap_interval(ds[name])
+        top = 1.05 * float(bounds.max())
+        for j, life in enumerate(lives):
+            ax = axes[i, j]
+            for n, policy in enumerate(ds["policy"].values):
+                at = {"policy": policy, "vma_lifetime_ms": life}
+                low, high = (bounds.sel({**at, "bound": b}) for b in ("low", "high"))
+                color = _COLORS[n % len(_COLORS)]
+                ax.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
+                ax.plot(
+                    x, mean.sel(at), linestyle="--", linewidth=1.0, color=color,
+                    marker=_MARKERS[n % len(_MARKERS)], markersize=3.5, label=str(policy),
+                )  # fmt: skip
+            ax.set_xscale("log", base=2)
+            ax.set_xticks(x[::2], [f"{v / 1000:g}" for v in x[::2]])
+            ax.set_ylim(0, top)
+            if i == 0:
+                ax.set_title(f"mappings live {life / 1000:g} s", loc="left", fontsize=9)
+            if j == 0:
+                ax.set_ylabel(title, fontsize=9)
+            else:
+                ax.set_yticklabels([])
+    figure.supxlabel("scan_delay_ms / 1000 [s]; simulated", fontsize=9)
+    marks, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(
+        marks, labels, loc="outside upper right", ncols=len(labels), fontsize=8, frameon=False
+    )
+    return figure
+
+
+def knobs_page(found: xr.Dataset, responses: dict[str, str]) -> Figure:
+    """Total Sobol indices: a column for each response, a row for each policy.
+
+    Bars are ``ST`` with its interval, marks ``S1``: what a parameter explains alone.
+    """
+    policies = [str(p) for p in found["policy"].values]
+    names = [str(p) for p in found["parameter"].values]
+    figure, axes = canvas("broad", len(policies), len(responses))
+    y = np.arange(len(names))
+    low = min(0.0, *(float((found[s] - found[f"{s}_conf"]).min()) for s in ("S1", "ST")))
+    high = max(1.0, *(float((found[s] + found[f"{s}_conf"]).max()) for s in ("S1", "ST")))
+    for i, policy in enumerate(policies):
+        for j, (response, title) in enumerate(responses.items()):
+            ax = axes[i, j]
+            one = found.sel(policy=policy, response=response)
+            ax.barh(y, one["ST"], height=0.6, color="#c9c9c4", label="with interactions (ST)")
+            for name, color in (("ST", SHADES[0]), ("S1", SHADES[1])):
+                half = one[f"{name}_conf"]
+                at = y + (0.12 if name == "S1" else -0.12)
+                ax.hlines(at, one[name] - half, one[name] + half, color=color, linewidth=1.2)
+            ax.plot(
+                one["S1"], y + 0.12, "o", color=SHADES[1], markersize=4, label="alone (S1)",
+                linestyle="none",
+            )  # fmt: skip
+            ax.set_yticks(y, names if j == 0 else [], fontsize=8)
+            ax.set_ylim(len(y) - 0.5, -0.5)
+            ax.set_xlim(low - 0.05, high + 0.05)
+            if i == 0:
+                ax.set_title(title, loc="left", fontsize=9)
+            if j == 0:
+                ax.set_ylabel(policy, fontsize=9)
+    figure.supxlabel("share of the variance of log2(count); simulated", fontsize=9)
+    marks, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(
+        marks, labels, loc="outside upper right", ncols=len(labels), fontsize=8, frameon=False
+    )
+    return figure

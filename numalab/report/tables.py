@@ -1,0 +1,215 @@
+"""Plain-text tables: ASCII, at most 75 columns, numbers right-aligned."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+
+from numalab.compare import COUNTERS
+from numalab.costs import Costs, words
+from numalab.fields import InputError
+from numalab.stats.intervals import bootstrap_interval
+
+WIDTH = 75
+
+
+def plain(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    """Lay out rows in columns; the first ``left`` columns are left-aligned.
+
+    Raises
+    ------
+    InputError
+        If a line would be wider than 75 columns.
+    """
+    cells = [list(header), *[list(row) for row in rows]]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
+    lines = []
+    for row in cells:
+        words = [
+            word.ljust(width) if i < left else word.rjust(width)
+            for i, (word, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(words).rstrip())
+    for line in lines:
+        if len(line) > WIDTH:
+            raise InputError(f"table line of {len(line)} columns: must be at most {WIDTH}")
+    return "\n".join(lines)
+
+
+def number(value: float) -> str:
+    """Print a count: whole below a million, else with three digits and a unit letter."""
+    if abs(value) < 1e6:
+        return f"{value:.0f}"
+    for limit, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M")):
+        if abs(value) >= limit:
+            return f"{value / limit:.3g}{letter}"
+    return f"{value:.0f}"
+
+
+def span(values: Sequence[float]) -> str:
+    """Print a range of times, briefly.
+
+    Examples
+    --------
+    >>> span([0.414, 123.4, 83000])
+    '0.41..123..83k'
+    """
+    return "..".join(_brief(v / 1000) + "k" if v >= 1000 else _brief(v) for v in values)
+
+
+def _brief(value: float) -> str:
+    if value < 0.005:
+        return "0"
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
+
+
+def agreement(table: xr.Dataset) -> str:
+    """Table of one comparison: recorded min, median, max; model median, low, high; in or out."""
+    rows = []
+    for counter in table["counter"].values:
+        one = table.sel(counter=counter)
+        runs = one["recorded"].values
+        rows.append(
+            [
+                str(counter),
+                number(float(runs.min())),
+                number(float(one["recorded_median"])),
+                number(float(runs.max())),
+                number(float(one["model_median"])),
+                number(float(one["low"])),
+                number(float(one["high"])),
+                "in" if bool(one["inside"]) else "OUT",
+            ]
+        )
+    header = ["counter", "min", "med", "max", "med", "low", "high", ""]
+    return plain(header, rows)
+
+
+def agreement_overview(table: xr.Dataset) -> str:
+    """Table over recordings: cells inside, and the ratio model / recorded of each counter."""
+    short = {"numa_pte_updates": "pte", "numa_hint_faults": "faults"}
+    short |= {"numa_hint_faults_local": "local", "numa_pages_migrated": "migrated"}
+    rows = []
+    for cell in range(table.sizes["cell"]):
+        one = table.isel(cell=cell)
+        words = []
+        for counter in COUNTERS:
+            value = float(one["log2_ratio"].sel(counter=counter))
+            inside = bool(one["inside"].sel(counter=counter))
+            words.append(("-" if value != value else f"{2**value:.2f}") + (" " if inside else "!"))
+        rows.append([str(one["workload"].item()), str(one["generation"].item()), *words])
+    return plain(["workload", "kernel", *[short[c] for c in COUNTERS]], rows, left=2)
+
+
+def skip_reasons(table: xr.Dataset) -> str:
+    """Table of skip reasons: recorded (rec) and simulated (sim) share [%] on each kernel."""
+    kernels = [g for g in np.unique(table["generation"].values) if _traced(table, g)]
+    header, columns = ["reason"], []
+    for kernel in kernels:
+        mine = table.isel(cell=np.flatnonzero(table["generation"].values == kernel))
+        for who in ("recorded", "simulated"):
+            counts = mine[f"skips_{who}"].sum("cell")
+            header.append(f"{kernel} {who[:3]}")
+            columns.append((100 * counts / counts.sum()).values)
+    rows = [
+        [str(reason), *(f"{column[i]:.1f}" for column in columns)]
+        for i, reason in enumerate(table["reason"].values)
+    ]
+    return plain(header, rows)
+
+
+def _traced(table: xr.Dataset, kernel: str) -> bool:
+    mine = table.isel(cell=np.flatnonzero(table["generation"].values == kernel))
+    return bool(mine["skips_recorded"].notnull().any())
+
+
+def scan_events(table: xr.Dataset) -> str:
+    """Table of scans: how many begin, and walk, where the model's interval for them lies."""
+    rows = []
+    for kernel in np.unique(table["generation"].values):
+        mine = table.isel(cell=np.flatnonzero(table["generation"].values == kernel))
+        compared = int(mine["times_compared"].sum())
+        words = [f"{100 * int(mine[n].sum()) / compared:.0f} %" for n in _INSIDE]
+        late = float(mine["time_error_ms"].median())
+        rows.append([str(kernel), str(compared), *words, f"{late:.0f} ms"])
+    header = ["kernel", "scans", "begin inside", "pages inside", "median |begin - model|"]
+    return plain(header, rows)
+
+
+_INSIDE = ("times_inside", "ranges_inside")
+
+
+def sweep(ds: xr.Dataset, variable: str, along: str, across: str = "policy") -> str:
+    """Table of means with BCa 95 % intervals: one row a value of ``along``."""
+    names = [str(name) for name in ds[across].values]
+    mean = ds[variable].mean("replicate")
+    bounds = bootstrap_interval(ds[variable])
+    rows = []
+    for value in ds[along].values:
+        words = [f"{float(value):g}"]
+        for name in names:
+            at = {along: value, across: name}
+            low, high = (float(x) for x in bounds.sel(at))
+            center = number(float(mean.sel(at)))
+            words.append(center if low == high else f"{center} [{number(low)},{number(high)}]")
+        rows.append(words)
+    return plain([along, *names], rows, left=0)
+
+
+def misses(rows: Sequence[dict[str, str]]) -> str:
+    """Table of the cells outside the interval, without their explanations."""
+    if not rows:
+        return "no cell lies outside the model's interval"
+    return plain(
+        ["workload", "kernel", "counter", "model / recorded"],
+        [[row["workload"], row["generation"], row["counter"], row["ratio"]] for row in rows],
+        left=3,
+    )
+
+
+def grid(words: xr.DataArray, columns: str) -> str:
+    """Table of words: a column for each value of ``columns``, a row for each of the rest."""
+    rest = [str(dim) for dim in words.dims if dim != columns]
+    flat = words.transpose(*rest, columns).stack(row=rest)
+    rows = [
+        [*(str(label) for label in at), *(str(word) for word in flat.sel(row=at).values)]
+        for at in flat["row"].values
+    ]
+    heads = [str(name).removeprefix("linux-") for name in words[columns].values]
+    return plain([*rest, *heads], rows, left=1)
+
+
+def factor(log2: float) -> str:
+    """Print a ratio that is given as its binary logarithm.
+
+    Examples
+    --------
+    >>> factor(-2), factor(0.0), factor(-16)
+    ('x0.25', 'x1', 'x2e-05')
+    """
+    return f"x{2**log2:.2g}" if abs(log2) < 10 else f"x{2**log2:.0e}"
+
+
+def crossing_words(value: tuple[float, float, float]) -> str:
+    """Say where a crossing lies: ``0.31 [0.28, 0.35]``, ``nowhere dearer`` or ``never``."""
+    if all(v == -np.inf for v in value):
+        return "nowhere dearer"
+    if all(v == np.inf for v in value):
+        return "never"
+    middle, low, high = (
+        "never" if v == np.inf else "0" if v == -np.inf else f"{v:.2f}" for v in value
+    )
+    return f"{middle} [{low}, {high}]"
+
+
+def costs(table: Costs) -> str:
+    """Return name and range [us] of each cost, and its source on the lines below."""
+    lines = []
+    indent = " " * 4
+    for name, values, source in words(table):
+        lines.append(f"{name}  {values}")
+        lines += textwrap.wrap(source, WIDTH, initial_indent=indent, subsequent_indent=indent)
+    return "\n".join(lines)

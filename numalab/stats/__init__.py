@@ -1,0 +1,1 @@
+"""Statistics over replicates, by dimension name."""

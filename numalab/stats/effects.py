@@ -1,0 +1,141 @@
+"""How large is a difference? Sizes of effects between paired runs, each with its interval."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy  # loads scipy.stats when it is first used
+import xarray as xr
+
+from numalab.fields import InputError
+from numalab.stats.intervals import Statistic, alike, bca, check_paired, need_for_bootstrap
+
+_BOUNDS = ["effect", "low", "high"]
+
+
+def _each(a: xr.DataArray, b: xr.DataArray, size_of: Statistic) -> xr.DataArray:
+    found = xr.apply_ufunc(
+        size_of,
+        a.astype(np.float64),
+        b.astype(np.float64),
+        input_core_dims=[["replicate"], ["replicate"]],
+        output_core_dims=[["bound"]],
+        vectorize=True,
+    )
+    return found.assign_coords(bound=_BOUNDS)
+
+
+def _ratio(x: np.ndarray, y: np.ndarray, axis: int = -1) -> np.ndarray:
+    return np.mean(x, axis=axis) / np.mean(y, axis=axis) - 1.0
+
+
+def relative_change(
+    a: xr.DataArray, base: xr.DataArray, level: float = 0.95, seed: int = 0
+) -> xr.DataArray:
+    """Change of the mean against a base, mean(a) / mean(base) - 1, with its BCa interval.
+
+    Pairs are resampled whole (scipy.stats.bootstrap, ``paired=True``).
+
+    Returns
+    -------
+    xarray.DataArray
+        ``replicate`` disappears, ``bound`` (effect, low, high) appears; 0.05 is 5 % more.
+
+    Raises
+    ------
+    InputError
+        If the replicates are no pairs or too few, or a base is zero or below in some run:
+        the change against nothing is not a number.
+    """
+    n, need = check_paired(a, base), need_for_bootstrap(level)
+    if n < need:
+        raise InputError(
+            f"replicates = {n}: a {level:.0%} bootstrap interval needs at least {need}"
+        )
+    if not bool((base > 0).all()):
+        raise InputError("the base is not above zero in every run: give the difference instead")
+
+    def size_of(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        if alike(x / y):  # a fixed ratio: x and y may vary, but nothing about it does
+            return np.full(3, float(_ratio(x, y)))
+        return np.array([float(_ratio(x, y)), *bca((x, y), _ratio, level, seed)])
+
+    return _each(a, base, size_of)
+
+
+def hedges_g(a: xr.DataArray, b: xr.DataArray, level: float = 0.95) -> xr.DataArray:
+    """Hedges' g of paired runs: mean difference in standard deviations of the difference.
+
+    With the small-sample correction (Hedges, J. Educ. Stat. 6, 1981, eq. 6e), and the exact
+    interval for normal differences, from the noncentral t distribution (scipy.stats.nct).
+
+    Returns
+    -------
+    xarray.DataArray
+        ``replicate`` disappears, ``bound`` (effect, low, high) appears.
+
+    Raises
+    ------
+    InputError
+        If the replicates are no pairs, fewer than 3, or all their differences are alike.
+    """
+    n = check_paired(a, b)
+    if not 0.5 <= level <= 0.999:
+        raise InputError(f"level = {level}: must lie between 0.5 and 0.999")
+    if n < 3:
+        raise InputError(f"replicates = {n}: a standardised effect needs at least 3")
+    df = n - 1
+    correction = np.exp(
+        scipy.special.gammaln(df / 2) - scipy.special.gammaln((df - 1) / 2)
+    ) / np.sqrt(df / 2)
+    tail = (1 - level) / 2
+
+    def size_of(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        d = x - y
+        if alike(d):
+            raise InputError(
+                "the differences have no spread, so none to measure them in: "
+                "give the difference itself"
+            )
+        t = float(scipy.stats.ttest_rel(x, y).statistic)
+        size = abs(t)  # scipy's distribution is sound on this side only
+
+        def where(q: float) -> float:
+            cdf = scipy.stats.nct.cdf
+            return float(
+                scipy.optimize.brentq(lambda nc: cdf(size, df, nc) - q, -10, 10 + 4 * size)
+            )
+
+        ends = [where(1 - tail), where(tail)]
+        if t < 0:
+            ends = [-ends[1], -ends[0]]
+        return correction / np.sqrt(n) * np.array([t, *ends])
+
+    return _each(a, b, size_of)
+
+
+def share_above(a: xr.DataArray, b: xr.DataArray, level: float = 0.95) -> xr.DataArray:
+    """Share of pairs in which ``a`` is above ``b``, of those that differ.
+
+    The common-language effect of paired runs (Grissom and Kim, Effect Sizes for Research,
+    2005, chapter 5), with the Wilson interval of a share (scipy.stats.binomtest).
+
+    Returns
+    -------
+    xarray.DataArray
+        ``replicate`` disappears, ``bound`` (effect, low, high) appears; 0.5 is no effect.
+
+    Raises
+    ------
+    InputError
+        If the replicates are no pairs, or all pairs are ties.
+    """
+    check_paired(a, b)
+
+    def size_of(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        differ = int((x != y).sum())
+        if not differ:
+            raise InputError("all pairs are ties: neither side is above the other")
+        found = scipy.stats.binomtest(int((x > y).sum()), differ)
+        return np.array([found.statistic, *found.proportion_ci(level, method="wilson")])
+
+    return _each(a, b, size_of)

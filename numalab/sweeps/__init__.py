@@ -1,0 +1,1 @@
+"""Many runs as one Dataset: designs, points, jobs, and the store that keeps results."""

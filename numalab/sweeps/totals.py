@@ -1,0 +1,164 @@
+"""What a run comes to at its end: totals, from a Dataset or straight from many runs.
+
+The second way builds no Dataset for a run, and lays the world out once for all replicates
+whose draws agree; the numbers are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from numalab.dataset import COUNTERS, REASONS, SCHEMA, SECONDARY, WHYS
+from numalab.engine import run_one, touches_of
+from numalab.model.build import ScanLog
+from numalab.model.image import Image, draw_image
+from numalab.model.layout import Setup, default_setup
+from numalab.model.world import Assembly, draw_lru_added, lay_out
+from numalab.policy import Policy
+from numalab.workload import Workload
+
+_LABELS = {"why": WHYS, "reason": REASONS}
+
+
+def _columns(name: str) -> list[str]:
+    """Names of the totals of a variable: one, or one for each cause."""
+    dims = SCHEMA[name][0]
+    if dims in (("vma", "why"), ("vma", "reason")):
+        labels = _LABELS[dims[1]]
+        return [name if label == "scan" else f"{name}_{label}" for label in labels]
+    if dims == ("vma",) or dims == ("time",) or name == "touches":
+        return [name]
+    return []
+
+
+_LOGGED = (*ScanLog._fields, *SECONDARY, "touches")
+_COUNTED = [n for n in SCHEMA if n in COUNTERS or n in _LOGGED]
+NAMES = tuple(column for name in _COUNTED for column in _columns(name))
+"""Totals of a simulated run, in the order of their columns."""
+
+
+def attributes() -> dict[str, dict[str, str]]:
+    """Return unit, meaning and kernel counterpart of each total."""
+    return {
+        column: dict(zip(("units", "long_name", "kernel"), SCHEMA[name][1:], strict=True))
+        for name in _COUNTED
+        for column in _columns(name)
+    }
+
+
+def totals(ds: xr.Dataset) -> xr.Dataset:
+    """Final counters, touches, and per-VMA counts summed over the workload's own VMAs.
+
+    Returns
+    -------
+    xarray.Dataset
+        Over ``replicate`` only. What a notifier was sent for stands behind its name, except
+        for ``scan``; reasons of skips likewise.
+    """
+    own = [str(v) for v in ds["vma"].values if not str(v).startswith("image:")]
+    found = {}
+    for name in (n for n in SCHEMA if n in ds and _columns(n)):
+        if "time" in ds[name].dims:
+            found[name] = ds[name].isel(time=-1, drop=True)
+            continue
+        at = {"vma": own} if "vma" in ds[name].dims else {}
+        over = "vma" if at else "task"
+        summed = ds[name].sel(at).sum(over, keep_attrs=True)
+        label = next((d for d in _LABELS if d in summed.dims), None)
+        for i, column in enumerate(_columns(name)):
+            found[column] = summed.isel({label: i}, drop=True) if label else summed
+    return xr.Dataset(found).drop_vars([c for c in ds.coords if c != "replicate"], errors="ignore")
+
+
+def _row(a: Assembly, samples: np.ndarray, own: int) -> Iterator[Any]:
+    for name in _COUNTED:
+        if name in COUNTERS:
+            yield samples[-1, COUNTERS.index(name)]
+        elif name == "touches":
+            yield touches_of(a).astype(np.int64).sum()
+        elif name in SECONDARY:
+            yield a.world.log.secondary[:own, SECONDARY.index(name)].sum()
+        else:
+            yield from np.atleast_1d(getattr(a.world.log, name)[:own].sum(axis=0))
+
+
+def _arrays(value: Any) -> Iterator[np.ndarray]:
+    """Yield the arrays of a world as bytes, but not its tables of events, which may stay."""
+    if isinstance(value, tuple):
+        for name, one in zip(value._fields, value, strict=True):  # type: ignore[attr-defined]
+            if name not in ("chunks", "notices"):
+                yield from _arrays(one)
+    elif isinstance(value, np.ndarray):
+        yield value.view(np.ndarray).view(np.uint8)  # records would be copied field by field
+
+
+class _Layouts:
+    """Worlds of one workload under one policy, laid out once for each outcome of the draws.
+
+    The world of a run is overwritten by the next one: memory that is used again costs a
+    tenth of memory that the system has to hand out.
+    """
+
+    def __init__(self) -> None:
+        self.known: dict[tuple[Any, ...], tuple[Assembly, list[tuple[np.ndarray, np.ndarray]]]] = {}
+
+    def assemble(
+        self, w: Workload, policy: Policy, setup: Setup, room: int, draws: np.random.Generator
+    ) -> Assembly:
+        image: Image = draw_image(w, setup, draws)
+        lru_added = draw_lru_added(w, policy, draws)
+        key = (room, *image.values())
+        if key not in self.known:
+            made = lay_out(w, policy, setup, room, image, np.zeros_like(lru_added))
+            changing = (*_arrays(made.world), *_arrays(made.churns))
+            self.known[key] = made, [(array, array.copy()) for array in changing]
+        again, arrays = self.known[key]
+        for now, then in arrays:
+            now[...] = then
+        again.world.pop.lru_added[:] += lru_added
+        return again
+
+
+def run_totals(
+    workload: Workload,
+    policy: Policy,
+    *,
+    seed: int,
+    replicates: range,
+    setup: Setup | None = None,
+) -> np.ndarray:
+    """Run replicates of a workload and keep their totals only.
+
+    Parameters
+    ----------
+    workload : Workload
+    policy : Policy
+    seed : int
+        As of :func:`numalab.engine.simulate`; replicate ``i`` is the same run there and here.
+    replicates : range
+        Numbers of the replicates.
+    setup : Setup, optional
+        Address space and clocks at the start; else the default layout.
+
+    Returns
+    -------
+    numpy.ndarray, int64[n_replicate, n_total]
+        Columns as in :data:`NAMES`.
+
+    Raises
+    ------
+    InputError
+        If the workload cannot be laid out, or needs more memory than the engine has.
+    """
+    place = setup or default_setup(workload)
+    layouts = _Layouts()
+    own = len(workload.vmas) + len(workload.churns)
+    found = np.zeros((len(replicates), len(NAMES)), np.int64)
+    for row, index in zip(found, replicates, strict=True):
+        a, samples, _ = run_one(workload, policy, place, seed, index, layouts.assemble)
+        row[:] = list(_row(a, samples, own))
+    return found

@@ -1,0 +1,61 @@
+"""Notifications of recorded and simulated guests side by side."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from numalab.catalog.guests import guest
+from numalab.engine import simulate
+from numalab.policy import get
+from numalab.questions import guest_calls, guest_curves
+from numalab.units import PAGES_PER_MB
+
+MB = 64
+
+
+@pytest.fixture(scope="module")
+def pair():
+    w = guest(memory_mb=MB, vcpus=2, pin_fraction=1.0, thp=False, duration_ms=6000)
+    one = simulate(w, get("linux-6.12"), seed=1, replicates=40)
+    return w, one
+
+
+def test_a_run_agrees_with_itself(pair) -> None:
+    _, ds = pair
+    found = guest_calls.compare_calls(ds, ds.isel(replicate=[0, 1]))
+    assert float(found["same_ranges"]) == float(found["same_order"]) == 1.0
+    assert float(found["same_calls"]) == 1.0
+    assert bool(found["inside"].all())
+    assert int(found["largest_scan"]) == MB * PAGES_PER_MB
+
+
+def test_what_the_model_does_not_send_is_seen(pair) -> None:
+    w, ds = pair
+    ram = dataclasses.replace(w.vmas[0], size_mb=MB / 2)
+    smaller = dataclasses.replace(w, vmas=(ram,))
+    other = simulate(smaller, get("linux-6.12"), seed=1, replicates=2)
+    found = guest_calls.compare_calls(ds, other)
+    assert float(found["same_ranges"]) == float(found["same_calls"]) == 0.0
+    assert float(found["same_order"]) == 0.0
+    assert not bool(found["inside"].sel(count="scan_pages"))
+
+
+def test_ranges_are_in_order_and_whole(pair) -> None:
+    _, ds = pair
+    sent = guest_calls.sent_by_scans(ds.isel(replicate=0))
+    assert sent == ((0, MB * PAGES_PER_MB),) * len(sent)
+    assert len(sent) == int(guest_calls.counts(ds)["scan_calls"][0]) > 0
+
+
+def test_minutes_add_up(pair) -> None:
+    _, ds = pair
+    found = guest_curves.notified_each_minute(ds, 2)
+    assert (
+        found.sel(minute=1).values.tolist() == guest_calls.counts(ds)["scan_pages"].values.tolist()
+    )
+    assert not found.sel(minute=2).any()
+    assert found.dims == ("replicate", "minute")
+    assert np.isfinite(found).all()

@@ -1,0 +1,129 @@
+"""What q03, q07 and q08 say follows from the runs that they are given."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from numalab.costs import Costs, with_costs
+from numalab.questions import opting_out, sparing, stalls
+from numalab.report import tables
+from numalab.tunables import Tunables
+
+BASE = "linux-7.2"
+
+
+@pytest.fixture(scope="module")
+def found():
+    return sparing.runs(
+        BASE,
+        [0.0, 0.5, 1.0],
+        memory_mb=64,
+        vcpus=2,
+        thp=False,
+        placement="scattered",
+        seconds=8,
+        replicates=3,
+        seed=1,
+    )
+
+
+def test_every_remedy_runs_on_the_base(found) -> None:
+    assert [sparing.label(str(p)) for p in found["policy"].values] == [
+        sparing.NONE,
+        *(name.partition("+")[2] for name in sparing.names(BASE)[1:]),
+    ]
+    assert dict(found.sizes) == {"policy": 9, "pin_fraction": 3, "replicate": 3}
+
+
+def test_what_is_spared(found) -> None:
+    spared = sparing.spared(found, BASE)
+    assert float(spared.sel(policy=BASE)) == 0
+    assert float(spared.sel(policy=f"{BASE}+mbind")) == 1
+    assert float(spared.sel(policy=f"{BASE}+late-notifier")) == 1
+    assert float(spared.sel(policy=f"{BASE}+pinned-pte-filter")) == 0, "7.2 has the filter"
+
+
+def test_a_dear_call_moves_the_crossing(found) -> None:
+    def at(**costs: float) -> float:
+        chosen = with_costs(Costs(), **costs)
+        crossed = sparing.crossings(found, BASE, "pinned-per-page-notifier", chosen, 2)
+        return crossed["typical"][0]
+
+    nothing = dict.fromkeys(("remote_flush", "vcpu_interrupt", "notifier_call"), 0.0)
+    assert at(**nothing) < at(**(nothing | {"notifier_call": 1e6}))
+
+
+def test_tables_and_answers_are_plain_text(found) -> None:
+    costs = Costs()
+    crossed = {
+        name: sparing.crossings(found, BASE, name, costs, 2)
+        for name in ("pinned-per-page-notifier", "mbind")
+    }
+    assert tables.crossing_words(crossed["mbind"]["high"]) == "nowhere dearer"
+    texts = [
+        sparing.counts_table(found, 1.0),
+        sparing.time_table(found, costs, 2, [0.5, 1.0]),
+        sparing.crossing_table(crossed),
+    ]
+    assert all(len(line) <= 73 for text in texts for line in text.splitlines())
+    assert "mbind" in sparing.answer(found, BASE, crossed)
+    assert sparing.built_table().count("sleepable context") == 8
+
+
+@pytest.fixture(scope="module")
+def gpu():
+    return opting_out.runs(
+        BASE, [0.25, 0.75], memory_mb=64, threads=2, seconds=8, replicates=3, seed=1
+    )
+
+
+def test_opting_out_trades_locality_for_quiet(gpu) -> None:
+    off = gpu.sel(policy=f"{BASE}+process-opt-out")
+    assert int(off["evictions"].max()) == 0
+    assert off["remote"].values == pytest.approx(0.5)
+    on = gpu.sel(policy=BASE)
+    assert float(on["remote"].max()) < 0.1
+    few, many = on["evictions"].sel(registered=0.25), on["evictions"].sel(registered=0.75)
+    assert bool((few < many).all())
+    bound = gpu.sel(policy=f"{BASE}+mbind")
+    assert int(bound["evictions"].max()) == 0
+    assert bound["remote"].mean("replicate").values == pytest.approx([0.125, 0.375], abs=0.03)
+
+
+def test_the_crossing_follows_the_cost_of_an_eviction(gpu) -> None:
+    def words(ns: float) -> str:
+        paid = opting_out.paid(gpu, with_costs(Costs(), eviction=ns), threads=2, misses_per_s=1e7)
+        return tables.crossing_words(opting_out.crossings(gpu, paid, BASE)["typical"])
+
+    assert words(0.0) == "never"
+    assert words(1e10) == "nowhere dearer"
+
+
+def test_remote_misses_are_paid_by_share_and_threads(gpu) -> None:
+    paid = opting_out.paid(gpu, Costs(), threads=2, misses_per_s=1e6)
+    off = paid["remote"].sel(policy=f"{BASE}+process-opt-out", bound="typical")
+    assert off.values == pytest.approx(0.5 * 2 * 1e6 * 60 * 60 / 1e6)
+
+
+def test_the_stall_of_pinned_guests() -> None:
+    found = stalls.runs(
+        BASE,
+        [64],
+        [0.0, 1.0],
+        vcpus=2,
+        thp=False,
+        sev=False,
+        tunables=Tunables(),
+        seconds=8,
+        replicates=2,
+        seed=1,
+        costs=Costs(),
+    )
+    scan = found.sel(per="scan", quantile=1.0)
+    assert scan["notified"].max() == 64
+    assert int(scan["refaults"].max()) == 64 * 256
+    assert bool((found["stall"] <= 60_000).sel(per="minute").all())
+    assert np.isfinite(found["stall"]).all()
+    assert "64 MB notified" in stalls.answer(found, BASE, 2)
+    assert len(stalls.table(found, "minute").splitlines()) == 3

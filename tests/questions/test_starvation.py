@@ -1,0 +1,125 @@
+"""q05: measures on known cases, trials that repeat, tests of differences."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from numalab.catalog import threads
+from numalab.fields import InputError
+from numalab.policy import get
+from numalab.questions import regions, starvation, trials
+from numalab.stats import significance
+
+
+def _trial(shape, tasks=2):
+    return trials.draw(shape, tasks, seed=3, replicate=0, event_ms=10_000, after_ms=20_000)
+
+
+def _measured(shape, policy, tasks=2):
+    trial = _trial(shape, tasks)
+    return starvation.measure(trial.run(get(policy)), trial, steady=False)
+
+
+@pytest.mark.parametrize("shape", [threads.filled_late, threads.born_late])
+def test_a_late_vma_is_starved_by_6_4_and_not_by_6_1(shape):
+    """kernel.md 1.6: first faults would need a first scan."""
+    assert float(_measured(shape, "linux-6.1")["unscanned"]) == 0
+    starved = _measured(shape, "linux-6.4")
+    assert float(starved["unscanned"]) == 1
+    assert np.isinf(float(starved["first_ms"]))
+
+
+def test_a_region_that_is_filled_late_and_starved_stays_remote():
+    assert float(_measured(threads.filled_late, "linux-6.4")["remote"]) == 1
+    assert float(_measured(threads.filled_late, "linux-6.1")["remote"]) < 0.01
+
+
+def test_users_by_node_are_those_whose_access_ends_last():
+    w = threads.exchanged(2, 1000, 2000)
+    assert regions.users_by_node(w, "region0").tolist() == [0, 1]
+    assert regions.users_by_node(w, "region1").tolist() == [1, 0]
+    assert regions.users_by_node(threads.one_region(4, 0, 1000), "region0").tolist() == [0.5, 0.5]
+    assert regions.users_by_node(threads.filled_late(2, 500, 2000), "region0").tolist() == [0, 1]
+
+
+def _hand_made():
+    return xr.Dataset(
+        {
+            "pages_on_node": (
+                ("replicate", "vma", "node"),
+                [[[30, 10], [0, 0], [5, 5]], [[0, 40], [8, 2], [5, 5]]],
+            ),
+            "chunk_ms": (("replicate", "chunk"), [[5.0, 15.0, 25.0], [12.0, -1.0, -1.0]]),
+            "chunk_vma": (("replicate", "chunk"), [[0, 1, 0], [1, -1, -1]]),
+            "chunk_scan": (("replicate", "chunk"), [[1, 2, 3], [1, -1, -1]]),
+        },
+        coords={"replicate": [0, 1], "vma": ["region0", "region1", "image:heap"], "node": [0, 1]},
+    )
+
+
+def test_remote_share_and_first_scan_of_a_hand_made_run_are_exact():
+    ds = _hand_made()
+    w = threads.exchanged(2, 1000, 2000)  # region0 is used on node 1, region1 on node 0
+    assert regions.remote_share(ds, w).values.tolist() == pytest.approx([0.75, 0.1])
+    assert regions.first_scan_ms(ds, 10.0).values.tolist() == [[15.0, 5.0], [np.inf, 2.0]]
+    assert regions.scans(ds).tolist() == [3, 1]
+
+
+def test_a_trial_depends_on_seed_and_replicate_only():
+    draw = _trial(threads.disjoint)
+    again = _trial(threads.disjoint)
+    assert draw == again
+    other = trials.draw(threads.disjoint, 2, seed=3, replicate=1, event_ms=10_000, after_ms=20_000)
+    assert other.seed != draw.seed
+    assert other.setup.processes[0].pids != draw.setup.processes[0].pids
+    assert 10_000 <= other.event_ms <= 10_000 * 4 / 3
+    assert other.workload.duration_ms == pytest.approx(other.event_ms + 20_000)
+
+
+def test_trials_keep_their_order_on_many_threads():
+    assert trials.each(lambda n: n * n, range(20)) == [n * n for n in range(20)]
+    assert trials.each(lambda n: n, []) == []
+
+
+@pytest.mark.parametrize("shape", starvation.SHAPES.values(), ids=starvation.SHAPES)
+@pytest.mark.parametrize("tasks", [2, 5])
+def test_every_workload_can_be_laid_out_and_names_its_regions(shape, tasks):
+    w = shape(tasks, 1000.0, 3000.0)
+    names = [v.name for v in w.vmas] + [c.name for c in w.churns]
+    assert any(name.startswith("region") for name in names)
+    assert dataclasses.asdict(_trial(shape, tasks).setup)
+
+
+def test_holm_and_the_paired_test_on_known_numbers():
+    p = xr.DataArray([[0.01, 0.04], [0.03, 0.5]], dims=("a", "b"))
+    assert significance.holm(p).values.round(3).tolist() == [[0.04, 0.09], [0.09, 0.5]]
+    same = xr.DataArray([[2.0] * 4, [0.0] * 4, [1.0, -1.0, 1.0, -1.0]], dims=("x", "replicate"))
+    assert significance.differs_from_zero(same).values.tolist() == [0.0, 1.0, 1.0]
+    with pytest.raises(InputError, match="at least 3"):
+        significance.differs_from_zero(same.isel(replicate=slice(2)))
+
+
+def test_a_difference_that_is_there_in_all_trials_is_beyond_chance_and_noise_is_not():
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0.5, 0.1, (1, 2, 6, 2))
+    noise[0, 1, :, 1] = noise[0, 1, :, 0] + 0.4
+    ds = xr.Dataset(
+        {"unscanned": (("shape", "tasks", "replicate", "policy"), noise)},
+        coords={
+            "shape": ["disjoint"], "tasks": [2, 8], "replicate": range(6),
+            "policy": ["linux-6.1", "linux-6.4"],
+        },
+    )  # fmt: skip
+    found = starvation.beyond_chance(ds, "unscanned")
+    assert found.sel(shape="disjoint", policy="linux-6.1").values.tolist() == [False, False]
+    assert found.sel(shape="disjoint", policy="linux-6.4").values.tolist() == [False, True]
+
+
+def test_policies_come_in_the_order_of_history_and_unknown_ones_are_refused():
+    assert starvation.in_order(["linux-7.2", "rfc-v2", "linux-6.1", "rfc-v1"]) == [
+        "linux-6.1", "rfc-v1", "rfc-v2", "linux-7.2",
+    ]  # fmt: skip
+    with pytest.raises(InputError, match=r"linux-6\.4"):
+        starvation.in_order(["linux-6.44"])

@@ -1,0 +1,236 @@
+"""Rules that hold for every statistic over replicates: drawn samples, named refusals."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from numalab.dataset import COUNTERS, IMAGE_VMAS, make
+from numalab.fields import InputError
+from numalab.stats import effects, intervals, power, significance
+
+
+def runs(values, **other):
+    values = np.array(values, float)
+    return xr.DataArray(values, dims="replicate", coords={"replicate": range(len(values)), **other})
+
+
+samples = st.lists(st.integers(0, 10**6), min_size=6, max_size=12)
+pairs = st.lists(
+    st.tuples(st.integers(1, 10**6), st.integers(1, 10**6)), min_size=6, max_size=12
+).map(lambda rows: tuple(runs(column) for column in zip(*rows, strict=True)))
+few = settings(max_examples=25, deadline=None)
+
+
+@pytest.mark.parametrize("dim", ["time", "chunk", "notify"])
+@pytest.mark.parametrize(
+    "statistic",
+    [
+        intervals.prediction_interval,
+        intervals.bootstrap_interval,
+        significance.differs_from_zero,
+        lambda da: intervals.paired_difference(da, da),
+        lambda da: significance.permutation(da, da),
+        lambda da: effects.relative_change(da, da),
+    ],
+)
+def test_what_is_no_replicate_is_refused_with_the_remedy(statistic, dim):
+    da = xr.DataArray(np.ones((50, 4)), dims=("replicate", dim))
+    with pytest.raises(InputError, match=rf"'{dim}': statistics go over 'replicate' only; \w+"):
+        statistic(da)
+    with pytest.raises(InputError, match="go over 'replicate'"):
+        intervals.prediction_interval(da.isel(replicate=0, **{dim: 0}))
+
+
+@given(samples, st.sampled_from([0.5, 0.9, 0.95]))
+@few
+def test_bootstrap_interval_lies_within_the_runs_and_repeats(values, level):
+    da = runs(values)
+    found = intervals.bootstrap_interval(da, level)
+    low, high = (float(x) for x in found)
+    assert min(values) <= low <= high <= max(values)
+    xr.testing.assert_identical(found, intervals.bootstrap_interval(da, level))
+
+
+@given(samples, st.integers(1, 1000), st.integers(-1000, 1000))
+@few
+def test_bootstrap_interval_follows_a_change_of_unit(values, factor, shift):
+    there = intervals.bootstrap_interval(runs(values)) * factor + shift
+    here = intervals.bootstrap_interval(runs(values) * factor + shift)
+    np.testing.assert_allclose(here, there, rtol=1e-9, atol=1e-6)
+
+
+@pytest.mark.parametrize(("level", "least"), [(0.9, 4), (0.95, 5), (0.99, 6), (0.999, 8)])
+def test_bootstrap_interval_of_too_few_runs_for_its_level_is_refused(level, least):
+    assert intervals.need_for_bootstrap(level) == least
+    intervals.bootstrap_interval(runs(range(least)), level)
+    with pytest.raises(InputError, match=f"needs at least {least}"):
+        intervals.bootstrap_interval(runs(range(least - 1)), level)
+
+
+def test_missing_values_are_refused_not_passed_on():
+    with pytest.raises(InputError, match="missing or not finite"):
+        intervals.bootstrap_interval(runs([1, 2, 3, 4, np.nan]))
+    with pytest.raises(InputError, match="missing"):
+        significance.holm(xr.DataArray([0.1, np.nan], dims="test"))
+
+
+def test_an_interval_misses_the_mean_as_often_as_it_says():
+    """200 samples of 25 exponentials: a 90 % interval misses in 20, s.d. 4.2; BCa is a bit more.
+
+    Fewer than 8 or more than 45 misses has a probability below 1e-3 for a true rate of 7 to 16 %.
+    """
+    draws = np.random.default_rng(3).exponential(size=(200, 25))
+    found = intervals.bootstrap_interval(xr.DataArray(draws, dims=("case", "replicate")), 0.9)
+    missed = int(((found.sel(bound="low") > 1) | (found.sel(bound="high") < 1)).sum())
+    assert 8 <= missed <= 45
+
+
+@given(pairs)
+@few
+def test_swapping_the_sides_keeps_p_and_mirrors_the_effects(ab):
+    a, b = ab
+    assert float(significance.permutation(a, b)) == float(significance.permutation(b, a))
+    if not intervals.alike((a - b).values):
+        g, other = effects.hedges_g(a, b), effects.hedges_g(b, a)
+        np.testing.assert_allclose(g, -other.values[[0, 2, 1]], rtol=1e-6, atol=1e-9)
+        assert float(g[1]) < float(g[2])
+    if bool((a != b).any()):
+        share, other = effects.share_above(a, b), effects.share_above(b, a)
+        np.testing.assert_allclose(share, 1 - other.values[[0, 2, 1]], atol=1e-9)
+        assert float(share[1]) <= float(share[0]) <= float(share[2])
+
+
+@given(pairs)
+@few
+def test_permutation_p_is_a_multiple_of_the_exact_count(ab):
+    """All 2^n swaps are done: p is a count of them, never below two of them."""
+    a, b = ab
+    p = float(significance.permutation(a, b))
+    count = p * 2 ** a.sizes["replicate"]
+    assert count == pytest.approx(round(count))
+    assert count >= 2 - 1e-9
+
+
+def test_permutation_of_three_equal_shifts_beyond_chance_has_the_smallest_p():
+    assert float(significance.permutation(runs(range(1, 9)), runs([0] * 8))) == 2 / 2**8
+    assert float(significance.permutation(runs([4] * 8), runs([4] * 8))) == 1
+
+
+def test_tests_without_pairs_or_hope_are_refused():
+    with pytest.raises(InputError, match="cannot be paired"):
+        significance.permutation(runs(range(8)), runs(range(7)))
+    with pytest.raises(InputError, match=r"below 0\.0625; p < 0\.05 needs at least 6"):
+        significance.permutation(runs(range(5)), runs([0] * 5))
+    with pytest.raises(InputError, match="different labels"):
+        a = xr.DataArray(np.ones((2, 6)), dims=("policy", "replicate"), coords={"policy": [1, 2]})
+        intervals.paired_difference(a, a.assign_coords(policy=[2, 3]))
+
+
+def test_relative_change_of_a_fixed_ratio_has_no_width():
+    base = runs(range(10, 18))
+    assert effects.relative_change(1.25 * base, base).values.tolist() == [0.25] * 3
+
+
+@given(pairs)
+@few
+def test_relative_change_holds_the_ratio_of_means_within_its_interval(ab):
+    a, b = ab
+    effect, low, high = (float(x) for x in effects.relative_change(a, b))
+    assert effect == pytest.approx(float(a.mean() / b.mean() - 1))
+    ratios = (a / b - 1).values
+    assert ratios.min() - 1e-9 <= low <= high <= ratios.max() + 1e-9
+
+
+def test_effects_that_cannot_be_said_are_refused():
+    some, none = runs(range(1, 9)), runs([0] * 8)
+    with pytest.raises(InputError, match="not above zero"):
+        effects.relative_change(some, none)
+    with pytest.raises(InputError, match="no spread"):
+        effects.hedges_g(some + 2, some)
+    with pytest.raises(InputError, match="all pairs are ties"):
+        effects.share_above(some, some)
+
+
+def test_hedges_g_is_the_published_correction_and_interval():
+    """d = 0.5 of 20 pairs: J(19) = 0.96 (Hedges 1981, table 1); the interval by its definition."""
+    d = np.random.default_rng(0).normal(size=20)
+    d = (d - d.mean()) / d.std(ddof=1) + 0.5
+    g, low, high = (float(x) for x in effects.hedges_g(runs(d), runs(np.zeros(20))))
+    assert g == pytest.approx(0.5 * 0.96, abs=5e-4)
+    for end, tail in ((low, 0.025), (high, 0.975)):
+        draws = np.random.default_rng(1)
+        nc = end / g * 0.5 * np.sqrt(20)
+        t = (draws.normal(size=400_000) + nc) / np.sqrt(draws.chisquare(19, 400_000) / 19)
+        assert np.mean(t > 0.5 * np.sqrt(20)) == pytest.approx(tail, abs=0.002)
+
+
+@pytest.mark.parametrize(("effect", "n"), [(0.2, 199), (0.5, 34), (0.8, 15)])
+def test_power_gives_the_tabled_number_of_pairs(effect, n):
+    """R: pwr.t.test(d, power = 0.8, type = "paired") gives 198.15, 33.37, 14.30."""
+    assert power.pairs_for(effect) == n
+    assert power.power(effect, n - 1) < 0.8 <= power.power(effect, n)
+
+
+def test_power_without_an_effect_is_the_level_and_rises_with_both():
+    assert power.power(0.0, 12) == pytest.approx(0.05)
+    grid = np.array([[power.power(e, n) for n in (3, 10, 30, 100)] for e in (0.1, 0.5, 1, 5)])
+    assert (np.diff(grid, axis=0) >= 0).all()
+    assert (np.diff(grid, axis=1) >= 0).all()
+    assert grid.max() <= 1
+
+
+def test_power_is_what_repeated_tests_show():
+    d = np.random.default_rng(5).normal(0.6, 1, (4000, 20))
+    p = significance.differs_from_zero(xr.DataArray(d, dims=("case", "replicate")))
+    assert float((p < 0.05).mean()) == pytest.approx(power.power(0.6, 20), abs=0.025)
+
+
+def test_advice_from_a_pilot_is_power_at_its_spread():
+    base = runs(1000 + 10 * np.random.default_rng(2).normal(size=12))
+    shift = np.random.default_rng(4).normal(size=12)
+    a = base + 50 * (shift - shift.mean()) / shift.std(ddof=1)
+    found = power.advice(a, base, change=0.05)
+    assert float(found["spread"]) == pytest.approx(50)
+    assert int(found["n"]) == power.pairs_for(0.05 * float(base.mean()) / 50)
+    assert int(found["n_high"]) > int(found["n"])
+    with pytest.raises(InputError, match="no spread"):
+        power.advice(base + 1, base)
+    with pytest.raises(InputError, match="needs at least 3"):
+        power.advice(a[:2], base[:2])
+    with pytest.raises(InputError, match="even 100000 pairs"):
+        power.advice(a, base, change=1e-6)
+
+
+def counted(values):
+    n = len(values)
+    coords = {"time": 100.0 * np.arange(n), "process": ["main"], "vma": ["a", *IMAGE_VMAS]}
+    coords |= {"task": ["t"], "node": [0, 1]}
+    ds = make(
+        {**dict.fromkeys(COUNTERS, values), "numa_scan_seq": np.array([values]).T,
+         "scan_calls": np.zeros(1 + len(IMAGE_VMAS))},
+        coords, {"source": "simulated", "kernel": "linux-6.1"},
+    )  # fmt: skip
+    return ds.expand_dims(replicate=[0])
+
+
+@given(st.lists(st.integers(0, 1000), min_size=3, max_size=9), st.data())
+@few
+def test_a_warm_up_takes_away_what_was_counted_before_it(steps, data):
+    values = np.cumsum(steps)
+    first = data.draw(st.integers(0, len(values) - 2))
+    ds = counted(values)
+    cut = intervals.since(ds, 100.0 * first - data.draw(st.sampled_from([0, 50])) * (first > 0))
+    assert cut["time"].values.tolist() == ds["time"].values[first:].tolist()
+    for name in (*COUNTERS, "numa_scan_seq"):
+        assert cut[name].values.ravel().tolist() == (values[first:] - values[first]).tolist()
+        assert cut[name].attrs == ds[name].attrs
+    assert "scan_calls" not in cut
+    assert cut.attrs == ds.attrs
+
+
+@pytest.mark.parametrize("ms", [-1, 201, 300, 1e9, np.nan])
+def test_a_warm_up_beyond_the_run_is_refused(ms):
+    with pytest.raises(InputError, match="between 0 and the last sample but one"):
+        intervals.since(counted([0, 1, 2, 3]), ms)

@@ -1,0 +1,78 @@
+"""Values by name become the workload and the policy of a point."""
+
+import pytest
+
+from numalab import policy, workload_file
+from numalab.catalog.lifetimes import lifetimes
+from numalab.fields import InputError
+from numalab.sweeps.settings import catalog_function, policy_at, type_of, workload_at
+from numalab.workload_file import from_tables, to_tables
+
+FILE = workload_file.load("data/workloads/churn-long.toml")
+
+
+@pytest.mark.parametrize("name", ["churn-long", "two-processes", "guest-half-thp-memfd", "thp"])
+def test_a_workload_comes_back_from_its_tables(name):
+    w = workload_file.load(f"data/workloads/{name}.toml")
+    assert from_tables(to_tables(w)) == w
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "read"),
+    [
+        ("duration_ms", 7000.0, lambda w: w.duration_ms),
+        ("scan_size_mb", 32, lambda w: w.tunables.scan_size_mb),
+        ("tunables.scan_delay_ms", 50, lambda w: w.tunables.scan_delay_ms),
+        ("hz", 1000, lambda w: w.machine.hz),
+        ("hint_fault_ns", 9.0, lambda w: w.machine.speed.hint_fault_ns),
+        ("machine.speed.pte_update_ns", 3.0, lambda w: w.machine.speed.pte_update_ns),
+        ("vma.a.pinned_fraction", 0.5, lambda w: w.vmas[0].pinned_fraction),
+        ("vma.*.thp", True, lambda w: w.vmas[0].thp),
+        ("churn.old.lifetime_ms", 9.0, lambda w: w.churns[0].lifetime_ms),
+        ("task.t0.access.0.pages_per_s", 8.0, lambda w: w.tasks[0].access[0].pages_per_s),
+        ("task.t0.cpu", 1, lambda w: w.tasks[0].cpu),
+    ],
+)
+def test_a_field_of_the_workload_takes_the_value(name, value, read):
+    assert read(FILE) != value
+    assert read(workload_at(FILE, {"policy": "linux-6.1", name: value})) == value
+    type_of(FILE, name)
+
+
+def test_arguments_of_a_function_come_before_fields():
+    values = {"scan_delay_ms": 70, "vma_lifetime_ms": 9, "pin_fraction": 0.5, "scan_size_mb": 16}
+    made = workload_at(lifetimes, {**values, "churn.young1.gap_ms": 3.0})
+    assert made.tunables.scan_delay_ms == 70
+    assert made.tunables.scan_size_mb == 16
+    assert [c.gap_ms for c in made.churns] == [0.0, 3.0]
+
+
+def test_catalog_functions_are_found_by_name():
+    assert catalog_function("lifetimes") is lifetimes
+    with pytest.raises(InputError, match="did you mean 'lifetimes'"):
+        catalog_function("lifetime")
+
+
+def test_rules_change_a_policy():
+    made = policy_at({"policy": "linux-7.2", "policy.pid_filter": False})
+    assert policy.get("linux-7.2").pid_filter
+    assert not made.pid_filter
+    assert policy_at({"policy": "linux-7.2"}) is policy.get("linux-7.2")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("scan_delay", "did you mean 'scan_delay_ms'"),
+        ("vma.b.size_mb", "unknown name in the field vma.b.size_mb: 'b'"),
+        ("vma.a.size", "did you mean 'size_mb'"),
+        ("vma.a", "must be 'vma.NAME.FIELD'"),
+        ("vmas.a.size_mb", "did you mean 'vma'"),
+        ("policy.pid_filtr", "did you mean 'pid_filter'"),
+        ("machine.speed", "unknown field of machine"),
+    ],
+)
+def test_a_field_that_does_not_exist_is_one_line(name, message):
+    with pytest.raises(InputError) as caught:
+        type_of(FILE, name)
+    assert message in str(caught.value)

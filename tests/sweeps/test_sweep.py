@@ -1,0 +1,273 @@
+"""Sweeps: same bits however they are run, resumed, extended, damaged or shared."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from numalab import dataset, workload_file
+from numalab.catalog.lifetimes import lifetimes
+from numalab.engine import simulate
+from numalab.fields import InputError
+from numalab.policy import get
+from numalab.sweeps import cases, sweep, sweep_file, workers
+from numalab.sweeps.design import Axis, Range, Sample, Sweep
+from numalab.sweeps.sweep import Where
+from numalab.sweeps.totals import NAMES, totals
+
+SMALL = Sweep(
+    base=lifetimes,
+    seed=3,
+    replicates=4,
+    fixed={"duration_ms": 2000, "vma_lifetime_ms": 150},
+    axes=(
+        Axis(name="policy", values=("linux-6.1", "linux-7.2")),
+        Axis(name="scan_delay_ms", values=Range(lowest=100, highest=900, num=3)),
+        Axis(name="pin_fraction", values=(0.0, 0.5)),
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def small():
+    return sweep.run(SMALL)
+
+
+def _to_run(made, folder):
+    return sum(job.count for job in cases.plan(made, folder).jobs(2))
+
+
+def _runs(folder):
+    """Runs that the files of a store hold."""
+    found = 0
+    for path in folder.glob("*.nc"):
+        with xr.open_dataset(path, engine="h5netcdf") as ds:
+            found += ds.sizes["run"]
+    return found
+
+
+def test_a_sweep_is_what_simulate_says_of_each_point(small):
+    assert small.sizes == {"policy": 2, "scan_delay_ms": 3, "pin_fraction": 2, "replicate": 4}
+    assert list(small["scan_delay_ms"].values) == [100, 500, 900]
+    for name in ("linux-6.1", "linux-7.2"):
+        for delay in (100, 900):
+            w = lifetimes(
+                scan_delay_ms=delay, vma_lifetime_ms=150, pin_fraction=0.5, duration_ms=2000
+            )
+            expected = totals(simulate(w, get(name), seed=3, replicates=4))
+            found = small.sel(policy=name, scan_delay_ms=delay, pin_fraction=0.5)
+            for variable in NAMES:
+                np.testing.assert_array_equal(found[variable], expected[variable])
+                assert found[variable].attrs == expected[variable].attrs
+    assert float(small["numa_pte_updates"].sum()) > 0
+
+
+def test_the_same_bits_with_any_number_of_workers_in_any_order(small, monkeypatch):
+    xr.testing.assert_identical(sweep.run(SMALL, Where(workers=1)), small)
+    xr.testing.assert_identical(sweep.run(SMALL, Where(workers=2)), small)
+    forwards = workers.on_threads
+    monkeypatch.setattr(
+        workers, "on_threads", lambda jobs, n: forwards(list(reversed(list(jobs))), n)
+    )
+    xr.testing.assert_identical(sweep.run(SMALL, Where(workers=3)), small)
+
+
+def test_a_sweep_goes_through_a_file(small, tmp_path):
+    dataset.save(small, tmp_path / "s.nc")
+    back = dataset.load(tmp_path / "s.nc")
+    xr.testing.assert_equal(back, small)
+    assert dataset.provenance(back)["sweep"]["fixed"]["vma_lifetime_ms"] == 150
+
+
+def test_a_stored_sweep_is_not_run_again(small, tmp_path):
+    assert _to_run(SMALL, tmp_path) == 48
+    xr.testing.assert_identical(sweep.run(SMALL, Where(store=tmp_path)), small)
+    assert _runs(tmp_path) == 48
+    assert _to_run(SMALL, tmp_path) == 0
+    xr.testing.assert_identical(sweep.run(SMALL, Where(store=tmp_path)), small)
+    assert _runs(tmp_path) == 48
+
+
+def test_a_finer_grid_and_more_replicates_reuse_what_is_there(tmp_path):
+    sweep.run(SMALL, Where(store=tmp_path))
+    finer = Axis(name="scan_delay_ms", values=Range(lowest=100, highest=900, num=5))
+    more = dataclasses.replace(SMALL, axes=(SMALL.axes[0], finer, SMALL.axes[2]), replicates=6)
+    assert _to_run(more, tmp_path) == 2 * 2 * 2 * 6 + 2 * 3 * 2 * 2
+    extended = sweep.run(more, Where(store=tmp_path))
+    xr.testing.assert_identical(extended, sweep.run(more))
+    fewer = dataclasses.replace(more, replicates=3)
+    assert _to_run(fewer, tmp_path) == 0
+    xr.testing.assert_identical(sweep.run(fewer, Where(store=tmp_path)), sweep.run(fewer))
+
+
+def test_another_seed_or_model_is_another_point(tmp_path, monkeypatch):
+    sweep.run(SMALL, Where(store=tmp_path))
+    assert _to_run(dataclasses.replace(SMALL, seed=4), tmp_path) == 48
+    monkeypatch.setattr("numalab.sweeps.job.model_version", lambda: "another")
+    assert _to_run(SMALL, tmp_path) == 48
+
+
+def test_a_damaged_file_is_computed_again_and_said(small, tmp_path):
+    sweep.run(SMALL, Where(store=tmp_path))
+    path = next(tmp_path.glob("*.nc"))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 255
+    path.write_bytes(data)
+    said = []
+    xr.testing.assert_identical(sweep.run(SMALL, Where(store=tmp_path), said.append), small)
+    assert any(path.name in line and "computed again" in line for line in said)
+    assert _to_run(SMALL, tmp_path) == 0
+
+
+def test_points_that_fail_stay_visible_and_stop_nobody():
+    axes = (Axis(name="pin_fraction", values=(0.0, 1.5)), Axis(name="hz", values=(250, 251)))
+    fixed = {"duration_ms": 500, "vma_lifetime_ms": 50, "scan_delay_ms": 100}
+    made = dataclasses.replace(SMALL, axes=axes, fixed=fixed, replicates=2)
+    ds = sweep.run(made)
+    assert ds["status"].values.tolist() == [["done", "failed"], ["failed", "failed"]]
+    assert "pinned_fraction = 1.5" in str(ds["reason"][1, 0].values)
+    assert "hz = 251" in str(ds["reason"][0, 1].values)
+    assert str(ds["reason"][0, 0].values) == ""
+    assert ds["touches"].isnull().sum() == 6
+    dropped = sweep.run(dataclasses.replace(made, drop_invalid=True))
+    assert dropped["status"].values.tolist() == [["done", "dropped"], ["dropped", "dropped"]]
+
+
+def test_a_run_that_fails_stays_visible():
+    fixed = {"duration_ms": 500, "sample_ms": 500, "memory_mb": 1 << 30}
+    made = Sweep(
+        base=workload_file.load("data/workloads/private-converge.toml"),
+        fixed=fixed,
+        axes=(Axis(name="vma.*.size_mb", values=(16, 1 << 28)),),
+        replicates=2,
+    )
+    ds = sweep.run(made)
+    assert ds["status"].values.tolist() == ["done", "failed"]
+    assert "an address space has 2^35 pages" in str(ds["reason"][1].values)
+    assert ds["touches"].isnull().values.tolist() == [[False] * 2, [True] * 2]
+
+
+def test_a_function_that_raises_anything_fails_its_point_only():
+    def base(*, scan_delay_ms):
+        return lifetimes(
+            scan_delay_ms=1 // scan_delay_ms, vma_lifetime_ms=50, pin_fraction=0, duration_ms=100
+        )
+
+    axes = (Axis(name="scan_delay_ms", values=(0, 1)),)
+    ds = sweep.run(Sweep(base=base, axes=axes))
+    assert ds["status"].values.tolist() == ["failed", "done"]
+    assert str(ds["reason"][0].values).startswith("ZeroDivisionError: ")
+
+
+def test_points_of_a_sample_lie_along_point():
+    axes = (
+        Axis(name="scan_delay_ms", values=Range(lowest=100, highest=900)),
+        Axis(name="pin_fraction", values=Range(lowest=0, highest=1)),
+    )
+    made = dataclasses.replace(
+        SMALL,
+        axes=SMALL.axes[:1],
+        fixed={"duration_ms": 500, "vma_lifetime_ms": 50},
+        sample=Sample(points=8, axes=axes),
+        drop=("scan_delay_ms > 500",),
+    )
+    ds = sweep.run(made)
+    assert ds["touches"].dims == ("policy", "point", "replicate")
+    assert ds["pin_fraction"].dims == ("point",)
+    out = (ds["scan_delay_ms"] > 500).values
+    assert 0 < out.sum() < 8
+    assert (ds["status"].values == "dropped").tolist() == [out.tolist()] * 2
+
+
+def test_points_that_are_equal_run_once(tmp_path):
+    axes = (Axis(name="pin_fraction", values=(0.5, 0.5 + 1e-9)),)
+    made = dataclasses.replace(
+        SMALL, axes=axes, fixed={**SMALL.fixed, "scan_delay_ms": 100}, replicates=2
+    )
+    ds = sweep.run(made, Where(store=tmp_path))
+    assert ds["status"].values.tolist() == ["done", "done"]
+
+
+def test_what_is_to_come_is_told_before():
+    made = dataclasses.replace(SMALL, drop=("scan_delay_ms == 500 and policy == 'linux-6.1'",))
+    said = list(cases.plan(made).told())
+    assert said[0].endswith("10 points x 4 replicates = 40 runs, of which 40 are to be computed")
+    assert said[1].startswith("2 points dropped: scan_delay_ms == 500")
+
+
+def test_over_raises_what_a_point_fails_with():
+    def at(pin_fraction):
+        return lifetimes(
+            scan_delay_ms=100, vma_lifetime_ms=50, pin_fraction=pin_fraction, duration_ms=500
+        )
+
+    ds = sweep.over("pin_fraction", [0.0, 1.0], at, ["linux-7.2"], replicates=2, seed=1)
+    assert ds["touches"].dims == ("policy", "pin_fraction", "replicate")
+    assert "status" not in ds
+    with pytest.raises(InputError, match=r"pinned_fraction = 2"):
+        sweep.over("pin_fraction", [0.0, 2.0], at, ["linux-7.2"], replicates=2, seed=1)
+
+
+FILE = """
+[sweep]
+workload = "lifetimes"
+seed = 3
+replicates = 6
+[fixed]
+duration_ms = 6000
+[axes]
+policy = ["linux-6.1", "linux-7.2"]
+vma_lifetime_ms = [40, 90]
+scan_delay_ms = { from = 100, to = 2000, num = 5 }
+pin_fraction = [0, 0.25, 0.5, 0.75, 1]
+"""
+
+
+def _start(tmp_path, *words):
+    (tmp_path / "s.toml").write_text(FILE)
+    line = [sys.executable, "-m", "numalab", "sweep", str(tmp_path / "s.toml")]
+    return subprocess.Popen(
+        [*line, "--store", str(tmp_path / "store"), *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_killed_sweep_goes_on_where_it_was(tmp_path):
+    started = _start(tmp_path)
+    until = time.monotonic() + 120
+    while not list((tmp_path / "store").glob("*.nc")) and time.monotonic() < until:
+        assert started.poll() is None, started.stderr.read()
+        time.sleep(0.01)
+    os.kill(started.pid, signal.SIGKILL)
+    started.communicate()
+    assert started.returncode == -signal.SIGKILL
+    made = sweep_file.load(tmp_path / "s.toml")
+    left = _to_run(made, tmp_path / "store")
+    assert 0 < left < 100 * 6
+    before = _runs(tmp_path / "store")
+    assert before + left == 100 * 6
+    resumed = sweep.run(made, Where(store=tmp_path / "store"))
+    assert _runs(tmp_path / "store") == 100 * 6
+    xr.testing.assert_identical(resumed, sweep.run(made))
+
+
+def test_two_sweeps_on_one_store_do_each_other_no_harm(tmp_path):
+    both = [_start(tmp_path, "--out", str(tmp_path / name)) for name in ("a.nc", "b.nc")]
+    for one in both:
+        out, err = one.communicate()
+        assert one.returncode == 0, err
+        assert "100 points done, 0 dropped, 0 failed; 6 runs each" in out
+        assert "100 points x 6 replicates = 600 runs" in err
+    first, second = (dataset.load(tmp_path / name) for name in ("a.nc", "b.nc"))
+    xr.testing.assert_identical(first, second)
+    made = sweep_file.load(tmp_path / "s.toml")
+    assert _to_run(made, tmp_path / "store") == 0
+    xr.testing.assert_equal(sweep.run(made, Where(store=tmp_path / "store")), first)

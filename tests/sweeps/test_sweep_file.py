@@ -1,0 +1,72 @@
+"""Sweep files are read, and what is wrong with one is said in one line."""
+
+from pathlib import Path
+
+import pytest
+
+from numalab.catalog.lifetimes import lifetimes
+from numalab.fields import InputError
+from numalab.sweeps import sweep_file
+from numalab.sweeps.design import Range, lay_out
+
+HEAD = '[sweep]\nworkload = "lifetimes"\n'
+FOLDER = Path("data/sweeps")
+
+
+def test_the_big_grid_has_all_its_runs():
+    made = sweep_file.load(FOLDER / "lifetimes.toml")
+    assert made.base is lifetimes
+    assert lay_out(made).shape == (7, 8, 6, 5)
+    assert len(lay_out(made).points) * made.replicates == 50_400
+
+
+def test_a_sample_beside_a_grid():
+    made = sweep_file.load(FOLDER / "knobs.toml")
+    assert made.base.name == "churn-long"
+    assert made.sample.axes[-1].values == Range(lowest=50, highest=8000, log=True)
+    assert made.sample.axes[-1].targets == ("churn.old.lifetime_ms",)
+    assert lay_out(made).shape == (2, 64)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "workload is missing"),
+        ("x", "not TOML"),
+        ("[sweeps]", "unknown section 'sweeps'; did you mean 'sweep'"),
+        ("sweep = 3", "must be a [table]"),
+        ('[sweep]\nworkload = "lifetime"', "did you mean 'lifetimes'"),
+        ('[sweep]\nworkload = "none.toml"', "none.toml: cannot be read: No such file"),
+        ("[sweep]\nworkload = 4", "must be text"),
+        (HEAD + "replicate = 4", "did you mean 'replicates'"),
+        (HEAD + 'replicates = "4"', "replicates = '4': must be a whole number"),
+        (HEAD + "seed = 1.5", "seed = 1.5: must be a whole number"),
+        (HEAD + 'drop = "a > b"', "drop = 'a > b': must be a list"),
+        (HEAD + "drop_invalid = 1", "must be true or false"),
+        (HEAD + "[axes]\nhz = 250", 'axis "hz": 250: must be a list or { from'),
+        (HEAD + "[axes]\nhz = []", 'axis "hz": holds no value'),
+        (HEAD + "[axes]\nhz = { from = 1, num = 3 }", 'axis "hz": to is missing'),
+        (HEAD + "[axes]\nhz = { from = 3, to = 1, num = 3 }", "from = 3: must be below to = 1"),
+        (HEAD + "[axes]\nhz = { from = 0, to = 1, log = true }", "must be above 0 with log"),
+        (HEAD + "[axes]\nhz = { from = 1, to = 9, nmu = 3 }", "did you mean 'num'"),
+        (HEAD + "[axes]\nhz = { from = 1, to = 9, num = 3.5 }", "num = 3.5: must be a whole"),
+        (HEAD + "[axes]\nhz = { values = 3 }", "values must be a list"),
+        (HEAD + "[axes]\nreplicate = [1]", "not a name that a dimension can have"),
+        (HEAD + "[fixed]\npin_fracton = 1", "did you mean 'pin_fraction'"),
+        (HEAD + "[sample]\nmethod = 'sobol'", "points is missing"),
+        (HEAD + "[sample]\nmethod = 'halton'\npoints = 4", "must be one of sobol"),
+        (HEAD + "[sample]\npoints = 4", "sample: no axes"),
+        (HEAD + "[sample]\npoints = 4\naxes = 3", "must be a [sample.axes] table"),
+    ],
+)
+def test_a_bad_file_is_one_line(text, message):
+    with pytest.raises(InputError) as caught:
+        sweep_file.parse(text, "s.toml")
+    assert str(caught.value).startswith("s.toml: ")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_one_line(tmp_path):
+    with pytest.raises(InputError, match=r"none\.toml: cannot be read: No such file"):
+        sweep_file.load(tmp_path / "none.toml")
