@@ -30,6 +30,10 @@ class Policy:
     one_node_cpuset: bool = field(False, doc="a task in a one-node cpuset does not scan")
     shmem_task_policy: bool = field(False, doc="a shmem VMA falls back to the task's policy")
     vma_scan_delay: bool = field(False, doc="a new VMA waits scan_delay_ms (ef6a22b70f6d)")
+    vma_delay_ms: int = field(
+        0, unit="ms", at_least=0, at_most=600_000,
+        doc="what it waits instead, with vma_scan_delay; 0: scan_delay_ms, as in every kernel",
+    )  # fmt: skip
     pid_filter: bool = field(False, doc="only tasks that faulted in a VMA scan it (fc137c0ddab2)")
     pid_memory: str = field(
         "two-windows", choices=PID_MEMORIES, doc="how a VMA remembers pids, with pid_filter"
@@ -66,7 +70,7 @@ class Policy:
     def __post_init__(self) -> None:
         validate(self)
 
-    def rules(self) -> dict[str, bool | str]:
+    def rules(self) -> dict[str, bool | int | str]:
         """Return the rules by name, without name, source and the like."""
         said = ("name", "before", "about", "source")
         return {
@@ -205,7 +209,7 @@ def with_rules(policy: Policy, name: str, **rules: Any) -> Policy:
     return replace(policy, name=name, before=policy.name, about="", source="", **rules)
 
 
-def changes(policy: Policy, of: Mapping[str, Policy] = POLICIES) -> dict[str, bool | str]:
+def changes(policy: Policy, of: Mapping[str, Policy] = POLICIES) -> dict[str, bool | int | str]:
     """Return the rules in which a policy differs from the one that it is a change of."""
     if policy.before not in of:
         default = {f.name: f.default for f in dataclasses.fields(Policy)}

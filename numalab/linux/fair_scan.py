@@ -110,7 +110,7 @@ def find_vma(mm, vmas, address):
 def _init_numab_state(k, mm, vma, now):
     vma.numab_state = 1
     vma.start_scan_seq = mm.numa_scan_seq
-    vma.next_scan = now + msecs_to_jiffies(k.scan_delay_ms, k.hz)
+    vma.next_scan = now + msecs_to_jiffies(k.vma_delay_ms, k.hz)
     vma.pids_active_reset = vma.next_scan + msecs_to_jiffies(4 * k.scan_delay_ms, k.hz)
     vma.prev_scan_seq = mm.numa_scan_seq - 1
 

@@ -141,6 +141,7 @@ sched_numa = np.dtype(
         ("scan_size_mb", "i8"),
         ("cpusets_enabled", "i8"),
         ("vma_scan_delay", "i8"),
+        ("vma_delay_ms", "i8"),
         ("pid_filter", "i8"),
         ("forced_scan", "i8"),
         ("start_scan_seq", "i8"),

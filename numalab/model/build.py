@@ -104,6 +104,7 @@ def kernel_record(workload: Workload, policy: Policy) -> Any:
         "pinned_vma_mark", "numa_range_flag",
     ):  # fmt: skip
         setattr(r, name, int(getattr(policy, name)))
+    r.vma_delay_ms = policy.vma_delay_ms or tunables.scan_delay_ms
     r.pid_filter = PID_MEMORIES.index(policy.pid_memory) + 1 if policy.pid_filter else 0
     r.pinned_filter = 2 if policy.pinned_filter == "all" else 1
     r.lru_batch = policy.lru_batch

@@ -14,7 +14,7 @@ from numalab.policy import NAMES, Policy, get, with_rules
 from numalab.questions import regions, trials
 from numalab.questions.published import WITHOUT_START_SCAN_SEQ
 from numalab.stats import factorial
-from numalab.stats.intervals import autonuma_cost, bootstrap_interval
+from numalab.stats.intervals import autonuma_cost, mean_interval
 from numalab.stats.significance import differs_from_zero, holm
 
 FACTORS = {
@@ -172,9 +172,9 @@ def beyond_chance(found: xr.DataArray) -> xr.DataArray:
 
 
 def bound(found: xr.DataArray, row: str, case: str, response: str, end: str) -> float:
-    """Return one end of the BCa 95 % interval of an effect (log2, or a share)."""
+    """Return one end of the 95 % interval of an effect (log2, or a share)."""
     one = found.sel(patch=row, case=case, response=response)
-    return float(bootstrap_interval(one).sel(bound=end))
+    return float(mean_interval(one).sel(bound=end))
 
 
 def birth(design: xr.DataArray, tasks: int) -> dict[str, object]:

@@ -10,7 +10,7 @@ from numalab.policy import NAMES
 from numalab.questions.patches import FACTORS, beyond_chance, effects
 from numalab.questions.published import TABLE, comparable, direction
 from numalab.report.tables import factor, grid, plain
-from numalab.stats.intervals import bootstrap_interval
+from numalab.stats.intervals import mean_interval
 
 EFFECT_AXES = {
     "numa_pte_updates": "factor on the PTE updates",
@@ -44,7 +44,7 @@ def words(found: xr.DataArray, response: str) -> xr.DataArray:
 
 
 def strongest(found: xr.DataArray, response: str, count: int) -> str:
-    """Table of the largest interactions beyond chance, with BCa 95 % intervals."""
+    """Table of the largest interactions beyond chance, with 95 % intervals."""
     one = found.sel(response=response)
     mean = one.mean("replicate")
     kept = abs(mean.where(beyond_chance(one), 0.0)).stack(cell=("pair", "case"))
@@ -52,11 +52,11 @@ def strongest(found: xr.DataArray, response: str, count: int) -> str:
     rows = []
     for pair, case in order.where(order > 0, drop=True)["cell"].values[:count]:
         at = one.sel(pair=pair, case=case)
-        low, high = (said(float(x), response) for x in bootstrap_interval(at))
+        low, high = (said(float(x), response) for x in mean_interval(at))
         rows.append([pair, case, said(float(at.mean("replicate")), response), f"[{low}, {high}]"])
     if not rows:
         return "no interaction is beyond chance"
-    return plain(["patches", "case", "effect", "BCa 95 %"], rows, left=2)
+    return plain(["patches", "case", "effect", "95 %"], rows, left=2)
 
 
 def line(history: xr.DataArray, response: str) -> str:
@@ -77,7 +77,7 @@ def setting(tasks: int, replicates: int, event_s: float, after_ms: float) -> str
         f"an event after {event_s:g} s or a little later, {after_ms / 1000:g} s more after it. "
         f"Full factorial of {len(FACTORS)} patches on linux-6.1, 2^{len(FACTORS)} points. x: "
         "factor with the patch over without; * beyond chance (t test over trials, Holm over the "
-        "table, 5 %); [BCa 95 %]. on, off: with and without the PID filter; rest: the six others. "
+        "table, 5 %); [95 %]. on, off: with and without the PID filter; rest: the six others. "
         "partial_vma, pid_reset_early, start_scan_seq and thread_count_rule cannot act without "
         "the filter. v1i: RFC V1 as intended, proto: Gorman's prototype. way: the model's "
         "direction against the published one."
@@ -86,7 +86,7 @@ def setting(tasks: int, replicates: int, event_s: float, after_ms: float) -> str
 
 def _with_interval(found: xr.DataArray, row: str, case: str, response: str) -> str:
     one = found.sel(patch=row, case=case, response=response)
-    low, high = (said(float(x), response) for x in bootstrap_interval(one))
+    low, high = (said(float(x), response) for x in mean_interval(one))
     mean = said(float(one.mean()), response)
     return mean if low == high else f"{mean} [{low}, {high}]"
 

@@ -9,7 +9,7 @@ import xarray as xr
 
 from numalab.policy import get, with_rules
 from numalab.report.tables import factor, plain
-from numalab.stats.intervals import bootstrap_interval
+from numalab.stats.intervals import mean_interval
 
 WITHOUT_START_SCAN_SEQ = with_rules(
     get("linux-6.7"), "6.7 without start_scan_seq", start_scan_seq=False
@@ -103,10 +103,10 @@ def comparable(history: xr.DataArray) -> list[Published]:
 def direction(history: xr.DataArray, row: Published) -> str:
     """Say whether the model moves as published: ``same``, ``other``, or ``none``.
 
-    ``none`` is no clear move: the BCa 95 % interval holds 1, or the mean is under 5 %.
+    ``none`` is no clear move: the 95 % interval holds 1, or the mean is under 5 %.
     """
     step = _step(history, row)
-    low, high = (float(x) for x in bootstrap_interval(step))
+    low, high = (float(x) for x in mean_interval(step))
     if low <= 0 <= high or abs(float(step.mean())) < SMALLEST:
         return "none"
     return "same" if (low > 0) == (row.after > row.before) else "other"
@@ -123,7 +123,7 @@ def against(history: xr.DataArray) -> str:
     rows = []
     for row in comparable(history):
         step = _step(history, row)
-        low, high = (factor(float(x))[1:] for x in bootstrap_interval(step))
+        low, high = (factor(float(x))[1:] for x in mean_interval(step))
         rows.append(
             [
                 row.change,
@@ -134,5 +134,5 @@ def against(history: xr.DataArray) -> str:
                 direction(history, row),
             ]
         )
-    header = ["change", "published", "by", "model", "by [BCa 95 %]", "way"]
+    header = ["change", "published", "by", "model", "by [95 %]", "way"]
     return plain(header, rows, left=2)

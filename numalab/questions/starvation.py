@@ -12,7 +12,7 @@ from numalab import __version__
 from numalab.catalog import threads
 from numalab.policy import NAMES, get
 from numalab.questions import regions, trials
-from numalab.stats.intervals import bootstrap_interval, paired_difference
+from numalab.stats.intervals import mean_interval, paired_difference
 from numalab.stats.significance import differs_from_zero, holm
 
 SHAPES: dict[str, trials.Shape] = {
@@ -148,7 +148,7 @@ def first_words(ds: xr.Dataset, after_ms: float) -> xr.DataArray:
 
 
 def _percent(da: xr.DataArray) -> str:
-    low, high = (float(x) for x in 100 * bootstrap_interval(da))
+    low, high = (float(x) for x in 100 * mean_interval(da))
     mean = f"{100 * float(da.mean('replicate')):.0f} %"
     return mean if low == high else f"{mean} [{low:.0f}, {high:.0f}]"
 
@@ -168,7 +168,7 @@ def lost(ds: xr.Dataset, policy: str, shape: str) -> float:
     """Lower end of the interval of the remote touches beyond those of linux-6.1, most tasks."""
     at = ds["remote"].sel(shape=shape).isel(tasks=-1)
     extra = paired_difference(at.sel(policy=policy), at.sel(policy=BASE))
-    return float(bootstrap_interval(extra).sel(bound="low"))
+    return float(mean_interval(extra).sel(bound="low"))
 
 
 def answer(ds: xr.Dataset, after_ms: float) -> str:
@@ -209,14 +209,14 @@ def setting(ds: xr.Dataset, event_s: float, after_ms: float) -> str:
         f"Model of {ds.sizes['policy']} scan rules, 2 nodes, threads bound to CPUs; each owns "
         f"or shares regions of {threads.REGION_MB} MB. {ds.sizes['replicate']} trials a cell; "
         f"the event after {event_s:g} s or a little later, {after_ms / 1000:g} s more after it. "
-        "* differs from linux-6.1 (paired t test, Holm over the table, 5 %). The widest BCa "
+        "* differs from linux-6.1 (paired t test, Holm over the table, 5 %). The widest "
         f"95 % interval spans {widths[0]} points in the first table, {widths[1]} in the second."
     )
 
 
 def widest(ds: xr.Dataset, variable: str) -> float:
-    """Return the width of the widest BCa 95 % interval of a share [points]."""
-    bounds = bootstrap_interval(ds[variable])
+    """Return the width of the widest 95 % interval of a share [points]."""
+    bounds = mean_interval(ds[variable])
     return 100 * float((bounds.sel(bound="high") - bounds.sel(bound="low")).max())
 
 

@@ -1,4 +1,4 @@
-"""What q04 asks: how long a new VMA should wait before its first scan."""
+"""What q04 asks: how long a new VMA should wait before its first scan; its runs."""
 
 from __future__ import annotations
 
@@ -12,24 +12,44 @@ from numalab.catalog.lifetimes import YOUNG_MB, lifetimes
 from numalab.costs import BOUNDS, REMOTE, Costs, time_of
 from numalab.engine import first_draws, simulate
 from numalab.fields import InputError, distinct
-from numalab.remedies import get
-from numalab.stats.effects import relative_change
-from numalab.stats.intervals import need_for_bootstrap
+from numalab.policy import Policy, get, with_rules
+from numalab.stats.intervals import runs_of
 from numalab.sweeps.totals import totals
 from numalab.units import NSEC_PER_MSEC, PAGES_PER_MB
 from numalab.workload import Workload
 
 SHAPES = {"fixed": 0.5, "exponential": 0.5, "pareto": 1.5}
 """Distributions of lifetimes with their ``lifetime_shape``; a Pareto tail of 1.5 is heavy."""
+NONE_MS = 0
+"""In place of a delay: VMAs do not wait at all."""
 DEFAULT_MS = 1000
 """``scan_delay_ms`` of every kernel."""
+MEASURES = {
+    "young": "MB walked of them",
+    "walked": "MB walked in all",
+    "faults": "1000 hint faults",
+    "far": "s far",
+}
+"""What is counted in a minute, and what a table calls it."""
 LOCAL, FAR = "young0", "young1"
 """Mappings that lie where they are used, and mappings that do not."""
 
 
-def _workload(delay: int, lifetime: float, shape: str, seconds: float) -> Workload:
+def delayed(policy: str, delay_ms: int) -> Policy:
+    """Return a policy under which a new VMA waits ``delay_ms``, and nothing else does.
+
+    The knob ``scan_delay_ms`` stays at its default: it is also the first wait of a process,
+    the first period of a task and a quarter of the time after which pids are forgotten.
+    """
+    name = f"{policy}, VMAs wait {delay_ms} ms"
+    if delay_ms == NONE_MS:
+        return with_rules(get(policy), name, vma_scan_delay=False)
+    return with_rules(get(policy), name, vma_scan_delay=True, vma_delay_ms=delay_ms)
+
+
+def _workload(lifetime: float, shape: str, seconds: float) -> Workload:
     made = lifetimes(
-        scan_delay_ms=delay,
+        scan_delay_ms=DEFAULT_MS,
         vma_lifetime_ms=lifetime,
         pin_fraction=0.0,
         lifetime=shape,
@@ -70,7 +90,7 @@ def far_share(moved: np.ndarray, time_ms: np.ndarray, born_ms: np.ndarray, pages
 
 
 def _cell(ds: xr.Dataset, w: Workload, seed: int) -> xr.Dataset:
-    """Totals of runs a minute, what scans walk for nothing and what stays far."""
+    """Totals of runs a minute, with what scans walked and what stayed far."""
     a_minute = 60_000 / w.duration_ms
     pages = round(YOUNG_MB * PAGES_PER_MB)
     moved = ds["numa_pages_migrated"].transpose("replicate", "time").values
@@ -78,10 +98,11 @@ def _cell(ds: xr.Dataset, w: Workload, seed: int) -> xr.Dataset:
         far_share(one, ds["time"].values, _births(w, seed, i, FAR), pages) * 60
         for i, one in enumerate(moved)
     ]
-    walked = ds["scan_pages"].sel(vma=[LOCAL, FAR]).sum("vma")
-    wasted = (walked - moved[:, -1]).clip(min=0) / PAGES_PER_MB
-    data = totals(ds).assign(wasted=wasted) * a_minute
-    return data.assign(far=("replicate", np.array(far)))
+    data = totals(ds)
+    data["young"] = ds["scan_pages"].sel(vma=[LOCAL, FAR]).sum("vma") / PAGES_PER_MB
+    data["walked"] = data["scan_pages"] / PAGES_PER_MB
+    data["faults"] = data["numa_hint_faults"] / 1000
+    return (data * a_minute).assign(far=("replicate", np.array(far)))
 
 
 def runs(
@@ -90,7 +111,6 @@ def runs(
     lifetimes_ms: Sequence[float],
     shapes: Sequence[str],
     *,
-    misses_per_s: float,
     seconds: float,
     replicates: int,
     seed: int,
@@ -99,64 +119,117 @@ def runs(
 
     Parameters
     ----------
-    misses_per_s : float [1/s]
-        Cache misses of the thread that uses the far mapping; the model's touches are pages.
+    policies : sequence of str
+        Kernels and proposals; each is run as it is but for the wait of new VMAs.
+    delays_ms : sequence of int [ms]
+        That wait; 0 is none.
 
     Returns
     -------
     xarray.Dataset
-        Totals a minute over (policy, scan_delay_ms, vma_lifetime_ms, shape, replicate), with
-        ``wasted``: memory of the short-lived mappings that scans walked and that did not move
-        [MB/min]; ``far``: time that the pages of the mapping that is filled on the wrong node
-        spend there [s/min], from 25 samples or more in a mean lifetime, at most one a tick;
-        ``misses``: remote misses in that time [1/min]. A few pages of the program that migrate
-        count as the mapping's.
+        Totals a minute over (policy, vma_delay_ms, vma_lifetime_ms, shape, replicate), with
+        ``young`` and ``walked``: memory that scans walked, of the short-lived mappings and in
+        all [MB/min]; ``faults`` [1000/min]; ``far``: time that the pages of the mapping that
+        is filled on the wrong node spend there [s/min], from 25 samples or more in a mean
+        lifetime, at most one a tick. The pass at the start of a process, for which nothing
+        ever waits, is in them.
 
     Raises
     ------
     InputError
         For a list that is empty or holds something twice, an unknown shape or policy, delays
-        that are not above 0 or lack the kernel's, too few replicates, or misses below 0.
+        that are below 0 or lack 0 or the kernel's, or fewer than 3 replicates.
     """
     distinct("kernels", policies)
     distinct("delays_ms", delays_ms)
     distinct("lifetimes_ms", lifetimes_ms)
     distinct("shapes", shapes)
-    if min(delays_ms) <= 0 or DEFAULT_MS not in delays_ms:
-        raise InputError(f"delays_ms = {list(delays_ms)}: must be above 0 and hold {DEFAULT_MS}")
-    if replicates < (need := need_for_bootstrap(0.95)):
-        raise InputError(f"replicates = {replicates}: intervals need at least {need}")
-    if not 0 <= misses_per_s < np.inf:
-        raise InputError(f"misses_per_s = {misses_per_s:g}: must be at least 0, and finite")
+    if min(delays_ms) < 0 or not {NONE_MS, DEFAULT_MS} <= set(delays_ms):
+        raise InputError(
+            f"delays_ms = {list(delays_ms)}: must be at least 0, and hold {NONE_MS} (no wait) "
+            f"and {DEFAULT_MS}"
+        )
+    if replicates < 3:
+        raise InputError(f"replicates = {replicates}: intervals need at least 3")
     for shape in shapes:
         if shape not in SHAPES:
             raise InputError(f"shape = {shape!r}: must be one of {', '.join(SHAPES)}")
 
     def at(policy: str, delay: int, life: float, shape: str) -> xr.Dataset:
-        made = _workload(delay, life, shape, seconds)
-        ds = simulate(made, get(policy), seed=seed, replicates=replicates)
+        made = _workload(life, shape, seconds)
+        ds = simulate(made, delayed(policy, delay), seed=seed, replicates=replicates)
         return _cell(ds, made, seed)
 
     rising = sorted(delays_ms)
     along = {
-        "policy": policies, "scan_delay_ms": rising, "vma_lifetime_ms": lifetimes_ms,
+        "policy": policies, "vma_delay_ms": rising, "vma_lifetime_ms": lifetimes_ms,
         "shape": shapes,
     }  # fmt: skip
     cells = [
         [[[at(p, d, x, s) for s in shapes] for x in lifetimes_ms] for d in rising] for p in policies
     ]
     found = xr.combine_nested(cells, list(along), join="exact", combine_attrs="override")
-    found = found.assign_coords({dim: list(labels) for dim, labels in along.items()})
-    return found.assign(misses=found["far"] * misses_per_s)
+    return found.assign_coords({dim: list(labels) for dim, labels in along.items()})
 
 
-def paid(found: xr.Dataset, costs: Costs) -> xr.DataArray:
-    """Time that scanning and waiting take together, over ``bound`` too [ms/min]."""
-    time = time_of(found, costs, vcpus=0)
-    remote = xr.DataArray(
+def change(found: xr.Dataset, delay_ms: int) -> xr.Dataset:
+    """What a delay changes against none, run by run on the same draws: :data:`MEASURES`."""
+    ours = found[list(MEASURES)]
+    with_it = ours.sel(vma_delay_ms=delay_ms, drop=True)
+    return with_it - ours.sel(vma_delay_ms=NONE_MS, drop=True)
+
+
+def _remote() -> xr.DataArray:
+    return xr.DataArray(
         [getattr(REMOTE, b) for b in BOUNDS], dims="bound", coords={"bound": [*BOUNDS]}
     )
-    return time["scan"] + time["faults"] + found["misses"] / 1e6 * remote
+
+
+def _scanning(found: xr.Dataset, costs: Costs) -> xr.DataArray:
+    """Time that scans, hint faults and migrations take; over ``bound`` too [ms/min]."""
+    time = time_of(found, costs, vcpus=0)
+    return time["scan"] + time["faults"]
+
+
+def paid(found: xr.Dataset, costs: Costs, misses_per_s: Sequence[float]) -> xr.DataArray:
+    """Time that scanning takes together with remote misses in far pages [ms/min].
+
+    Parameters
+    ----------
+    misses_per_s : sequence of float [1/s]
+        Cache misses of the thread that uses the far mapping, in that mapping: no count of the
+        model says how many, so the result is over them, as ``misses_per_s``.
+
+    Raises
+    ------
+    InputError
+        For a rate that is not positive or twice in the list.
+    """
+    distinct("misses_per_s", misses_per_s)
+    if not all(0 < x < np.inf for x in misses_per_s):
+        raise InputError(f"misses_per_s = {list(misses_per_s)}: must be above 0, and finite")
+    rates = xr.DataArray(
+        list(misses_per_s), dims="misses_per_s", coords={"misses_per_s": list(misses_per_s)}
+    )
+    return _scanning(found, costs) + found["far"] * rates * _remote() / 1e6
+
+
+def break_even(found: xr.Dataset, costs: Costs, delay_ms: int) -> xr.DataArray:
+    """Remote misses a second at which a delay takes as much time as it saves.
+
+    Returns
+    -------
+    xarray.DataArray
+        [1/s], of the mean over replicates; ``bound`` (low, typical, high) takes the costs so
+        that the rate is lowest, typical, highest. ``inf`` where no page is far for longer; 0
+        where nothing is saved.
+    """
+    none, delay = (found.sel(vma_delay_ms=d, drop=True) for d in (NONE_MS, delay_ms))
+    saved = (_scanning(none, costs) - _scanning(delay, costs)).mean("replicate")
+    longer = (delay["far"] - none["far"]).mean("replicate")
+    dearest_first = _remote()[::-1].assign_coords(bound=[*BOUNDS])
+    rate = saved * 1e6 / (longer * dearest_first)
+    return xr.where(saved <= 0, 0.0, xr.where(longer <= 0, np.inf, rate))
 
 
 def best_delay(
@@ -170,24 +243,23 @@ def best_delay(
     Parameters
     ----------
     time : xarray.DataArray
-        Over ``scan_delay_ms``, ``replicate`` and anything else.
+        Over ``vma_delay_ms``, ``replicate`` and anything else.
 
     Returns
     -------
     xarray.DataArray
-        [ms], over the rest and ``at``: best, low, high. Its attribute ``ends`` holds the
-        shortest and the longest delay: there the best may lie beyond.
+        [ms], over the rest and ``at``: best, low, high.
 
     Raises
     ------
     InputError
-        For fewer than 5 replicates.
+        For fewer than 3 replicates.
     """
-    n = time.sizes["replicate"]
-    if n < 5:
-        raise InputError(f"replicates = {n}: the interval of a best delay needs at least 5")
+    n = runs_of(time)
+    if n < 3:
+        raise InputError(f"replicates = {n}: the interval of a best delay needs at least 3")
     drawn = np.random.default_rng(seed).integers(0, n, (resamples, n))
-    delays = time["scan_delay_ms"].values
+    delays = time["vma_delay_ms"].values
     tail = (1 - level) / 2
 
     def one(values: np.ndarray) -> np.ndarray:
@@ -198,30 +270,8 @@ def best_delay(
     best = xr.apply_ufunc(
         one,
         time,
-        input_core_dims=[["scan_delay_ms", "replicate"]],
+        input_core_dims=[["vma_delay_ms", "replicate"]],
         output_core_dims=[["at"]],
         vectorize=True,
     )
-    return best.assign_coords(at=["best", "low", "high"]).assign_attrs(
-        ends=(delays.min(), delays.max())
-    )
-
-
-def over_best(time: xr.DataArray, best: xr.DataArray) -> xr.DataArray:
-    """Time at the kernel's delay over that at the best one, less 1, pair by pair.
-
-    The best delay was chosen from the same runs, so this is rather too much than too little.
-
-    Returns
-    -------
-    xarray.DataArray
-        Over the rest and ``bound``: effect, low, high
-        (:func:`numalab.stats.effects.relative_change`).
-    """
-    at_best = time.sel(scan_delay_ms=best.sel(at="best", drop=True))
-    usual = time.sel(scan_delay_ms=DEFAULT_MS)
-    renamed = {"bound": "costs"} if "bound" in time.dims else {}
-    return relative_change(
-        usual.drop_vars("scan_delay_ms").rename(renamed),
-        at_best.drop_vars("scan_delay_ms").rename(renamed),
-    )
+    return best.assign_coords(at=["best", "low", "high"])

@@ -5,111 +5,178 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from numalab.costs import BOUNDS
-from numalab.questions.waiting import DEFAULT_MS
+from numalab.costs import BOUNDS, REMOTE, Costs
+from numalab.questions.waiting import DEFAULT_MS, MEASURES, change
 from numalab.report.tables import plain
-from numalab.stats.intervals import bootstrap_interval, paired_difference
+from numalab.stats.intervals import mean_interval
 
 
-def words(best: xr.DataArray) -> xr.DataArray:
-    """Print best delays as ``1 [.5,2]``, in seconds; ``<`` and ``>`` for the ends simulated."""
-    shortest, longest = best.attrs["ends"]
+def difference(values: xr.DataArray, digits: int = 0) -> str:
+    """Say a mean difference over replicates and half the width of its 95 % interval.
 
-    def say(ms: float) -> str:
-        if ms in (shortest, longest):
-            return "<" if ms == shortest else ">"
-        return f"{ms / 1000:g}".removeprefix("0")
+    Examples
+    --------
+    >>> difference(xr.DataArray([-1.0, 0.0, 1.0, 4.0], dims="replicate"), 1)
+    '+1.0 +-3.4'
+    """
+    low, high = (float(x) for x in mean_interval(values))
+    mean = float(values.mean())
+    zero = abs(mean) < 0.5 * 10.0**-digits
+    return f"{0 if zero else mean:{'' if zero else '+'}.{digits}f} +-{(high - low) / 2:.{digits}f}"
+
+
+def change_tables(found: xr.Dataset, delay_ms: int = DEFAULT_MS) -> str:
+    """Tables of what a wait changes against none, one a policy.
+
+    Of the first distribution of lifetimes.
+    """
+    changed = change(found, delay_ms).isel(shape=0)
+    return "\n\n".join(
+        _table(changed.sel(policy=policy), str(policy), [*MEASURES])
+        for policy in found["policy"].values
+    )
+
+
+def shape_tables(found: xr.Dataset, delay_ms: int = DEFAULT_MS) -> str:
+    """The same for the last policy, one for each further distribution of lifetimes."""
+    changed = change(found, delay_ms).isel(policy=-1)
+    return "\n\n".join(
+        _table(changed.sel(shape=shape), f"{found['policy'].values[-1]}, {shape}", ["young", "far"])
+        for shape in found["shape"].values[1:]
+    )
+
+
+def _table(changed: xr.Dataset, corner: str, names: list[str]) -> str:
+    rows = [
+        [
+            MEASURES[name],
+            *(
+                difference(changed[name].sel(vma_lifetime_ms=x), 1 if name == "far" else 0)
+                for x in changed["vma_lifetime_ms"].values
+            ),
+        ]
+        for name in names
+    ]
+    return plain([corner, *_lives(changed)], rows)
+
+
+def _lives(found: xr.Dataset | xr.DataArray) -> list[str]:
+    return [f"{x:g} ms" for x in found["vma_lifetime_ms"].values]
+
+
+def best_table(best: xr.DataArray, longest_ms: float) -> str:
+    """Table of best waits [s] with their intervals: a row a rate of misses; last policy.
+
+    ``0`` is none; a ``+`` stands behind the longest wait simulated: that or longer.
+    """
 
     def one(values: np.ndarray) -> str:
-        middle, low, high = (say(v) for v in values)
-        return middle if low == high == middle else f"{middle} [{low},{high}]"
+        middle, low, high = (f"{ms / 1000:g}" + ("+" if ms == longest_ms else "") for ms in values)
+        return middle if low == high == middle else f"{middle} [{low}, {high}]"
 
-    return xr.apply_ufunc(
-        one, best, input_core_dims=[["at"]], vectorize=True, output_dtypes=[object]
-    )
-
-
-def at_default(found: xr.Dataset) -> str:
-    """Table: what the default delay wastes and leaves far, by mean lifetime, a row a policy.
-
-    Of the first distribution, as everything below.
-    """
-    mean = found.isel(shape=0).sel(scan_delay_ms=DEFAULT_MS).mean("replicate")
-    lives = found["vma_lifetime_ms"].values
-    rows = []
-    for policy in found["policy"].values:
-        row = [str(policy)]
-        for life in lives:
-            one = mean.sel(policy=policy, vma_lifetime_ms=life)
-            row.append(f"{float(one['wasted']):.0f} / {float(one['far']):.0f}")
-        rows.append(row)
-    return plain(["MB wasted / s far", *(f"{x:g} ms" for x in lives)], rows)
-
-
-def best_table(best: xr.DataArray, shape: str) -> str:
-    """Table of best delays [s] with their intervals, by mean lifetime, a row a policy."""
-    said = words(best.sel(shape=shape, bound="typical"))
-    return _by_lifetime(said, shape)
-
-
-def over_table(over: xr.DataArray) -> str:
-    """Table of what the default delay costs over the best [%]: the intervals."""
-    one = over.isel(shape=0).sel(costs="typical")
-    said = xr.apply_ufunc(
-        lambda v: "{:.1f} .. {:.1f}".format(*(100 * v[1:] + 0.0)),
-        one, input_core_dims=[["bound"]], vectorize=True, output_dtypes=[object],
-    )  # fmt: skip
-    return _by_lifetime(said, str(over["shape"].values[0]))
-
-
-def _by_lifetime(said: xr.DataArray, corner: str) -> str:
-    lives = said["vma_lifetime_ms"].values
+    mine = best.isel(policy=-1, shape=0)
+    lives = best["vma_lifetime_ms"].values
     rows = [
-        [str(p), *(str(said.sel(policy=p, vma_lifetime_ms=x).item()) for x in lives)]
-        for p in said["policy"].values
+        [_rate(rate), *(one(mine.sel(misses_per_s=rate, vma_lifetime_ms=x).values) for x in lives)]
+        for rate in best["misses_per_s"].values
     ]
-    return plain([corner, *(f"{x:g} ms" for x in lives)], rows)
+    return plain([f"{best['policy'].values[-1]}: misses/s", *_lives(best)], rows)
 
 
-def answer(found: xr.Dataset, over: xr.DataArray) -> str:
-    """Answer q04 in words, with the numbers of the runs."""
-    lives = found["vma_lifetime_ms"].values
-    first = int(found["scan_delay_ms"].values[0])
-    ours = found[["wasted", "far"]].isel(shape=0)
-    usual, soon = (ours.sel(scan_delay_ms=d, drop=True) for d in (DEFAULT_MS, first))
-    said = []
-    for policy in (str(p) for p in found["policy"].values):
-        young = usual["wasted"].sel(policy=policy, vma_lifetime_ms=lives[0]).mean("replicate")
-        at = {"policy": policy, "vma_lifetime_ms": lives[-1]}
-        parts = [
-            _changed(usual[name].sel(at), soon[name].sel(at), unit)
-            for name, unit in (("far", "s"), ("wasted", "MB"))
+def even_table(even: xr.DataArray) -> str:
+    """Table of break-even rates [1/s], low/typical/high costs: a row a policy."""
+    mine = even.isel(shape=0)
+    rows = [
+        [
+            str(policy),
+            *(
+                rates(mine.sel(policy=policy, vma_lifetime_ms=x).values)
+                for x in even["vma_lifetime_ms"].values
+            ),
         ]
-        said.append(f"{policy} {float(young):.0f} MB; {' and '.join(parts)}")
-    typical = 100 * over.sel(bound="effect", costs="typical")
-    return (
-        f"What scans walk in a minute for nothing where mappings live {lives[0]:g} ms on average, "
-        f"with the delay of {DEFAULT_MS} ms; then, where they live {lives[-1]:g} ms, how long in "
-        "a minute the pages of the one on the wrong node stay there and what is walked for "
-        f"nothing (in brackets: against a delay of {first} ms, the same draws, with the 95 % "
-        f"interval): {'; '.join(said)}. In {int((typical < 1).sum())} of {typical.size} cells "
-        f"{DEFAULT_MS} ms takes less than 1 % more time than the best of the delays simulated, at "
-        "typical costs. Where it surely loses most: "
-        f"{'; '.join(_surest(over.sel(costs=c, drop=True), c) for c in BOUNDS)} (all assumed)."
+        for policy in even["policy"].values
+    ]
+    return plain(["misses/s", *_lives(even)], rows)
+
+
+def rates(values: np.ndarray) -> str:
+    """Print rates briefly, from low to high.
+
+    Examples
+    --------
+    >>> rates(np.array([7.04e4, 4.2e5, 6.5e6])), rates(np.zeros(3)), rates(np.full(3, np.inf))
+    ('7e4/4e5/6e6', 'none', 'any')
+    """
+    if (values == 0).all():
+        return "none"
+    if np.isinf(values).all():
+        return "any"
+    return "/".join(_rate(x) for x in values)
+
+
+def _rate(value: float) -> str:
+    if value == 0 or np.isinf(value):
+        return "any" if value else "0"
+    return f"{value:.0e}".replace("e+0", "e").replace("e-0", "e-")
+
+
+def assumed() -> str:
+    """Say the costs that weigh in the tables of time, with their ranges."""
+    told = {"remote miss": REMOTE, "hint fault": Costs().hint_fault}
+    told["migration"] = Costs().migrate_folio
+    words = (
+        f"{name} {'..'.join(f'{getattr(cost, b) / 1000:g}' for b in BOUNDS)} us"
+        for name, cost in told.items()
     )
+    return f"Assumed costs: {', '.join(words)}."
 
 
-def _surest(over: xr.DataArray, costs: str) -> str:
-    """Say the cell in which the lower end of an interval is highest."""
-    at = over.sel(bound="low", drop=True).argmax(["policy", "shape", "vma_lifetime_ms"])
-    one = over.isel(at)
-    _, low, high = 100 * one.values
-    where = f"{one['policy'].item()}, {one['shape'].item()}, {one['vma_lifetime_ms'].item():g} ms"
-    return f"{low:.1f} to {high:.1f} % ({where}) at {costs} costs"
+def tables(found: xr.Dataset, even: xr.DataArray, best: xr.DataArray) -> dict[str, str]:
+    """All tables of q04 by title."""
+    shapes = [str(s) for s in found["shape"].values]
+    said = {
+        f"a wait of {DEFAULT_MS} ms against none, a minute; {shapes[0]} lifetimes": (
+            change_tables(found)
+        ),
+        "remote misses/s up to which it pays, at low/typical/high costs": even_table(even),
+        "best wait [s] with its 95 % interval; 0: none, +: or longer": best_table(
+            best, float(found["vma_delay_ms"].max())
+        ),
+    }
+    if shapes[1:]:
+        said["the same wait, other distributions of lifetimes"] = shape_tables(found)
+    return said
 
 
-def _changed(a: xr.DataArray, b: xr.DataArray, unit: str) -> str:
-    """Say a mean, and how it differs from another's, in pairs."""
-    change = paired_difference(a, b)
-    low, high = bootstrap_interval(change).values
-    return f"{float(a.mean()):.0f} {unit} ({float(change.mean()):+.1f} [{low:.1f}, {high:.1f}])"
+def answer(found: xr.Dataset, even: xr.DataArray, best: xr.DataArray) -> str:
+    """Answer q04 in words, with the numbers of the runs of the last policy.
+
+    Of two mean lifetimes: the shortest, and the one that a wait keeps far for longest.
+    """
+    changed = change(found, DEFAULT_MS).isel(shape=0, policy=-1)
+    lives = found["vma_lifetime_ms"].values
+    worst = lives[int(changed["far"].mean("replicate").argmax("vma_lifetime_ms"))]
+    at = {x: changed.sel(vma_lifetime_ms=x) for x in (lives[0], worst)}
+    typical = even.isel(shape=0, policy=-1).sel(bound="typical")
+    rate = {x: _rate(float(typical.sel(vma_lifetime_ms=x))) for x in at}
+    best_of = best.isel(shape=0, policy=-1).sel(at="best")
+    delays = found["vma_delay_ms"].values
+    ends = int(((best_of == delays[0]) | (best_of == delays[-1])).sum())
+    said = ", and by ".join(
+        f"{difference(one['young'])} MB of mappings that live {x:g} ms on average (those filled "
+        f"on the wrong node stay there {difference(one['far'], 1)} s longer)"
+        for x, one in at.items()
+    )
+    shortest = change(found, int(delays[1])).isel(shape=0, policy=-1)
+    more = (changed - shortest).sel(vma_lifetime_ms=worst)
+    return (
+        f"In {found['policy'].values[-1]} a wait of {DEFAULT_MS} ms, against none, changes what "
+        f"scans walk in a minute by {said}. A wait of {delays[1]:g} ms does the same (its "
+        f"difference: {difference(-more['young'])} MB, {difference(-more['far'], 1)} s): a wait "
+        "begins with the first scan that meets a VMA, and the next one comes later than either. "
+        "Counted as time, it pays up to about "
+        f"{' and '.join(f'{rate[x]} ({x:g} ms)' for x in at)} remote misses a second of the "
+        "thread with the far mapping, at typical costs, all assumed. The best wait is none, or "
+        f"the longest that was simulated ({delays[-1] / 1000:g} s), in {ends} of {best_of.size} "
+        "cells of its table: the rate of misses decides which."
+    )

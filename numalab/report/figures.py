@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from numalab.compare import COUNTERS
-from numalab.stats.intervals import bootstrap_interval
+from numalab.stats.intervals import mean_interval
 
 SIZES = {"mail": (6.4, 3.6), "page": (6.4, 4.8), "wide": (9.6, 3.6), "tall": (9.6, 10.0)}
 SIZES |= {"broad": (9.6, 6.4)}
@@ -145,9 +145,9 @@ def overview(table: xr.Dataset, ax: Axes) -> Axes:
 
 
 def sweep_lines(ds: xr.Dataset, variable: str, along: str, ax: Axes, *, scale: float = 1.0) -> Axes:
-    """Mean over replicates of each policy, with BCa 95 % intervals, labelled at the line."""
+    """Mean over replicates of each policy, with 95 % intervals, labelled at the line."""
     mean = ds[variable].mean("replicate") * scale
-    bounds = bootstrap_interval(ds[variable]) * scale
+    bounds = mean_interval(ds[variable]) * scale
     ends: list[tuple[float, str, str]] = []
     for i, policy in enumerate(ds["policy"].values):
         line = mean.sel(policy=policy)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 
 from numalab.report.figures import SHADES, canvas
-from numalab.stats.intervals import bootstrap_interval
+from numalab.stats.intervals import mean_interval
 
 _COLORS = (*SHADES, "#6a8d3a", "#8a6fae", "#b8860b")
 _MARKERS = ("o", "s", "^", "D", "v", "P")
@@ -18,7 +18,7 @@ _MARKERS = ("o", "s", "^", "D", "v", "P")
 def shares_page(ds: xr.Dataset, variables: dict[str, str]) -> Figure:
     """Shares of simulated runs by policy: a column for each workload, a row for each variable.
 
-    Marks are means over replicates, one for each number of tasks, with BCa 95 % intervals.
+    Marks are means over replicates, one for each number of tasks, with 95 % intervals.
     """
     shapes = [str(s) for s in ds["shape"].values]
     figure, axes = canvas("broad", len(variables), len(shapes))
@@ -41,7 +41,7 @@ def shares_page(ds: xr.Dataset, variables: dict[str, str]) -> Figure:
 def _shares(da: xr.DataArray, ax: Axes) -> None:
     """One panel: per cent by policy, dodged by the number of tasks."""
     mean = 100 * da.mean("replicate")
-    bounds = 100 * bootstrap_interval(da)
+    bounds = 100 * mean_interval(da)
     y = np.arange(da.sizes["policy"])
     counts = da["tasks"].values
     for i, count in enumerate(counts):
@@ -72,14 +72,14 @@ def effects_page(found: xr.DataArray, responses: dict[str, str]) -> Figure:
 
     ``found`` is over (patch, case, replicate, response); a share is drawn in points, the log2
     of a count with its factor written at the axis. Marks are means over replicates with
-    BCa 95 % intervals.
+    95 % intervals.
     """
     cases = [str(c) for c in found["case"].values]
     names = [str(r) for r in found["patch"].values]
     figure, axes = canvas("broad", len(responses), len(cases))
     for i, (response, title) in enumerate(responses.items()):
         one = found.sel(response=response) * (100 if response == "local" else 1)
-        mean, bounds = one.mean("replicate"), bootstrap_interval(one)
+        mean, bounds = one.mean("replicate"), mean_interval(one)
         reach = 1.1 * max(float(abs(bounds).max()), 1e-9)
         y = np.arange(len(names))
         for j, case in enumerate(cases):
@@ -104,7 +104,7 @@ def history_page(history: xr.DataArray, responses: dict[str, str]) -> Figure:
     """Responses under each policy, in order: a line for each workload, a panel a response.
 
     The log2 of a count is drawn as a ratio to the first policy on a log axis, a share in per
-    cent. Marks are means over replicates with BCa 95 % intervals.
+    cent. Marks are means over replicates with 95 % intervals.
     """
     figure, axes = canvas("broad", len(responses), 1)
     names = [str(p) for p in history["policy"].values]
@@ -112,7 +112,7 @@ def history_page(history: xr.DataArray, responses: dict[str, str]) -> Figure:
     for ax, (response, title) in zip(axes.flat, responses.items(), strict=True):
         one = history.sel(response=response)
         one = 100 * one if response == "local" else one - one.isel(policy=0)
-        mean, bounds = one.mean("replicate"), bootstrap_interval(one)
+        mean, bounds = one.mean("replicate"), mean_interval(one)
         for i, case in enumerate(cases):
             x = np.arange(len(names)) + (i - (len(cases) - 1) / 2) * 0.09
             color = _COLORS[i % len(_COLORS)]
@@ -137,42 +137,50 @@ def history_page(history: xr.DataArray, responses: dict[str, str]) -> Figure:
 
 
 def delays_page(ds: xr.Dataset, variables: dict[str, str]) -> Figure:
-    """What a delay does: a column for each mean lifetime, a row for each variable.
+    """What a wait does: a column for each mean lifetime, a row for each variable.
 
-    Lines are means over replicates of each policy, with BCa 95 % intervals.
+    Marks are means over replicates of each policy, with 95 % intervals as lines.
     """
     lives = ds["vma_lifetime_ms"].values
     figure, axes = canvas("broad", len(variables), len(lives))
-    x = ds["scan_delay_ms"].values
     for i, (name, title) in enumerate(variables.items()):
-        mean, bounds = ds[name].mean("replicate"), bootstrap_interval(ds[name])
-        top = 1.05 * float(bounds.max())
+        mean, bounds = ds[name].mean("replicate"), mean_interval(ds[name])
         for j, life in enumerate(lives):
-            ax = axes[i, j]
-            for n, policy in enumerate(ds["policy"].values):
-                at = {"policy": policy, "vma_lifetime_ms": life}
-                low, high = (bounds.sel({**at, "bound": b}) for b in ("low", "high"))
-                color = _COLORS[n % len(_COLORS)]
-                ax.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
-                ax.plot(
-                    x, mean.sel(at), linestyle="--", linewidth=1.0, color=color,
-                    marker=_MARKERS[n % len(_MARKERS)], markersize=3.5, label=str(policy),
-                )  # fmt: skip
-            ax.set_xscale("log", base=2)
-            ax.set_xticks(x[::2], [f"{v / 1000:g}" for v in x[::2]])
-            ax.set_ylim(0, top)
-            if i == 0:
-                ax.set_title(f"mappings live {life / 1000:g} s", loc="left", fontsize=9)
-            if j == 0:
-                ax.set_ylabel(title, fontsize=9)
-            else:
-                ax.set_yticklabels([])
-    figure.supxlabel("scan_delay_ms / 1000 [s]; simulated", fontsize=9)
+            at = {"vma_lifetime_ms": life}
+            _delays(axes[i, j], mean.sel(at), bounds.sel(at))
+            axes[i, j].set_ylim(0, 1.05 * float(bounds.max()))
+            axes[i, j].set_yticks(axes[i, j].get_yticks(), None if j == 0 else [])
+            axes[i, j].set_ylim(0, 1.05 * float(bounds.max()))
+        axes[i, 0].set_ylabel(title, fontsize=9)
+    for ax, life in zip(axes[0], lives, strict=True):
+        ax.set_title(f"mappings live {life / 1000:g} s", loc="left", fontsize=9)
+    figure.supxlabel(
+        f"wait of a new VMA [s], 0: none; simulated; bars: 95 %, n = {ds.sizes['replicate']}",
+        fontsize=9,
+    )
     marks, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(
         marks, labels, loc="outside upper right", ncols=len(labels), fontsize=8, frameon=False
     )
     return figure
+
+
+def _delays(ax: Axes, mean: xr.DataArray, bounds: xr.DataArray) -> None:
+    """Draw a variable over the waits of one lifetime, the policies side by side."""
+    waits = mean["vma_delay_ms"].values
+    policies = mean["policy"].values
+    for n, policy in enumerate(policies):
+        x = np.arange(len(waits)) + (n - (len(policies) - 1) / 2) * 0.16
+        low, high = (bounds.sel(policy=policy, bound=b).values for b in ("low", "high"))
+        color = SHADES[n % len(SHADES)]
+        ax.vlines(x, low, high, color=color, linewidth=1.2)
+        ax.plot(
+            x, mean.sel(policy=policy), linestyle="--", linewidth=0.8, color=color,
+            marker=_MARKERS[n % len(_MARKERS)], markersize=4, label=str(policy),
+            markerfacecolor="white" if n % 2 else color,
+        )  # fmt: skip
+    words = [f"{w / 1000:g}" for w in waits]
+    ax.set_xticks(range(len(waits)), [w.removeprefix("0") or w for w in words])
 
 
 def knobs_page(found: xr.Dataset, responses: dict[str, str]) -> Figure:

@@ -12,7 +12,14 @@ MAX_BYTES = 100_000
 
 
 def compose(
-    *, source: str, question: str, machine: str, tables: list[str], answer: str, reproduce: str
+    *,
+    source: str,
+    question: str,
+    machine: str,
+    tables: list[str],
+    answer: str,
+    reproduce: str,
+    quick: bool = False,
 ) -> str:
     """Compose the body of a mail.
 
@@ -26,13 +33,16 @@ def compose(
         Plain-text tables, kept as they are.
     reproduce : str
         The command that makes this mail again; the last line.
+    quick : bool
+        A quick run says so in the first line.
 
     Raises
     ------
     InputError
         If the result would not pass :func:`lint`.
     """
-    parts = [textwrap.fill(f"{source}: {question}", WIDTH), textwrap.fill(machine, WIDTH)]
+    said = f"{source}, quick run" if quick else source
+    parts = [textwrap.fill(f"{said}: {question}", WIDTH), textwrap.fill(machine, WIDTH)]
     parts += [textwrap.indent(table, "  ") if _fits(table) else table for table in tables]
     parts += [textwrap.fill(answer, WIDTH), f"reproduce: {reproduce}"]
     body = "\n\n".join(part.rstrip() for part in parts) + "\n"

@@ -12,6 +12,7 @@ import multiprocessing as mp
 import os
 import queue
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from numalab import __version__
 from numalab.fields import InputError, unknown_name
 from numalab.report import finding, parameters
 from numalab.report.index_page import index_page
+from numalab.sweeps.job import model_version
 
 STATUS = "run.json"
 LIMIT_S = 1800.0
@@ -143,6 +145,19 @@ def _page(title: str, body: str) -> str:
     )
 
 
+def command(name: str, words: list[str], quick: bool) -> str:
+    """Return the command that runs a question so, and the version of the model behind it.
+
+    Examples
+    --------
+    >>> command("q02", ["pin_fractions=[0.0, 1.0]"], True).partition("  #")[0]
+    "numalab report q02 --quick --param 'pin_fractions=[0.0, 1.0]'"
+    """
+    said = ["numalab", "report", name, *["--quick"] * quick]
+    said += [word for given in words for word in ("--param", given)]
+    return f"{shlex.join(said)}  # numalab {__version__}, model {model_version()}"
+
+
 def run_question(notebook: Path, folder: Path, values: dict[str, Any], root: Path) -> str:
     """Run one question into its folder; return why it failed, or "".
 
@@ -214,6 +229,7 @@ def run(
         values = parameters.given(declared(notebook), words, notebook.name)
         if quick:
             values["quick"] = True
+        values["reproduce"] = command(name, words, quick)
         say(f"{name}: {notebook.stem}")
         reason = run_question(notebook, out / notebook.stem, values, root)
         say(f"{name}: {'failed: ' + reason if reason else 'done'}")

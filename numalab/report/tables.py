@@ -11,7 +11,7 @@ import xarray as xr
 from numalab.compare import COUNTERS
 from numalab.costs import Costs, words
 from numalab.fields import InputError
-from numalab.stats.intervals import bootstrap_interval
+from numalab.stats.intervals import mean_interval
 
 WIDTH = 75
 
@@ -143,10 +143,10 @@ _INSIDE = ("times_inside", "ranges_inside")
 
 
 def sweep(ds: xr.Dataset, variable: str, along: str, across: str = "policy") -> str:
-    """Table of means with BCa 95 % intervals: one row a value of ``along``."""
+    """Table of means with 95 % intervals: one row a value of ``along``."""
     names = [str(name) for name in ds[across].values]
     mean = ds[variable].mean("replicate")
-    bounds = bootstrap_interval(ds[variable])
+    bounds = mean_interval(ds[variable])
     rows = []
     for value in ds[along].values:
         words = [f"{float(value):g}"]

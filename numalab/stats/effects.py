@@ -7,7 +7,7 @@ import scipy  # loads scipy.stats when it is first used
 import xarray as xr
 
 from numalab.fields import InputError
-from numalab.stats.intervals import Statistic, alike, bca, check_paired, need_for_bootstrap
+from numalab.stats.intervals import Statistic, alike, bca, check_paired, enough_for_bootstrap
 
 _BOUNDS = ["effect", "low", "high"]
 
@@ -46,11 +46,7 @@ def relative_change(
         If the replicates are no pairs or too few, or a base is zero or below in some run:
         the change against nothing is not a number.
     """
-    n, need = check_paired(a, base), need_for_bootstrap(level)
-    if n < need:
-        raise InputError(
-            f"replicates = {n}: a {level:.0%} bootstrap interval needs at least {need}"
-        )
+    enough_for_bootstrap(check_paired(a, base))
     if not bool((base > 0).all()):
         raise InputError("the base is not above zero in every run: give the difference instead")
 
@@ -65,8 +61,9 @@ def relative_change(
 def hedges_g(a: xr.DataArray, b: xr.DataArray, level: float = 0.95) -> xr.DataArray:
     """Hedges' g of paired runs: mean difference in standard deviations of the difference.
 
-    With the small-sample correction (Hedges, J. Educ. Stat. 6, 1981, eq. 6e), and the exact
-    interval for normal differences, from the noncentral t distribution (scipy.stats.nct).
+    With the small-sample correction (Hedges, J. Educ. Stat. 6, 1981, eq. 6e); the interval is
+    that of the size itself, exact for normal differences, from the noncentral t distribution
+    (scipy.stats.nct).
 
     Returns
     -------
@@ -98,44 +95,17 @@ def hedges_g(a: xr.DataArray, b: xr.DataArray, level: float = 0.95) -> xr.DataAr
             )
         t = float(scipy.stats.ttest_rel(x, y).statistic)
         size = abs(t)  # scipy's distribution is sound on this side only
+        least = -scipy.stats.norm.isf(tail) - 0.1  # just below the lower end of a size of 0
 
         def where(q: float) -> float:
             cdf = scipy.stats.nct.cdf
             return float(
-                scipy.optimize.brentq(lambda nc: cdf(size, df, nc) - q, -10, 10 + 4 * size)
+                scipy.optimize.brentq(lambda nc: cdf(size, df, nc) - q, least, 10 + 4 * size)
             )
 
         ends = [where(1 - tail), where(tail)]
         if t < 0:
             ends = [-ends[1], -ends[0]]
-        return correction / np.sqrt(n) * np.array([t, *ends])
-
-    return _each(a, b, size_of)
-
-
-def share_above(a: xr.DataArray, b: xr.DataArray, level: float = 0.95) -> xr.DataArray:
-    """Share of pairs in which ``a`` is above ``b``, of those that differ.
-
-    The common-language effect of paired runs (Grissom and Kim, Effect Sizes for Research,
-    2005, chapter 5), with the Wilson interval of a share (scipy.stats.binomtest).
-
-    Returns
-    -------
-    xarray.DataArray
-        ``replicate`` disappears, ``bound`` (effect, low, high) appears; 0.5 is no effect.
-
-    Raises
-    ------
-    InputError
-        If the replicates are no pairs, or all pairs are ties.
-    """
-    check_paired(a, b)
-
-    def size_of(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        differ = int((x != y).sum())
-        if not differ:
-            raise InputError("all pairs are ties: neither side is above the other")
-        found = scipy.stats.binomtest(int((x > y).sum()), differ)
-        return np.array([found.statistic, *found.proportion_ci(level, method="wilson")])
+        return np.array([correction * t, *ends]) / np.sqrt(n)
 
     return _each(a, b, size_of)

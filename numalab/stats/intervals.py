@@ -17,6 +17,10 @@ import xarray as xr
 from numalab.fields import InputError
 
 Statistic = Callable[..., np.ndarray]
+FEWEST = 20
+"""Runs from which on a BCa interval is given. With fewer it covers too little: a nominal 95 %
+interval of the mean covers 83 % at 5 runs and 92 % at 12 (normal draws, 2000 samples of scipy
+1.17's), Student's 95 % at both; at 30 both cover 94 %."""
 _NOT_REPLICATED = {
     "time": "take one sample (.isel(time=-1)) or drop a warm-up (stats.since)",
     "chunk": "count or summarise the chunks of each run first",
@@ -46,25 +50,6 @@ def alike(values: np.ndarray) -> bool:
     return bool(np.ptp(values) <= 1e-12 * max(1.0, float(np.abs(values).max())))
 
 
-def need_for_bootstrap(level: float) -> int:
-    """Return the fewest runs whose distinct resamples reach both tails of an interval.
-
-    ``n`` runs have C(2n - 1, n) distinct resamples; a tail of (1 - level) / 2 must hold one
-    (Hall, The Bootstrap and Edgeworth Expansion, 1992, appendix I, counts them).
-
-    Examples
-    --------
-    >>> need_for_bootstrap(0.95), need_for_bootstrap(0.99)
-    (5, 6)
-    """
-    if not 0 < level < 1:
-        raise InputError(f"level = {level}: must lie between 0 and 1")
-    n = 2
-    while math.comb(2 * n - 1, n) < 2 / (1 - level):
-        n += 1
-    return n
-
-
 def prediction_interval(da: xr.DataArray, level: float = 0.95) -> xr.DataArray:
     """Interval in which one more run falls with probability ``level``.
 
@@ -85,8 +70,7 @@ def prediction_interval(da: xr.DataArray, level: float = 0.95) -> xr.DataArray:
         With fewer replicates than the quantiles need, 2 / (1 - level); or with a dimension
         that is not replicated (see :func:`runs_of`).
     """
-    if not 0 < level < 1:
-        raise InputError(f"level = {level}: must lie between 0 and 1")
+    _check_level(level)
     need = math.ceil(round(2 / (1 - level), 9))
     n = runs_of(da)
     if n < need:
@@ -96,6 +80,18 @@ def prediction_interval(da: xr.DataArray, level: float = 0.95) -> xr.DataArray:
     tail = (1 - level) / 2
     found = da.quantile([tail, 1 - tail], dim="replicate", keep_attrs=True)
     return found.rename(quantile="bound").assign_coords(bound=["low", "high"])
+
+
+def _over_runs(da: xr.DataArray, one: Callable[[np.ndarray], np.ndarray]) -> xr.DataArray:
+    result = xr.apply_ufunc(
+        one,
+        da.astype(np.float64),
+        input_core_dims=[["replicate"]],
+        output_core_dims=[["bound"]],
+        vectorize=True,
+        keep_attrs=True,
+    )
+    return result.assign_coords(bound=["low", "high"])
 
 
 def bootstrap_interval(da: xr.DataArray, level: float = 0.95, seed: int = 0) -> xr.DataArray:
@@ -110,23 +106,62 @@ def bootstrap_interval(da: xr.DataArray, level: float = 0.95, seed: int = 0) -> 
     Raises
     ------
     InputError
-        With fewer replicates than :func:`need_for_bootstrap` says, with a value that is not
-        finite, or with a dimension that is not replicated (see :func:`runs_of`).
+        With fewer replicates than :data:`FEWEST`, with a value that is not finite, or with a
+        dimension that is not replicated (see :func:`runs_of`).
     """
-    n, need = runs_of(da), need_for_bootstrap(level)
-    if n < need:
+    enough_for_bootstrap(runs_of(da))
+    return _over_runs(da, lambda values: bca((values,), np.mean, level, seed))
+
+
+def enough_for_bootstrap(n: int) -> None:
+    """Raise unless there are :data:`FEWEST` replicates."""
+    if n < FEWEST:
         raise InputError(
-            f"replicates = {n}: a {level:.0%} bootstrap interval needs at least {need}"
+            f"replicates = {n}: a bootstrap interval needs at least {FEWEST}; with fewer, "
+            "take Student's (mean_interval)"
         )
-    result = xr.apply_ufunc(
-        lambda values: bca((values,), np.mean, level, seed),
-        da.astype(np.float64),
-        input_core_dims=[["replicate"]],
-        output_core_dims=[["bound"]],
-        vectorize=True,
-        keep_attrs=True,
-    )
-    return result.assign_coords(bound=["low", "high"])
+
+
+def mean_interval(da: xr.DataArray, level: float = 0.95, seed: int = 0) -> xr.DataArray:
+    """Interval of the mean over replicates: BCa, and Student's where there are few of them.
+
+    Returns
+    -------
+    xarray.DataArray
+        As of :func:`bootstrap_interval`. With fewer replicates than :data:`FEWEST` it is
+        Student's (scipy.stats.t), which keeps its coverage then, but may reach beyond what
+        the data can be (a share above 1).
+
+    Raises
+    ------
+    InputError
+        With fewer than 3 replicates, with a value that is not finite, or with a dimension
+        that is not replicated (see :func:`runs_of`).
+    """
+    n = runs_of(da)
+    if n >= FEWEST:
+        return bootstrap_interval(da, level, seed)
+    if n < 3:
+        raise InputError(f"replicates = {n}: an interval needs at least 3")
+    _check_level(level)
+
+    def student(values: np.ndarray) -> np.ndarray:
+        _check_finite(values)
+        if alike(values):
+            return np.repeat(values.mean(), 2)
+        return np.array(scipy.stats.ttest_1samp(values, 0.0).confidence_interval(level))
+
+    return _over_runs(da, student)
+
+
+def _check_finite(*samples: np.ndarray) -> None:
+    if not all(np.isfinite(values).all() for values in samples):
+        raise InputError("a value is missing or not finite: no interval can be given")
+
+
+def _check_level(level: float) -> None:
+    if not 0 < level < 1:
+        raise InputError(f"level = {level}: must lie between 0 and 1")
 
 
 def bca(
@@ -142,8 +177,8 @@ def bca(
     InputError
         If a value is not finite, or the interval is undefined.
     """
-    if not all(np.isfinite(values).all() for values in samples):
-        raise InputError("a value is missing or not finite: no interval can be given")
+    _check_level(level)
+    _check_finite(*samples)
     if all(alike(values) for values in samples):
         return np.repeat(np.float64(statistic(*samples, axis=-1)), 2)
     with warnings.catch_warnings():

@@ -349,3 +349,15 @@ def test_scan_times_vary_by_the_spread_of_the_machine():
     spread = times(0.5)
     assert len(set(spread)) > 10
     assert 60 * MS < sorted(spread)[15] / 32 < 110 * MS, "the median stays"
+
+
+@pytest.mark.parametrize("name", PER_VMA)
+def test_a_delay_of_its_own_stands_in_for_the_knob_in_a_vma_and_nowhere_else(name):
+    s = Scanner(name, [MB1], rules={"vma_delay_ms": 4000})
+    s.mm.numa_scan_seq = 6
+    s.scan()
+    v = s.vmas[0]
+    assert v.next_scan == s.jiffies + 1000
+    assert v.pids_active_reset == v.next_scan + 1000, "four times the knob, as ever"
+    assert s.wait(3000).scan() == {}
+    assert s.wait(1100).scan() == {"v0": 256}

@@ -25,6 +25,7 @@ def test_mail_begins_with_its_source_and_ends_with_how_to_repeat_it():
     body = _body()
     assert body.startswith("simulated: does it scan?")
     assert body.splitlines()[-1] == "reproduce: make report"
+    assert _body(quick=True).startswith("simulated, quick run: does it scan?")
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def test_notebook_holds_no_logic_but_assertions(path):
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_parameters_cell_is_typed_and_explained(path):
     declared = notebooks.declared(path)
-    assert {"root_seed", "replicates", "quick", "out"} <= set(declared)
+    assert {"root_seed", "replicates", "quick", "out", "reproduce"} <= set(declared)
 
 
 @pytest.mark.parametrize(

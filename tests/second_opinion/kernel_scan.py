@@ -178,7 +178,7 @@ def skip_reason(
         return "pid_inactive" if filtered else None
     if vma.numab_state is None:
         delay = sim.w.tunables.scan_delay_ms
-        next_scan = now + msecs_to_jiffies(delay, hz)
+        next_scan = now + msecs_to_jiffies(rules.vma_delay_ms or delay, hz)
         vma.numab_state = NumabState(
             next_scan=next_scan,
             pids_active_reset=next_scan + msecs_to_jiffies(4 * delay, hz),

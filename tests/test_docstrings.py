@@ -1,0 +1,34 @@
+"""What docstrings and the README show is what happens."""
+
+import doctest
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SHOWING = sorted(
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for path in (ROOT / "numalab").rglob("*.py")
+    if ">>> " in path.read_text() and path.name != "units.py"  # jitted: tests/test_units.py
+)
+
+
+def test_there_are_examples():
+    assert len(SHOWING) > 5
+
+
+@pytest.mark.parametrize("name", SHOWING)
+def test_the_examples_of_a_module_are_right(name):
+    found = doctest.testmod(importlib.import_module(name))
+    assert found.attempted > 0
+    assert found.failed == 0
+
+
+def test_the_readme_s_python_runs(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    said = {}
+    exec(compile(code, "README.md", "exec"), said)
+    assert said["ds"].sizes["replicate"] == 40
