@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from numalab.catalog.guests import guest
 from numalab.engine import simulate
 from numalab.questions.guest_calls import largest_scan
 from numalab.questions.guest_curves import notified_each_minute
+from numalab.questions.trials import each
 from numalab.recorded import capture
 from numalab.remedies import get
 from numalab.report.tables import plain
@@ -175,19 +177,16 @@ def long_run(
     xarray.DataArray
         Mean over runs, over (pages, memory_mb, policy, minute); ``pages`` is 4k or thp.
     """
-    rows = []
-    for thp in (False, True):
-        for memory in memory_mb:
-            for policy in policies:
-                workload = guest(
-                    memory_mb=memory,
-                    vcpus=vcpus,
-                    pin_fraction=1.0,
-                    thp=thp,
-                    duration_ms=minutes * 60_000,
-                )
-                ds = simulate(workload, get(policy), seed=seed, replicates=replicates)
-                rows.append(notified_each_minute(ds, minutes).mean("replicate").values)
+
+    def one(at: tuple[bool, int, str]) -> np.ndarray:
+        thp, memory, policy = at
+        workload = guest(
+            memory_mb=memory, vcpus=vcpus, pin_fraction=1.0, thp=thp, duration_ms=minutes * 60_000
+        )
+        ds = simulate(workload, get(policy), seed=seed, replicates=replicates)
+        return notified_each_minute(ds, minutes).mean("replicate").values
+
+    rows = each(one, itertools.product((False, True), memory_mb, policies))
     shape = (2, len(memory_mb), len(policies), minutes)
     found = np.array(rows).reshape(shape)
     size = np.array(memory_mb)[None, :, None, None] * PAGES_PER_MB
