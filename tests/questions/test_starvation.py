@@ -123,3 +123,53 @@ def test_policies_come_in_the_order_of_history_and_unknown_ones_are_refused():
     ]  # fmt: skip
     with pytest.raises(InputError, match=r"linux-6\.4"):
         starvation.in_order(["linux-6.44"])
+
+
+def _shares(starved, remote):
+    """Three trials of five shapes at 2 and 64 tasks; 6.4 and 7.2 starve and lose only at 64."""
+    shapes = ["disjoint", "filled-late", "born-late", "exchanged", "shared"]
+    zero = np.zeros((5, 2, 3))
+    many = zero.copy()
+    many[:, 1] = starved
+    far = zero.copy()
+    far[3, 1] = remote
+    dims = ("policy", "shape", "tasks", "replicate")
+    return xr.Dataset(
+        {
+            "unscanned": (dims, np.array([zero, many, many / 2])),
+            "remote": (dims, np.array([zero, far, far / 2])),
+        },
+        coords={
+            "policy": ["linux-6.1", "linux-6.4", "linux-7.2"], "shape": shapes, "tasks": [2, 64],
+            "replicate": [0, 1, 2],
+        },
+    )  # fmt: skip
+
+
+def test_what_is_lost_is_the_lower_end_of_the_interval_of_the_pairs():
+    """Of 0.5, 0.6, 0.7: mean 0.6, standard error 0.1 / sqrt(3), t(2) at 97.5 % is 4.302653."""
+    ds = _shares([0.9, 0.8, 0.7], [0.5, 0.6, 0.7])
+    ds["remote"].loc[{"policy": "linux-6.1", "shape": "exchanged"}] = 0.1
+    low = 0.6 - 0.1 - 4.302653 * 0.1 / 3**0.5
+    assert starvation.lost(ds, "linux-6.4", "exchanged") == pytest.approx(low)
+
+
+def test_the_answer_says_each_policy_s_own_shares():
+    ds = _shares([0.9, 0.9, 0.9], [0.5, 0.5, 0.5])
+    said = starvation.answer(ds, 60_000.0)
+    assert said.startswith("Yes. With 64 tasks, these shares of the regions that are filled late")
+    late = "0 % (linux-6.1), 90 % (linux-6.4), 45 % (linux-7.2)"
+    assert f"within 60 s: {late}; of those mapped late: {late}" in said
+    assert "With 2 tasks linux-7.2 leaves out, in the same order, 0 %, 0 %, 0 %." in said
+    remote = "0 % (linux-6.1), 50 % (linux-6.4), 25 % (linux-7.2)"
+    assert f"exchanged regions is remote at the end: {remote}." in said
+    ds["unscanned"][:] = 0.0
+    assert starvation.answer(ds, 60_000.0).startswith("Not beyond chance.")
+
+
+def test_a_star_stands_where_pairs_differ_from_6_1_and_nowhere_else():
+    words = starvation.words(_shares([0.9, 0.5, 0.95], 0.0), "unscanned").sel(tasks=64)
+    assert words.sel(policy="linux-6.1").values.tolist() == ["0 "] * 5
+    assert words.sel(policy="linux-6.4").values.tolist() == ["78 "] * 5, "Holm over 20 tests"
+    sure = starvation.words(_shares([0.9, 0.9, 0.9], 0.0), "unscanned").sel(tasks=64)
+    assert sure.sel(policy="linux-6.4").values.tolist() == ["90*"] * 5
