@@ -187,10 +187,15 @@ def factor(log2: float) -> str:
 
     Examples
     --------
-    >>> factor(-2), factor(0.0), factor(-16)
-    ('x0.25', 'x1', 'x2e-05')
+    >>> factor(-2), factor(0.0), factor(0.1), factor(8.68), factor(-4.45), factor(-16)
+    ('x0.25', 'x1', 'x1.07', 'x410', 'x0.046', 'x2e-05')
     """
-    return f"x{2**log2:.2g}" if abs(log2) < 10 else f"x{2**log2:.0e}"
+    ratio = 2.0**log2
+    if ratio >= 10:
+        return f"x{ratio:.0f}"
+    if ratio >= 0.1:
+        return "x" + f"{ratio:.2f}".rstrip("0").rstrip(".")
+    return f"x{ratio:.2g}" if ratio >= 0.001 else f"x{ratio:.0e}"
 
 
 def crossing_words(value: tuple[float, float, float]) -> str:
