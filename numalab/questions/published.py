@@ -52,7 +52,7 @@ TABLE = (
         source="cover.1675159422", then="linux-6.1", now="rfc-v2", case="shared",
     ),
     Published(
-        change="6.4", benchmark="autonuma", before=152159275, after=50075,
+        change="6.4", benchmark="autonuma", before=152259275, after=50075,
         source="cover.1677672277", then="linux-6.1", now="linux-6.4", case="shared",
     ),
     Published(
