@@ -1,4 +1,4 @@
-"""What q06 asks: what did each patch to the scan rule buy, alone and with the others?"""
+"""What q06 asks: what did each patch to the scan rule buy, on top of those before it?"""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numalab.policy import NAMES, Policy, get, with_rules
 from numalab.questions import regions, trials
 from numalab.questions.published import WITHOUT_START_SCAN_SEQ
 from numalab.stats import factorial
-from numalab.stats.intervals import autonuma_cost, mean_interval
+from numalab.stats.intervals import mean_interval
 from numalab.stats.significance import differs_from_zero, holm
 
 FACTORS = {
@@ -26,34 +26,38 @@ FACTORS = {
     "start_scan_seq": ("start_scan_seq",),
     "thread_count_rule": ("thread_count_rule",),
 }
-"""The patches and the rules of :class:`numalab.policy.Policy` that each one switches."""
+"""The patches, as they were merged, and the rules of :class:`numalab.policy.Policy` of each."""
+COMMITS = {
+    "vma_scan_delay": "ef6a22b70f6d",
+    "pid_filter": "fc137c0ddab2",
+    "pid_reset_early": "2e2675db1906",
+    "partial_vma": "b7a5b537c55c",
+    "forced_scan": "f169c62ff7cd",
+    "start_scan_seq": "84db47ca7146",
+    "thread_count_rule": "f22cde4371f3",
+}
 WITHIN_FILTER = ("pid_reset_early", "partial_vma", "start_scan_seq", "thread_count_rule")
 """Patches that change only what the PID filter does: without it they cannot act."""
 CASES: dict[str, trials.Shape] = {
     "moved": threads.exchanged,
     "large": threads.exchanged_large,
+    "late": threads.filled_late,
     "shared": threads.one_region,
     "short": threads.short_lived,
-    "late": threads.filled_late,
     "single": threads.one_thread,
 }
-COUNTS = ("numa_pte_updates", "numa_hint_faults", "numa_pages_migrated", "scans", "local")
-RATIOS = {"numa_pte_updates": "PTE updates", "cost": "AutoNUMA cost (mmtests)", "scans": "scans"}
-"""Responses compared as ratios, kept as log2(1 + count); ``local`` is a share."""
-RESPONSES = {**RATIOS, "local": "local touches at the end"}
-ROWS = (
-    ("vma_scan_delay", "off", {"pid_filter": 0}),
-    ("vma_scan_delay", "on", {"pid_filter": 1}),
-    ("pid_filter", "rest off", {f: 0 for f in FACTORS if f != "pid_filter"}),
-    ("pid_filter", "rest on", {f: 1 for f in FACTORS if f != "pid_filter"}),
-    ("pid_reset_early", "on", {"pid_filter": 1}),
-    ("partial_vma", "on", {"pid_filter": 1}),
-    ("forced_scan", "off", {"pid_filter": 0}),
-    ("forced_scan", "on", {"pid_filter": 1}),
-    ("start_scan_seq", "on", {"pid_filter": 1}),
-    ("thread_count_rule", "on", {"pid_filter": 1}),
+RESPONSES = ("numa_pte_updates", "local")
+"""log2(1 + PTE updates), whose differences are factors; share of touches that are local."""
+ALL_ON = dict.fromkeys(FACTORS, 1)
+FILTER_ON = {"pid_filter": 1}
+WITHOUT_THREAD_COUNT_RULE = with_rules(
+    get("linux-6.12"), "6.12 without thread_count_rule", thread_count_rule=False
 )
-"""Effects shown: the patch, in words what is held, and what is held."""
+EXTRAS = (WITHOUT_START_SCAN_SEQ, WITHOUT_THREAD_COUNT_RULE)
+"""Policies run beside those of the history."""
+PAGES = "6.12: other pages"
+VMAS = "7.2: other VMAs"
+"""What the two kernels changed besides the patches: no page-count rule, and shmem VMAs."""
 LEVEL = 0.05
 
 
@@ -70,20 +74,10 @@ def policy_at(point: factorial.Point) -> Policy:
     return with_rules(get("linux-6.1"), name, pid_memory="two-windows", **rules)
 
 
-def _counts(ds: xr.Dataset, trial: trials.Trial) -> np.ndarray:
-    """Return the counts of one run, in the order of :data:`COUNTS`."""
-    final = [ds[name].values[0, -1] for name in COUNTS[:3]]
+def _responses(ds: xr.Dataset, trial: trials.Trial) -> np.ndarray:
+    """Return the responses of one run, in the order of :data:`RESPONSES`."""
     local = 1 - float(regions.remote_share(ds, trial.workload)[0])
-    return np.array([*final, regions.scans(ds)[0], local], np.float64)
-
-
-def _responses(counts: xr.DataArray) -> xr.DataArray:
-    """Turn counts into responses: log2(1 + count), and the share of local touches."""
-    ds = counts.to_dataset("count")
-    ds["cost"] = autonuma_cost(ds)
-    found: list[xr.DataArray] = [xr.apply_ufunc(np.log2, 1 + ds[name]) for name in RATIOS]
-    found.append(ds["local"])
-    return xr.concat(found, dim="response").assign_coords(response=list(RESPONSES))
+    return np.array([np.log2(1.0 + ds["numa_pte_updates"].values[0, -1]), local])
 
 
 def run(
@@ -104,13 +98,12 @@ def run(
     design : xarray.DataArray
         Over (one dimension of 0 and 1 for each patch, case, replicate, response).
     history : xarray.DataArray
-        Over (policy, case, replicate, response); the policies, and 6.7 without
-        start_scan_seq.
+        Over (policy, case, replicate, response); the policies, and :data:`EXTRAS`.
     """
     points = factorial.points(list(FACTORS))
     keys = [tuple(acting(point).values()) for point in points]
     distinct = {key: policy_at(dict(zip(FACTORS, key, strict=True))) for key in keys}
-    named = [*(get(name) for name in NAMES), WITHOUT_START_SCAN_SEQ]
+    named = [*(get(name) for name in NAMES), *EXTRAS]
 
     def one(at: tuple[str, int]) -> tuple[list[np.ndarray], list[np.ndarray]]:
         case, replicate = at
@@ -122,11 +115,11 @@ def run(
             event_ms=event_ms,
             after_ms=after_ms,
         )
-        found = {key: _counts(trial.run(policy), trial) for key, policy in distinct.items()}
-        return [found[k] for k in keys], [_counts(trial.run(p), trial) for p in named]
+        found = {key: _responses(trial.run(policy), trial) for key, policy in distinct.items()}
+        return [found[k] for k in keys], [_responses(trial.run(p), trial) for p in named]
 
     done = trials.each(one, itertools.product(cases, range(replicates)))
-    labels = {"case": list(cases), "replicate": range(replicates), "count": list(COUNTS)}
+    labels = {"case": list(cases), "replicate": range(replicates), "response": list(RESPONSES)}
 
     def shaped(which: int) -> np.ndarray:
         flat = np.array([pair[which] for pair in done])
@@ -136,15 +129,59 @@ def run(
     history = xr.DataArray(
         shaped(1), dims=("policy", *labels), coords={"policy": [p.name for p in named], **labels}
     )
-    return _responses(design), _responses(history)
+    return design, history
 
 
-def effects(design: xr.DataArray) -> xr.DataArray:
-    """Return the effects of :data:`ROWS`, over (patch, case, replicate, response)."""
-    found = [factorial.effect(design, name, list(FACTORS), given) for name, _, given in ROWS]
-    return xr.concat(found, dim="patch").assign_coords(
-        patch=[f"{name}, {held}" for name, held, _ in ROWS]
-    )
+def merged_before(name: str) -> dict[str, int]:
+    """Return the levels of all other patches when this one was merged."""
+    order = list(FACTORS)
+    return {f: int(order.index(f) < order.index(name)) for f in order if f != name}
+
+
+def steps(design: xr.DataArray, history: xr.DataArray) -> xr.DataArray:
+    """Return what each patch changed on top of those merged before it, and then the kernels.
+
+    The last two are what 6.12 has besides all patches, and 7.2 besides 6.12; so the steps
+    add up to the change from linux-6.1 to linux-7.2.
+
+    Returns
+    -------
+    xarray.DataArray
+        Over (patch, case, replicate, response).
+    """
+    found = [factorial.effect(design, n, list(FACTORS), merged_before(n)) for n in FACTORS]
+    found.append(history.sel(policy="linux-6.12", drop=True) - design.sel(ALL_ON, drop=True))
+    found.append(change(history, "linux-6.12", "linux-7.2"))
+    return xr.concat(found, dim="patch").assign_coords(patch=[*FACTORS, PAGES, VMAS])
+
+
+def change(history: xr.DataArray, then: str, now: str) -> xr.DataArray:
+    """Return what changed from one policy to another, over (case, replicate, response)."""
+    return history.sel(policy=now, drop=True) - history.sel(policy=then, drop=True)
+
+
+def averages(design: xr.DataArray) -> xr.DataArray:
+    """Return the effect of each patch, averaged over all combinations of the others.
+
+    With the PID filter on, without which most of them cannot act. Most of the combinations
+    were never a kernel.
+
+    Returns
+    -------
+    xarray.DataArray
+        Over (patch, case, replicate, response).
+    """
+    found = [
+        factorial.effect(design, n, list(FACTORS), {} if n == "pid_filter" else FILTER_ON)
+        for n in FACTORS
+    ]
+    return xr.concat(found, dim="patch").assign_coords(patch=list(FACTORS))
+
+
+def without_forced_scan(design: xr.DataArray, name: str) -> xr.DataArray:
+    """Return the effect of a patch with forced scans off and all others on."""
+    others = {f: int(f != "forced_scan") for f in FACTORS if f != name}
+    return factorial.effect(design, name, list(FACTORS), others)
 
 
 def interactions(design: xr.DataArray) -> xr.DataArray:
@@ -161,7 +198,7 @@ def interactions(design: xr.DataArray) -> xr.DataArray:
     ]
     found = []
     for pair in pairs:
-        given = {} if "pid_filter" in pair else {"pid_filter": 1}
+        given = {} if "pid_filter" in pair else FILTER_ON
         found.append(factorial.interaction(design, pair, list(FACTORS), given))
     return xr.concat(found, dim="pair").assign_coords(pair=[" x ".join(p) for p in pairs])
 
@@ -171,9 +208,9 @@ def beyond_chance(found: xr.DataArray) -> xr.DataArray:
     return holm(differs_from_zero(found)) < LEVEL
 
 
-def bound(found: xr.DataArray, row: str, case: str, response: str, end: str) -> float:
+def bound(found: xr.DataArray, patch: str, case: str, response: str, end: str) -> float:
     """Return one end of the 95 % interval of an effect (log2, or a share)."""
-    one = found.sel(patch=row, case=case, response=response)
+    one = found.sel(patch=patch, case=case, response=response)
     return float(mean_interval(one).sel(bound=end))
 
 

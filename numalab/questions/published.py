@@ -1,4 +1,4 @@
-"""What was published of the scan-rule patches, for a comparison of directions."""
+"""What was published of the scan-rule patches, for a comparison of directions and sizes."""
 
 from __future__ import annotations
 
@@ -31,9 +31,17 @@ class Published:
     case: str
     """Workload of the model that comes nearest to the benchmark."""
 
+    def log2(self) -> float:
+        """Return the published change."""
+        return float(np.log2(self.after / self.before))
+
 
 SMALLEST = np.log2(1.05)
 """A smaller mean move than 5 % is not a direction."""
+ALIKE = 1.0
+"""Sizes are alike within a factor of 2."""
+WAYS = ("alike", "same", "other", "none")
+"""As published in direction and size, in direction only, the other way, no clear move."""
 
 _V1 = "67bf778d592c39d02444825c416c2ed11d2ef4b2.1673610485.git.raghavendra.kt@amd.com"
 _START = "84db47ca7146, cover of V1, 20 Oct 2023"
@@ -100,16 +108,37 @@ def comparable(history: xr.DataArray) -> list[Published]:
     return [row for row in TABLE if row.case in history["case"].values]
 
 
-def direction(history: xr.DataArray, row: Published) -> str:
-    """Say whether the model moves as published: ``same``, ``other``, or ``none``.
+def way(history: xr.DataArray, row: Published) -> str:
+    """Say whether the model moves as published; one of :data:`WAYS`.
 
     ``none`` is no clear move: the 95 % interval holds 1, or the mean is under 5 %.
     """
     step = _step(history, row)
     low, high = (float(x) for x in mean_interval(step))
-    if low <= 0 <= high or abs(float(step.mean())) < SMALLEST:
+    mean = float(step.mean())
+    if low <= 0 <= high or abs(mean) < SMALLEST:
         return "none"
-    return "same" if (low > 0) == (row.after > row.before) else "other"
+    if (mean > 0) != (row.after > row.before):
+        return "other"
+    return "alike" if abs(mean - row.log2()) <= ALIKE else "same"
+
+
+def agreement(history: xr.DataArray) -> str:
+    """Say with how many published changes the model agrees, and list the others."""
+    by_way: dict[str, list[str]] = {name: [] for name in WAYS}
+    for row in comparable(history):
+        found = way(history, row)
+        here = f", here {factor(float(_step(history, row).mean()))}" if found == "other" else ""
+        by_way[found].append(f"{row.change} {row.benchmark} ({factor(row.log2())}{here})")
+    alike, same, other, none = by_way.values()
+    total = len(alike + same + other + none)
+    parts = [
+        f"Of {total} published changes of the PTE updates the model agrees in direction with "
+        f"{len(alike + same)}, in size (within a factor of {2**ALIKE:g}) with {len(alike)}"
+    ]
+    parts += [f"the other way: {', '.join(other)}"] if other else []
+    parts += [f"not clear: {', '.join(none)}"] if none else []
+    return "; ".join(parts) + "."
 
 
 def against(history: xr.DataArray) -> str:
@@ -128,10 +157,10 @@ def against(history: xr.DataArray) -> str:
             [
                 row.change,
                 row.benchmark,
-                factor(float(np.log2(row.after / row.before))),
+                factor(row.log2()),
                 row.case,
                 f"{factor(float(step.mean()))} [{low},{high}]",
-                direction(history, row),
+                way(history, row),
             ]
         )
     header = ["change", "published", "by", "model", "by [95 %]", "way"]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MultipleLocator
 
 from numalab.report.figures import SHADES, canvas
@@ -67,73 +70,132 @@ def _as_factor(log2: float, _: object = None) -> str:
     return f"x{2**log2:.3g}"
 
 
-def effects_page(found: xr.DataArray, responses: dict[str, str]) -> Figure:
+def effects_page(found: xr.DataArray, averages: xr.DataArray, responses: dict[str, str]) -> Figure:
     """Effects of patches: a column for each workload, a row for each response.
 
-    ``found`` is over (patch, case, replicate, response); a share is drawn in points, the log2
-    of a count with its factor written at the axis. Marks are means over replicates with
-    95 % intervals.
+    ``found`` and ``averages`` are over (patch, case, replicate, response) and drawn beside
+    each other, the latter where it has the patch; a share is drawn in points, the log2 of a
+    count with its factor written at the axis. Lines are 95 % intervals, over the marks.
     """
     cases = [str(c) for c in found["case"].values]
     names = [str(r) for r in found["patch"].values]
     figure, axes = canvas("broad", len(responses), len(cases))
     for i, (response, title) in enumerate(responses.items()):
-        one = found.sel(response=response) * (100 if response == "local" else 1)
-        mean, bounds = one.mean("replicate"), mean_interval(one)
-        reach = 1.1 * max(float(abs(bounds).max()), 1e-9)
-        y = np.arange(len(names))
+        unit = 100 if response == "local" else 1
         for j, case in enumerate(cases):
             ax = axes[i, j]
-            low, high = (bounds.sel(case=case, bound=b).values for b in ("low", "high"))
-            ax.axvline(0, color="#888888", linewidth=0.8)
-            ax.hlines(y, low, high, color=SHADES[1], linewidth=1.4)
-            ax.plot(mean.sel(case=case), y, "o", markersize=3, color=SHADES[0])
+            at = {"response": response, "case": case}
+            _effects_panel([unit * one.sel(at) for one in (found, averages)], names, ax)
             if response != "local":
                 ax.xaxis.set_major_formatter(_as_factor)
                 ax.xaxis.set_major_locator(MultipleLocator(2))
-            ax.set_yticks(y, names if j == 0 else [], fontsize=8)
-            ax.set_ylim(len(y) - 0.5, -0.5)
-            ax.set_xlim(-reach, reach)
+            ax.set_yticks(range(len(names)), names if j == 0 else [], fontsize=8)
             if i == 0:
                 ax.set_title(case, loc="left", fontsize=9)
+        _same_reach(axes[i])
         axes[i, len(cases) // 2].set_xlabel(f"{title}; simulated", fontsize=9)
+    _legend(figure, axes[0, 0], f"95 % interval, n = {found.sizes['replicate']}")
     return figure
+
+
+_EFFECTS: tuple[dict[str, Any], ...] = (
+    {
+        "label": "on top of all merged before it", "marker": "o", "markersize": 5,
+        "color": SHADES[2], "markerfacecolor": "#9cc3da",
+    },
+    {
+        "label": "averaged over all combinations of the others, filter on", "marker": "D",
+        "markersize": 4, "color": "#777777", "markerfacecolor": "white",
+    },
+)  # fmt: skip
+
+
+def _effects_panel(sets: list[xr.DataArray], names: list[str], ax: Axes) -> None:
+    """Two sets of effects, the second below the first; or words, where nothing changes."""
+    ax.set_ylim(len(names) - 0.4, -0.6)
+    if not any(bool((abs(runs) > 1e-9).any()) for runs in sets):
+        ax.text(0.5, 0.5, "no change", transform=ax.transAxes, ha="center", fontsize=8)
+        ax.spines[:].set_visible(False)
+        ax.tick_params(bottom=False, left=False, labelbottom=False)
+        return
+    for runs, style, down in zip(sets, _EFFECTS, (-0.16, 0.18), strict=True):
+        at = np.array([names.index(str(p)) for p in runs["patch"].values]) + down
+        low, high = (mean_interval(runs).sel(bound=b) for b in ("low", "high"))
+        ax.plot(runs.mean("replicate"), at, linestyle="none", **style)
+        ax.hlines(at, low, high, color=SHADES[0], linewidth=1.6, zorder=3)
+    ax.axvline(0, color="#888888", linewidth=0.8, zorder=0)
+
+
+def _same_reach(row: np.ndarray) -> None:
+    """Give all panels of a row the widest limits, with nothing in the middle."""
+    reach = max(abs(end) for ax in row for end in ax.get_xlim())
+    for ax in row:
+        ax.set_xlim(-reach, reach)
+
+
+def _legend(figure: Figure, ax: Axes, interval: str) -> None:
+    """Write what the marks of a panel are, and its lines, above all panels."""
+    marks, labels = ax.get_legend_handles_labels()
+    marks.append(Line2D([], [], color=SHADES[0], linewidth=1.6))
+    figure.legend(
+        marks, [*labels, interval], loc="outside upper right", ncols=len(marks), fontsize=8,
+        frameon=False,
+    )  # fmt: skip
 
 
 def history_page(history: xr.DataArray, responses: dict[str, str]) -> Figure:
     """Responses under each policy, in order: a line for each workload, a panel a response.
 
     The log2 of a count is drawn as a ratio to the first policy on a log axis, a share in per
-    cent. Marks are means over replicates with 95 % intervals.
+    cent. Marks are means over replicates with 95 % intervals; lines are named at their ends.
     """
     figure, axes = canvas("broad", len(responses), 1)
     names = [str(p) for p in history["policy"].values]
-    cases = [str(c) for c in history["case"].values]
     for ax, (response, title) in zip(axes.flat, responses.items(), strict=True):
         one = history.sel(response=response)
-        one = 100 * one if response == "local" else one - one.isel(policy=0)
-        mean, bounds = one.mean("replicate"), mean_interval(one)
-        for i, case in enumerate(cases):
-            x = np.arange(len(names)) + (i - (len(cases) - 1) / 2) * 0.09
-            color = _COLORS[i % len(_COLORS)]
-            low, high = (bounds.sel(case=case, bound=b).values for b in ("low", "high"))
-            ax.vlines(x, low, high, color=color, linewidth=1.2)
-            ax.plot(
-                x, mean.sel(case=case), linestyle="--", linewidth=0.8, color=color, label=case,
-                marker=_MARKERS[i % len(_MARKERS)], markersize=4,
-            )  # fmt: skip
+        _history(100 * one if response == "local" else one - one.isel(policy=0), ax)
         ax.set_ylabel(title, fontsize=9)
         ax.set_xticks(range(len(names)), [])
         if response != "local":
             ax.yaxis.set_major_formatter(_as_factor)
     broken = [n if len(n) < 12 else "-\n".join(n.rsplit("-", 1)) for n in names]
     axes[-1, 0].set_xticks(range(len(names)), broken, fontsize=8)
-    axes[-1, 0].set_xlabel("scan rule, in the order of history; simulated", fontsize=9)
-    marks, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(
-        marks, labels, loc="outside upper right", ncols=len(labels), fontsize=8, frameon=False
+    axes[-1, 0].set_xlabel(
+        "scan rule, in the order of history; simulated; bars: 95 % interval of the mean, "
+        f"n = {history.sizes['replicate']}",
+        fontsize=9,
     )
     return figure
+
+
+def _history(runs: xr.DataArray, ax: Axes) -> None:
+    """One panel of the history; ``runs`` as drawn, over (policy, case, replicate)."""
+    mean, bounds = runs.mean("replicate"), mean_interval(runs)
+    ends = []
+    for i, case in enumerate(runs["case"].values):
+        x = np.arange(runs.sizes["policy"]) + (i - (runs.sizes["case"] - 1) / 2) * 0.12
+        color = _COLORS[i % len(_COLORS)]
+        low, high = (bounds.sel(case=case, bound=b).values for b in ("low", "high"))
+        ax.vlines(x, low, high, color=color, linewidth=1.6)
+        ax.plot(
+            x, mean.sel(case=case), linestyle=(0, (4 - i, 2)), linewidth=0.8, color=color,
+            marker=_MARKERS[i % len(_MARKERS)], markersize=5,
+            markerfacecolor="white" if i % 2 else color,
+        )  # fmt: skip
+        ends.append((float(mean.sel(case=case)[-1]), str(case), color))
+    _name_ends(ax, float(x[-1]), ends)
+
+
+def _name_ends(ax: Axes, x: float, ends: list[tuple[float, str, str]]) -> None:
+    """Write each line's name at its right end, kept apart."""
+    low, high = ax.get_ylim()
+    at = -np.inf
+    for y, name, color in sorted(ends):
+        at = max(y, at + 0.09 * (high - low))
+        ax.annotate(
+            name, (x, at), xytext=(8, 0), textcoords="offset points", va="center", color=color,
+            fontsize=8, annotation_clip=False,
+        )  # fmt: skip
 
 
 def delays_page(ds: xr.Dataset, variables: dict[str, str]) -> Figure:
