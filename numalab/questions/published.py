@@ -103,6 +103,11 @@ def _step(history: xr.DataArray, row: Published) -> xr.DataArray:
     return at.sel(policy=row.now) - at.sel(policy=row.then)
 
 
+def _said(step: xr.DataArray) -> str:
+    low, high = (factor(float(x))[1:] for x in mean_interval(step))
+    return f"{factor(float(step.mean()))} [{low}, {high}]"
+
+
 def comparable(history: xr.DataArray) -> list[Published]:
     """Return the published changes whose workload was run."""
     return [row for row in TABLE if row.case in history["case"].values]
@@ -128,7 +133,7 @@ def agreement(history: xr.DataArray) -> str:
     by_way: dict[str, list[str]] = {name: [] for name in WAYS}
     for row in comparable(history):
         found = way(history, row)
-        here = f", here {factor(float(_step(history, row).mean()))}" if found == "other" else ""
+        here = f", here {_said(_step(history, row))}" if found == "other" else ""
         by_way[found].append(f"{row.change} {row.benchmark} ({factor(row.log2())}{here})")
     alike, same, other, none = by_way.values()
     total = len(alike + same + other + none)
@@ -149,19 +154,16 @@ def against(history: xr.DataArray) -> str:
     history : xarray.DataArray
         log2 of counts, over (policy, case, replicate, response).
     """
-    rows = []
-    for row in comparable(history):
-        step = _step(history, row)
-        low, high = (factor(float(x))[1:] for x in mean_interval(step))
-        rows.append(
-            [
-                row.change,
-                row.benchmark,
-                factor(row.log2()),
-                row.case,
-                f"{factor(float(step.mean()))} [{low},{high}]",
-                way(history, row),
-            ]
-        )
+    rows = [
+        [
+            row.change,
+            row.benchmark,
+            factor(row.log2()),
+            row.case,
+            _said(_step(history, row)),
+            way(history, row),
+        ]
+        for row in comparable(history)
+    ]
     header = ["change", "published", "by", "model", "by [95 %]", "way"]
     return plain(header, rows, left=2)
