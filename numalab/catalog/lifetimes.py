@@ -20,6 +20,7 @@ def lifetimes(
     lifetime_shape: float = 0.5,
     walker_node: int = 1,
     churns: int = 2,
+    scale: int = 1,
     duration_ms: float = 60_000,
 ) -> Workload:
     """Return a thread with a lasting mapping and threads whose mappings are replaced.
@@ -45,6 +46,8 @@ def lifetimes(
         Pages of ``old`` under a long-term pin, from its start.
     churns : int
         Threads that map and unmap.
+    scale : int
+        Factor of all sizes.
     duration_ms : float [ms]
 
     Raises
@@ -59,7 +62,7 @@ def lifetimes(
     young = tuple(
         Churn(
             name=f"young{i}",
-            size_mb=YOUNG_MB,
+            size_mb=YOUNG_MB * scale,
             lifetime_ms=vma_lifetime_ms,
             lifetime=lifetime,
             lifetime_shape=lifetime_shape,
@@ -73,9 +76,9 @@ def lifetimes(
         about="a lasting mapping, pinned in part, and short-lived ones on and off their node",
         duration_ms=duration_ms,
         sample_ms=duration_ms,
-        machine=Machine(nodes=2, cpus_per_node=per_node, memory_mb=1024),
+        machine=Machine(nodes=2, cpus_per_node=per_node, memory_mb=1024 * scale),
         tunables=Tunables(scan_delay_ms=scan_delay_ms),
-        vmas=(Vma(name="old", size_mb=OLD_MB, pinned_fraction=pin_fraction),),
+        vmas=(Vma(name="old", size_mb=OLD_MB * scale, pinned_fraction=pin_fraction),),
         tasks=(walker,),
         churns=young,
     )
