@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
+from functools import partial
 
 import numpy as np
 import xarray as xr
 
-from numalab.catalog.lifetimes import lifetimes
+from numalab.catalog.lifetimes import OLD_MB, YOUNG_MB, lifetimes
 from numalab.fields import InputError, distinct
 from numalab.remedies import get
 from numalab.report.tables import plain
@@ -20,26 +21,43 @@ from numalab.sweeps.totals import NAMES
 from numalab.tunables import Tunables
 from numalab.workload import Workload
 
-RANGES = {
-    "scan_delay_ms": (125.0, 8000.0),
-    "scan_period_min_ms": (100.0, 4000.0),
-    "scan_period_max_ms": (4000.0, 120_000.0),
-    "scan_size_mb": (16.0, 256.0),
-    "vma_lifetime_ms": (50.0, 16_000.0),
+FACTOR = 4
+"""Knobs are varied from their default by this factor, down and up."""
+KNOBS = ("scan_delay_ms", "scan_period_min_ms", "scan_period_max_ms", "scan_size_mb")
+SCALE = 16
+"""Of the process: with 1536 MB it is larger than the largest scan."""
+
+
+def _around_defaults() -> dict[str, tuple[float, float]]:
+    """Ranges of the knobs around the kernel's defaults, within the bounds that it sets."""
+    bounds = {f.name: f.metadata for f in fields(Tunables) if f.name in KNOBS}
+    default = {name: float(getattr(Tunables(), name)) for name in bounds}
+    return {
+        name: (max(x / FACTOR, bounds[name]["at_least"]), min(x * FACTOR, bounds[name]["at_most"]))
+        for name, x in default.items()
+    }
+
+
+_SHORTEST, _LONGEST = _around_defaults()["scan_delay_ms"]
+WORKLOAD = {
+    "vma_lifetime_ms": (_SHORTEST / FACTOR, _LONGEST * FACTOR),
     "pin_fraction": (0.0, 1.0),
 }
-"""Knobs and two properties of the workload, with the ranges that they are varied over."""
+"""Properties of the workload: lifetimes shorter and longer than each delay, and any share."""
+RANGES = _around_defaults() | WORKLOAD
+"""Of all parameters; indices hold for these."""
 _LINEAR = ("pin_fraction",)
 RESPONSES = {
     "numa_pte_updates": "PTE updates",
     "numa_hint_faults": "hint faults",
-    "numa_pages_migrated": "migrated",
+    "numa_pages_migrated": "pages migrated",
     "notifier_calls": "notifier calls",
 }
 """Counts of a run, and what they are called in a figure."""
+_HEADS = ("PTEs", "faults", "migrated", "calls")
 
 
-def scaled(ranges: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+def scaled(ranges: sensitivity.Ranges) -> dict[str, tuple[float, float]]:
     """Ranges as designs see them: log2, but for shares.
 
     Raises
@@ -58,6 +76,10 @@ def scaled(ranges: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, 
     return found
 
 
+def _short(value: float) -> str:
+    return f"{value / 1000:g}k" if value >= 10_000 else f"{value:g}"
+
+
 def _workload(point: Mapping[str, float], seconds: float) -> Workload:
     value = {name: x if name in _LINEAR else 2.0**x for name, x in point.items()}
     knobs = {f.name: round(value[f.name]) for f in fields(Tunables) if f.name in value}
@@ -65,6 +87,7 @@ def _workload(point: Mapping[str, float], seconds: float) -> Workload:
         scan_delay_ms=knobs["scan_delay_ms"],
         vma_lifetime_ms=value["vma_lifetime_ms"],
         pin_fraction=value["pin_fraction"],
+        scale=SCALE,
         duration_ms=seconds * 1000,
     )
     return replace(made, tunables=Tunables(**knobs))
@@ -135,7 +158,7 @@ def indices(
         (:func:`numalab.stats.sensitivity.sobol`); ``mu``, ``mu_star``, ``mu_star_conf``, ``sigma``
         (:func:`numalab.stats.sensitivity.morris`), in log2 of a count over the whole range; and
         ``chance`` over (policy, response) for the Sobol design (:func:`evaluated`): about what
-        a parameter that only reshuffles the draws has as ``ST``.
+        a parameter that only reshuffles the draws has as ``ST``. ``range`` labels a parameter.
 
     Raises
     ------
@@ -156,72 +179,120 @@ def indices(
             sensitivity.morris,
         ),
     )
+    at = partial(evaluated, seconds=seconds, replicates=replicates, seed=seed)
     rows = []
     for policy in policies:
-        run = [
-            (
-                evaluated(d, policy, seconds=seconds, replicates=replicates, seed=seed),
-                analysis,
-            )
-            for d, analysis in designs
-        ]
+        run = [(at(design, policy), analysis) for design, analysis in designs]
         cells = [
             xr.merge([a(d.assign(y=d[name])) for d, a in run], combine_attrs="drop")
             for name in RESPONSES
         ]
         shares = xr.concat(cells, dim="response").assign_coords(response=list(RESPONSES))
         rows.append(shares.assign(chance=run[0][0]["chance"]))
-    return xr.concat(rows, dim="policy").assign_coords(policy=policies)
+    given = {"n": n, "trajectories": trajectories, "seconds": seconds, "replicates": replicates}
+    found = xr.concat(rows, dim="policy").assign_coords(policy=policies).assign_attrs(given)
+    ends = ["..".join(map(_short, RANGES[str(name)])) for name in found["parameter"].values]
+    return found.assign_coords(range=("parameter", ends))
+
+
+def setting(found: xr.Dataset) -> str:
+    """Say what was run, for the head of the mail."""
+    old, young, given = OLD_MB * SCALE, YOUNG_MB * SCALE, found.attrs
+    points = given["n"] * (found.sizes["parameter"] + 2)
+    return (
+        f"Model of a process of {old + 2 * young} MB and three threads on two nodes: {old} MB on "
+        f"the wrong node, pinned in part (pin_fraction), and two mappings of {young} MB that come "
+        f"and go (vma_lifetime_ms). {points} points of {given['replicates']} runs of "
+        f"{given['seconds']:g} s for each kernel; knobs from a quarter of their default to four "
+        "times it. In the tables: total Sobol index of the log of a count, in per cent, with its "
+        "95 % half width, and the direction: - fewer, + more when the parameter is raised, ~ none "
+        "or both. PTEs: numa_pte_updates; faults: numa_hint_faults; calls: MMU notifier calls by "
+        "scans; (chance): the index of a parameter that does nothing but reshuffle the draws."
+    )
 
 
 def table(found: xr.Dataset, policy: str) -> str:
-    """Table of one policy: ST in per cent with its half width, and the sign of the effect."""
+    """Table of one policy: ranges; ST in per cent with its half width, and its direction."""
     one = found.sel(policy=policy)
-    rows = []
-    for parameter in found["parameter"].values:
-        row = [str(parameter)]
-        for response in RESPONSES:
-            at = one.sel(parameter=parameter, response=response)
-            row.append(
-                f"{100 * float(at['ST']):.0f} +-{100 * float(at['ST_conf']):.0f} {_sign(at)}"
-            )
-        rows.append(row)
-    rows.append(["(chance)", *(f"{100 * float(x):.1f}" for x in one["chance"])])
-    return plain([policy, *RESPONSES.values()], rows)
+    rows = [
+        [
+            str(parameter),
+            str(found["range"].sel(parameter=parameter).item()),
+            *(
+                f"{_index(at)} {_sign(at)}"
+                for at in (one.sel(parameter=parameter, response=r) for r in RESPONSES)
+            ),
+        ]
+        for parameter in found["parameter"].values
+    ]
+    rows.append(["(chance)", "", *(f"{100 * float(x):.1f}" for x in one["chance"])])
+    return plain([policy, "range", *_HEADS], rows)
+
+
+def _index(at: xr.Dataset) -> str:
+    return f"{100 * float(at['ST']):.0f} +-{100 * float(at['ST_conf']):.0f}"
 
 
 def _sign(at: xr.Dataset) -> str:
-    """Direction: ``+`` or ``-`` where nearly all elementary effects agree, else ``~``."""
+    """Direction: ``+`` or ``-`` where nearly all elementary effects agree, else ``~``.
+
+    A parameter whose index is not above chance has none.
+    """
     mu, star = float(at["mu"]), float(at["mu_star"])
-    if abs(mu) < 0.8 * star or star < 0.05:
+    if float(at["ST"]) <= float(at["chance"]) or abs(mu) < 0.8 * star or star < 0.05:
         return "~"
     return "+" if mu > 0 else "-"
 
 
-def answer(found: xr.Dataset) -> str:
-    """Answer q11 in words: the parameter of most influence on each response, and its rivals.
+def _first_knobs(at: xr.Dataset) -> list[str]:
+    """Knobs above chance, by ST: the first and each whose interval reaches that of the first."""
+    knobs = at.sel(parameter=list(KNOBS)).sortby("ST", ascending=False)
+    near = knobs["ST"] + knobs["ST_conf"] >= (knobs["ST"] - knobs["ST_conf"])[0]
+    return [str(p) for p in knobs["parameter"].values[near & (knobs["ST"] > knobs["chance"])]]
 
-    A rival is one whose interval reaches that of the first.
-    """
-    said = []
+
+def _outweighing(at: xr.Dataset) -> list[str]:
+    """Properties of the workload, by ST, whose interval lies above that of every knob."""
+    knobs = at.sel(parameter=list(KNOBS))
+    rest = at.sel(parameter=list(WORKLOAD)).sortby("ST", ascending=False)
+    above = rest["ST"] - rest["ST_conf"] > (knobs["ST"] + knobs["ST_conf"]).max()
+    return [str(p) for p in rest["parameter"].values[above]]
+
+
+_Choice = Callable[[xr.Dataset], list[str]]
+_RAISED = {"+": ", more", "-": ", fewer", "~": ""}
+
+
+def _said(at: xr.Dataset, names: list[str], between: str) -> str:
+    cells = {name: at.sel(parameter=name) for name in names}
+    words = (f"{k} ({_index(at)} %{_RAISED[_sign(at)]})" for k, at in cells.items())
+    return f" {between} ".join(words)
+
+
+def _by_policy(found: xr.Dataset, chosen: _Choice, between: str, none: str) -> str:
+    """Say, for each policy and response, the parameters that are chosen of it."""
+    parts = []
     for policy in found["policy"].values:
-        parts = []
-        for response, label in RESPONSES.items():
-            at = found.sel(policy=policy, response=response)
-            share, half = at["ST"].values, at["ST_conf"].values
-            order = np.argsort(-share)
-            first = order[0]
-            near = [i for i in order if share[i] + half[i] >= share[first] - half[first]]
-            names = [
-                f"{at['parameter'].values[i]} ({100 * share[i]:.0f} +-{100 * half[i]:.0f})"
-                for i in near
-            ]
-            parts.append(f"{label}: {' or '.join(names)}")
-        said.append(f"{policy}: {'; '.join(parts)}")
+        one = found.sel(policy=policy)
+        words = {
+            label: _said(at, chosen(at), between) or none
+            for label, at in ((v, one.sel(response=k)) for k, v in RESPONSES.items())
+        }
+        said = ", ".join(f"for {label} {w}" for label, w in words.items() if w) or "nowhere"
+        parts.append(f"under {policy}, {said}")
+    return "; ".join(parts)
+
+
+def answer(found: xr.Dataset) -> str:
+    """Answer q11 in words: the first knob for each response, then what outweighs every knob."""
+    chance = 100 * float(found["chance"].max())
     return (
-        "The parameter that most of the variance of a count needs (total Sobol index of the log "
-        "of the count, in per cent, with its 95 % half width; interactions count for each of "
-        "their parameters, so the indices sum to more than 100), with every other whose interval "
-        f"reaches its: {'. '.join(said)}. Chance alone, where a parameter only reshuffles the "
-        f"draws, brings up to {100 * float(found['chance'].max()):.1f} %."
+        "Of the four knobs, the first is: "
+        f"{_by_policy(found, _first_knobs, 'or', 'none above chance')}. The workload outweighs "
+        f"every knob: {_by_policy(found, _outweighing, 'and', '')}. In brackets: per cent of the "
+        "variance of the log of the count in which the parameter takes part, alone or with others "
+        "(so they sum to more than 100), and whether raising it brings fewer or more, where it "
+        "does one of them; 'or': the interval reaches that of the first. All this holds for this "
+        "process and for the ranges in the tables: a parameter that is varied further decides "
+        f"more. Chance alone brings up to {chance:.1f} %."
     )
