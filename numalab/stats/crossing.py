@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 
 from numalab.fields import InputError
 
+FEWEST = 20
+"""Replicates from which on an interval is given: as many as
+:data:`numalab.stats.intervals.FEWEST`, and for the same reason."""
+
 
 def crossing(x: Sequence[float], difference: NDArray[np.float64]) -> float:
     """Return where a difference first changes its sign, by straight lines between points.
@@ -60,11 +64,13 @@ def crossing_interval(
     Raises
     ------
     InputError
-        For fewer than 3 replicates.
+        For fewer than :data:`FEWEST` replicates.
     """
     runs = len(difference)
-    if runs < 3:
-        raise InputError(f"replicates = {runs}: an interval of a crossing needs at least 3")
+    if runs < FEWEST:
+        raise InputError(
+            f"replicates = {runs}: a bootstrap interval of a crossing needs at least {FEWEST}"
+        )
     rng = np.random.default_rng(seed)
     drawn = rng.integers(0, runs, (resamples, runs))
     found = np.array([crossing(x, difference[rows].mean(axis=0)) for rows in drawn])

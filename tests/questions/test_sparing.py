@@ -23,7 +23,7 @@ def found():
         thp=False,
         placement="scattered",
         seconds=8,
-        replicates=3,
+        replicates=20,
         seed=1,
     )
 
@@ -33,7 +33,7 @@ def test_every_remedy_runs_on_the_base(found) -> None:
         sparing.NONE,
         *(name.partition("+")[2] for name in sparing.names(BASE)[1:]),
     ]
-    assert dict(found.sizes) == {"policy": 9, "pin_fraction": 3, "replicate": 3}
+    assert dict(found.sizes) == {"policy": 9, "pin_fraction": 3, "replicate": 20}
 
 
 def test_what_is_spared(found) -> None:
@@ -74,7 +74,7 @@ def test_tables_and_answers_are_plain_text(found) -> None:
 @pytest.fixture(scope="module")
 def gpu():
     return opting_out.runs(
-        BASE, [0.25, 0.75], memory_mb=64, threads=2, seconds=8, replicates=3, seed=1
+        BASE, [0.25, 0.75], memory_mb=64, threads=2, seconds=8, replicates=20, seed=1
     )
 
 
