@@ -286,7 +286,7 @@ def answer(found: xr.Dataset) -> str:
         f"from those of PTE updates by at most {100 * float(apart.max()):.0f} points. In brackets: "
         "per cent of the variance of the log of the count that the parameter takes part in, alone "
         "or with others (so they sum to more than 100), and what raising it brings, where that is "
-        "always the same; 'or': the interval reaches that of the first. This holds for this "
+        "nearly always the same; 'or': the interval reaches that of the first. This holds for this "
         "process and for the ranges in the tables: a parameter that is varied further decides "
         f"more. Chance alone brings up to {chance:.1f} %."
     )
