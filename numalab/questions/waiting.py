@@ -13,7 +13,7 @@ from numalab.costs import BOUNDS, REMOTE, Costs, time_of
 from numalab.engine import first_draws, simulate
 from numalab.fields import InputError, distinct
 from numalab.policy import Policy, get, with_rules
-from numalab.stats.intervals import runs_of
+from numalab.stats.intervals import enough_for_bootstrap, runs_of
 from numalab.sweeps.totals import totals
 from numalab.units import NSEC_PER_MSEC, PAGES_PER_MB
 from numalab.workload import Workload
@@ -138,7 +138,7 @@ def runs(
     ------
     InputError
         For a list that is empty or holds something twice, an unknown shape or policy, delays
-        that are below 0 or lack 0 or the kernel's, or fewer than 3 replicates.
+        that are below 0 or lack 0 or the kernel's, or too few replicates.
     """
     distinct("kernels", policies)
     distinct("delays_ms", delays_ms)
@@ -149,8 +149,7 @@ def runs(
             f"delays_ms = {list(delays_ms)}: must be at least 0, and hold {NONE_MS} (no wait) "
             f"and {DEFAULT_MS}"
         )
-    if replicates < 3:
-        raise InputError(f"replicates = {replicates}: intervals need at least 3")
+    enough_for_bootstrap(replicates)
     for shape in shapes:
         if shape not in SHAPES:
             raise InputError(f"shape = {shape!r}: must be one of {', '.join(SHAPES)}")
@@ -253,11 +252,10 @@ def best_delay(
     Raises
     ------
     InputError
-        For fewer than 3 replicates.
+        For fewer replicates than :data:`numalab.stats.intervals.FEWEST`.
     """
     n = runs_of(time)
-    if n < 3:
-        raise InputError(f"replicates = {n}: the interval of a best delay needs at least 3")
+    enough_for_bootstrap(n)
     drawn = np.random.default_rng(seed).integers(0, n, (resamples, n))
     delays = time["vma_delay_ms"].values
     tail = (1 - level) / 2

@@ -161,11 +161,11 @@ def sweep_lines(ds: xr.Dataset, variable: str, along: str, ax: Axes, *, scale: f
         ends.append((float(line[-1]), str(policy), SHADES[i]))
     ax.set_ylim(bottom=0)
     ax.yaxis.set_major_formatter(mpl.ticker.EngFormatter(sep=""))
-    _label_ends(ax, float(ds[along].values[-1]), ends)
+    label_ends(ax, float(ds[along].values[-1]), ends)
     return ax
 
 
-def _label_ends(ax: Axes, x: float, ends: list[tuple[float, str, str]]) -> None:
+def label_ends(ax: Axes, x: float, ends: list[tuple[float, str, str]]) -> None:
     """Write each line's name at its right end, kept apart."""
     low, high = ax.get_ylim()
     step = (high - low) * 0.09

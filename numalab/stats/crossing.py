@@ -8,10 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numalab.fields import InputError
-
-FEWEST = 20
-"""Replicates from which on an interval is given: as many as
-:data:`numalab.stats.intervals.FEWEST`, and for the same reason."""
+from numalab.stats.intervals import FEWEST
 
 
 def crossing(x: Sequence[float], difference: NDArray[np.float64]) -> float:
@@ -64,7 +61,7 @@ def crossing_interval(
     Raises
     ------
     InputError
-        For fewer than :data:`FEWEST` replicates.
+        For fewer replicates than :data:`numalab.stats.intervals.FEWEST`.
     """
     runs = len(difference)
     if runs < FEWEST:

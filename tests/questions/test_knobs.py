@@ -10,7 +10,7 @@ import xarray as xr
 from numalab.fields import InputError
 from numalab.policy import get
 from numalab.questions import knobs
-from numalab.report import figures_rules, tables
+from numalab.report import figures_knobs, tables
 from numalab.stats import sensitivity
 from numalab.sweeps.totals import NAMES, run_totals
 from numalab.tunables import Tunables
@@ -62,7 +62,7 @@ def test_indices_name_what_decides() -> None:
         "a process of 1536 MB" in said
         and "128 points, and 42 for the directions, of 2 runs of 10 s" in said
     )
-    figure = figures_rules.knobs_page(found, knobs.RESPONSES, knobs.KNOBS)
+    figure = figures_knobs.knobs_page(found, knobs.RESPONSES, knobs.KNOBS)
     assert "95 % intervals, n = 16 base samples, each point the mean of 2 runs" in (
         figure.get_supxlabel()
     )

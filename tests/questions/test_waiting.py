@@ -32,12 +32,12 @@ def _times(rows: list[list[float]]) -> xr.DataArray:
 
 
 def test_best_delay_is_certain_only_where_runs_agree() -> None:
-    sure = waiting.best_delay(_times([[3.0, 1.0, 2.0 + i / 10] for i in range(6)]))
+    sure = waiting.best_delay(_times([[3.0, 1.0, 2.0 + i / 10] for i in range(20)]))
     assert sure.values.tolist() == [1000, 1000, 1000]
-    split = waiting.best_delay(_times([[1.0, 9.0, 3.0], [3.0, 9.0, 1.1]] * 3))
+    split = waiting.best_delay(_times([[1.0, 9.0, 3.0], [3.0, 9.0, 1.1]] * 10))
     assert split.sel(at=["low", "high"]).values.tolist() == [0, 4000]
-    with pytest.raises(InputError, match="replicates = 2"):
-        waiting.best_delay(_times([[1.0, 2.0, 3.0]] * 2))
+    with pytest.raises(InputError, match="replicates = 19"):
+        waiting.best_delay(_times([[1.0, 2.0, 3.0]] * 19))
 
 
 def test_best_delay_resamples_as_many_runs_as_there_are() -> None:
@@ -55,14 +55,14 @@ COUNTS = dict.fromkeys(costs.NEEDED, 0.0)
 
 
 def _made(none: dict[str, float], wait: dict[str, float]) -> xr.Dataset:
-    """Two runs of one lifetime under two policies: without a wait, and with one of 1000 ms."""
+    """Twenty runs of one lifetime under two policies: without a wait, and with one of 1000 ms."""
     rows = [{**COUNTS, "young": 0, "walked": 0, "faults": 0, "far": 0, **r} for r in (none, wait)]
     data = {
         name: (
             ("policy", "vma_delay_ms", "vma_lifetime_ms", "shape", "replicate"),
-            np.array([[[[[r[name] + d for d in (-1, 0, 1)]]] for r in rows]] * 2)
+            np.array([[[[[r[name] + d for d in np.linspace(-1, 1, 20)]]] for r in rows]] * 2)
             if name in waiting.MEASURES
-            else np.array([[[[[r[name]] * 3]] for r in rows]] * 2),
+            else np.array([[[[[r[name]] * 20]] for r in rows]] * 2),
         )
         for name in rows[0]
     }
@@ -115,7 +115,7 @@ def test_the_answer_says_the_differences_of_the_last_policy() -> None:
 def found() -> xr.Dataset:
     return waiting.runs(
         ["gorman-prototype", "linux-7.2"], [1000, 0], [100.0, 8000.0], ["exponential", "fixed"],
-        seconds=20, replicates=5, seed=2,
+        seconds=20, replicates=20, seed=2,
     )  # fmt: skip
 
 
@@ -135,7 +135,7 @@ def test_no_wait_of_the_prototype_is_the_kernel_before_it_and_the_knob_the_kerne
         ("linux-7.2", 1000, "linux-7.2"),
     ):
         ours = found.sel(policy=policy, vma_delay_ms=delay, vma_lifetime_ms=8000.0, shape="fixed")
-        ds = simulate(w, get(same), seed=2, replicates=5)
+        ds = simulate(w, get(same), seed=2, replicates=20)
         for name in ("numa_pte_updates", "numa_hint_faults", "numa_pages_migrated"):
             assert (ours[name].values == 3 * ds[name].isel(time=-1).values).all()
 
@@ -180,13 +180,13 @@ def test_tables_fit_and_name_every_shape(found) -> None:
         ({"shapes": ["weibull"]}, "shape = 'weibull'"),
         ({"delays_ms": [0]}, r"delays_ms = \[0\]: .* and 1000"),
         ({"delays_ms": [-1, 0, 1000]}, "must be at least 0"),
-        ({"replicates": 2}, "replicates = 2"),
+        ({"replicates": 19}, "replicates = 19"),
     ],
 )
 def test_parameters_are_refused_before_anything_runs(what, message) -> None:
     asked = {
         "policies": ["linux-6.1"], "delays_ms": [0, 1000], "lifetimes_ms": [1.0],
-        "shapes": ["fixed"], "replicates": 5,
+        "shapes": ["fixed"], "replicates": 20,
     } | what  # fmt: skip
     lists = [asked.pop(x) for x in ("policies", "delays_ms", "lifetimes_ms", "shapes")]
     with pytest.raises(InputError, match=message):
