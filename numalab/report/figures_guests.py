@@ -48,7 +48,8 @@ def points_over_curves(points: xr.Dataset, curves: xr.Dataset) -> Figure:
                 ax.set_ylabel("pages notified [1/min]", fontsize=9)
     figure.legend(
         *axes[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=2, fontsize=8,
-        frameon=False, title="recorded runs; notified by", title_fontsize=8,
+        frameon=False, title="marks: recorded runs, dashed: model with its 95 % band; notified by",
+        title_fontsize=8,
     )  # fmt: skip
     return figure
 
@@ -80,7 +81,8 @@ def remedies_page(found: xr.Dataset, variables: dict[str, str], names: dict[str,
         ax.set_xlabel("pinned fraction", fontsize=9)
     figure.legend(
         *axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=8,
-        frameon=False,
+        frameon=False, title_fontsize=8,
+        title=f"simulated; bands: least to most of {found.sizes['replicate']} runs",
     )  # fmt: skip
     return figure
 
@@ -101,5 +103,7 @@ def ranges_over(
     ax.yaxis.set_major_formatter(mpl.ticker.EngFormatter(sep=""))
     ax.set_xlabel(xlabel, fontsize=9)
     ax.set_ylabel(ylabel, fontsize=9)
-    ax.legend(fontsize=8, frameon=False)
+    ax.legend(
+        fontsize=8, frameon=False, title="simulated; bands: low to high costs", title_fontsize=8
+    )
     return figure

@@ -42,6 +42,15 @@ def test_notebook_holds_no_logic_but_assertions(path):
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_every_picture_is_described_for_those_who_cannot_see_it(path):
+    code = "\n".join("".join(c["source"]) for c in _cells(path) if c["cell_type"] == "code")
+    shown = [n for n in ast.walk(ast.parse(code)) if getattr(n, "func", None) is not None]
+    images = [n for n in shown if getattr(n.func, "id", "") == "Image"]
+    assert images
+    assert all("alt" in {k.arg for k in image.keywords} for image in images)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_parameters_cell_is_typed_and_explained(path):
     declared = notebooks.declared(path)
     assert {"root_seed", "replicates", "quick", "out", "reproduce"} <= set(declared)
