@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import math
 import sys
 import types
@@ -87,8 +88,16 @@ def _arms(hint: Any) -> tuple[Any, ...]:
     return (hint,)
 
 
+@functools.cache
 def _type_names(hint: Any) -> tuple[type, ...]:
     return tuple(typing.get_origin(arm) or arm for arm in _arms(hint))
+
+
+@functools.cache
+def _lists(hint: Any) -> tuple[Any, ...]:
+    """Return what the lists that a hint allows may hold."""
+    args = [typing.get_args(arm) for arm in _arms(hint) if typing.get_origin(arm) is tuple]
+    return tuple(item for item, *more in args if more == [...])
 
 
 def _describe(types_: tuple[type, ...]) -> str:
@@ -113,9 +122,8 @@ def _check_type(where: str, value: Any, hint: Any) -> None:
         accepted = False
     if not accepted:
         raise InputError(f"{where} = {shown(value)}: must be {_describe(allowed)}")
-    for arm in _arms(hint):
-        item, *more = typing.get_args(arm) or (Any,)
-        if typing.get_origin(arm) is tuple and more == [...] and isinstance(value, tuple):
+    if isinstance(value, tuple):
+        for item in _lists(hint):
             for i, one in enumerate(value):
                 _check_type(f"{where}[{i}]", one, item)
 
@@ -147,6 +155,26 @@ def where_of(obj: Any) -> str:
     return f'{kind} "{text[1:-1] if isinstance(name, str) else text}"'
 
 
+@functools.cache
+def declared(cls: type) -> dict[str, tuple[Any, Mapping[str, Any]]]:
+    """Return type and metadata of each field of a dataclass, by name."""
+    hints = typing.get_type_hints(cls)  # evaluates text: once for each class
+    return {item.name: (hints[item.name], item.metadata) for item in dataclasses.fields(cls)}
+
+
+def check_kind(where: str, value: Any, hint: Any, choices: Sequence[str] = ()) -> None:
+    """Refuse a value of another type than the declared one, or a word that is no choice.
+
+    Raises
+    ------
+    InputError
+        One line: where, the value, and the type or the choices.
+    """
+    _check_type(where, value, hint)
+    if choices and isinstance(value, str) and value not in choices:
+        raise InputError(f"{where} = {shown(value)}: must be one of {', '.join(choices)}")
+
+
 def validate(obj: Any) -> None:
     """Check every field of a dataclass against its declaration.
 
@@ -155,18 +183,13 @@ def validate(obj: Any) -> None:
     InputError
         One line: the object, the field, the value, and the bound or the choices.
     """
-    hints = typing.get_type_hints(type(obj))
-    for item in dataclasses.fields(obj):
-        value = getattr(obj, item.name)
-        where = f"{where_of(obj)}: {item.name}"
-        _check_type(where, value, hints[item.name])
-        if "doc" not in item.metadata:
-            continue
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            _check_bounds(where, value, item.metadata)
-        choices = item.metadata["choices"]
-        if choices and isinstance(value, str) and value not in choices:
-            raise InputError(f"{where} = {shown(value)}: must be one of {', '.join(choices)}")
+    whole = where_of(obj)
+    for name, (hint, metadata) in declared(obj.__class__).items():
+        value = getattr(obj, name)
+        where = f"{whole}: {name}"
+        check_kind(where, value, hint, metadata.get("choices", ()))
+        if "doc" in metadata and isinstance(value, (int, float)) and not isinstance(value, bool):
+            _check_bounds(where, value, metadata)
 
 
 def check_names(obj: Any, *keys: str) -> None:

@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numalab.fields import InputError, as_plain, build, field, unknown_name, validate, where_of
+from numalab.fields import (
+    InputError,
+    as_plain,
+    build,
+    check_kind,
+    declared,
+    field,
+    unknown_name,
+    validate,
+    where_of,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,6 +73,22 @@ def test_a_number_is_finite(value):
 )
 def test_a_value_of_another_type_is_refused(values, words):
     assert words in refusal(**values)
+
+
+def test_a_declaration_is_evaluated_once_for_all_objects():
+    """Evaluating type hints was 43 % of the planning of a sweep."""
+    found = declared(Kettle)
+    assert found["litres"] == (float, dataclasses.fields(Kettle)[1].metadata)
+    assert declared(Kettle) is found
+
+
+def test_a_value_is_checked_against_a_type_without_an_object():
+    check_kind("x", 3, float)
+    check_kind("x", "red", str, ("red", "blue"))
+    with pytest.raises(InputError, match=r"^x = 3: must be text$"):
+        check_kind("x", 3, str)
+    with pytest.raises(InputError, match=r"^x = 'green': must be one of red, blue$"):
+        check_kind("x", "green", str, ("red", "blue"))
 
 
 def test_an_int_is_a_number_and_none_only_where_it_is_allowed():
