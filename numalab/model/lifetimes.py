@@ -35,8 +35,14 @@ def draw(churn: Churn, count: int, rng: np.random.Generator) -> np.ndarray:
     return np.maximum(values, 1.0)
 
 
+_MOST_LIVES = 100_000
+
+
 def table(workload: Workload, rng: np.random.Generator) -> np.ndarray:
     """Draw the lifetimes of all churns of a workload.
+
+    A row that heavy tails leave too short is drawn on from a stream of its own, so that
+    nothing else that is drawn changes.
 
     Returns
     -------
@@ -44,12 +50,32 @@ def table(workload: Workload, rng: np.random.Generator) -> np.ndarray:
         Rows are long enough for the whole run unless it holds over 100 000 lives;
         the engine then starts a row again.
     """
-    rows = []
-    for churn in workload.churns:
-        expected = workload.duration_ms / (churn.lifetime_ms + churn.gap_ms)
-        rows.append(draw(churn, int(min(100_000, 4 * expected + 64)), rng))
+    rows = [draw(churn, _lives(workload, churn), rng) for churn in workload.churns]
+    for i, churn in enumerate(workload.churns):
+        if _short(workload, churn, rows[i]):
+            rows[i] = _drawn_on(workload, churn, rows[i], rng.spawn(1)[0])
     longest = max((len(row) for row in rows), default=1)
     table = np.ones((len(rows), longest), np.int64)
     for i, row in enumerate(rows):
         table[i] = np.resize(row * 1e6, longest).astype(np.int64)
     return table
+
+
+def _lives(workload: Workload, churn: Churn) -> int:
+    """Return how many lifetimes are drawn at once: four times the expected ones."""
+    expected = workload.duration_ms / (churn.lifetime_ms + churn.gap_ms)
+    return int(min(_MOST_LIVES, 4 * expected + 64))
+
+
+def _short(workload: Workload, churn: Churn, row: np.ndarray) -> bool:
+    covered = row.sum() + len(row) * churn.gap_ms
+    return len(row) < _MOST_LIVES and covered < workload.duration_ms
+
+
+def _drawn_on(
+    workload: Workload, churn: Churn, row: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    while _short(workload, churn, row):
+        more = draw(churn, min(len(row), _MOST_LIVES - len(row)), rng)
+        row = np.concatenate([row, more])
+    return row
