@@ -7,13 +7,15 @@ import functools
 import hashlib
 import json
 import typing
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numba
 import numpy as np
 
-from numalab.fields import InputError, as_plain
+from numalab.fields import InputError, as_identity, as_plain
 from numalab.policy import Policy
 from numalab.sweeps.totals import run_totals
 from numalab.workload import Workload
@@ -39,17 +41,26 @@ class Outcome(typing.NamedTuple):
 
     job: Job
     totals: np.ndarray | None
-    """int64[count, n_total], columns as in :data:`numalab.sweeps.totals.NAMES`."""
+    """int64[count, n_total], columns as in :data:`numalab.sweeps.totals.NAMES`; stopped: less."""
     reason: str
     model: str
     """Version of the model that ran it."""
 
 
-def run(job: Job) -> Outcome:
-    """Run a job; an error is an outcome too, so that it does not stop the others."""
+def run(job: Job, stop: Callable[[], bool] | None = None) -> Outcome:
+    """Run a job; an error is an outcome too, so that it does not stop the others.
+
+    Parameters
+    ----------
+    job : Job
+    stop : callable, optional
+        Asked before each replicate; once it says so, the outcome holds those so far.
+    """
     replicates = range(job.first, job.first + job.count)
     try:
-        found = run_totals(job.workload, job.policy, seed=job.seed, replicates=replicates)
+        found = run_totals(
+            job.workload, job.policy, seed=job.seed, replicates=replicates, stop=stop
+        )
     except InputError as error:
         return Outcome(job, None, str(error), model_version())
     except Exception as error:
@@ -94,7 +105,21 @@ def model_version() -> str:
 def key_of(workload: Workload, policy: Policy, seed: int) -> bytes:
     """SHA-256 of all that the numbers of a point follow from, but the replicate.
 
-    The policy counts by its rules and not by its name.
+    The policy counts by its rules and not by its name; the workload without its name and
+    what it says about itself; numbers by their value, so that 50 and 50.0 are one.
     """
-    said = [workload.identity(), as_plain(policy.rules()), seed, model_version()]
+    nouns = as_identity(workload)
+    for said_only in ("name", "about"):
+        del nouns[said_only]
+    said = [_canonical(nouns), _canonical(as_plain(policy.rules())), seed, model_version()]
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).digest()
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _canonical(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_canonical(one) for one in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value

@@ -6,7 +6,7 @@ whose draws agree; the numbers are the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -130,6 +130,7 @@ def run_totals(
     seed: int,
     replicates: range,
     setup: Setup | None = None,
+    stop: Callable[[], bool] | None = None,
 ) -> np.ndarray:
     """Run replicates of a workload and keep their totals only.
 
@@ -143,11 +144,13 @@ def run_totals(
         Numbers of the replicates.
     setup : Setup, optional
         Address space and clocks at the start; else the default layout.
+    stop : callable, optional
+        Asked before each replicate; once it says so, no further one is run.
 
     Returns
     -------
     numpy.ndarray, int64[n_replicate, n_total]
-        Columns as in :data:`NAMES`.
+        Columns as in :data:`NAMES`; of fewer replicates if it was stopped.
 
     Raises
     ------
@@ -158,7 +161,9 @@ def run_totals(
     layouts = _Layouts()
     own = len(workload.vmas) + len(workload.churns)
     found = np.zeros((len(replicates), len(NAMES)), np.int64)
-    for row, index in zip(found, replicates, strict=True):
+    for done, (row, index) in enumerate(zip(found, replicates, strict=True)):
+        if stop is not None and stop():
+            return found[:done]
         a, samples, _ = run_one(workload, policy, place, seed, index, layouts.assemble)
         row[:] = list(_row(a, samples, own))
     return found

@@ -4,11 +4,15 @@ import dataclasses
 import sys
 from pathlib import Path
 
+import pytest
+
+from numalab import workload_file
 from numalab.catalog.lifetimes import lifetimes
+from numalab.fields import declared
 from numalab.policy import get
 from numalab.sweeps import job
 from numalab.sweeps.job import Job, key_of, run, sources
-from numalab.sweeps.totals import NAMES
+from numalab.sweeps.totals import NAMES, run_totals
 
 ROOT = Path(job.__file__).parents[1]
 WORKLOAD = lifetimes(scan_delay_ms=100, vma_lifetime_ms=50, pin_fraction=0.5, duration_ms=500)
@@ -51,6 +55,59 @@ def test_a_key_changes_with_everything_that_changes_numbers():
     assert len(keys) == 5
     assert all(len(key) == 32 for key in keys)
     assert key_of(WORKLOAD, dataclasses.replace(policy, name="same-rules"), 1) in keys
+
+
+def test_what_no_number_follows_from_changes_no_key():
+    policy = get("linux-7.2")
+    key = key_of(WORKLOAD, policy, 1)
+    other = dataclasses.replace(WORKLOAD, name="other", about="a typo less")
+    assert key_of(other, policy, 1) == key
+    assert other.identity() != WORKLOAD.identity()
+    whole, also = (
+        run(Job(number=0, workload=w, policy=policy, seed=1, first=0, count=2)).totals
+        for w in (WORKLOAD, other)
+    )
+    assert (whole == also).all()
+
+
+def _as(kind, value):
+    """A workload whose whole numbers in fields of numbers are all written one way."""
+    if isinstance(value, tuple):
+        return tuple(_as(kind, one) for one in value)
+    if not dataclasses.is_dataclass(value):
+        return value
+    changed = {}
+    for name, (hint, _) in declared(type(value)).items():
+        one = _as(kind, getattr(value, name))
+        whole = hint is float and one == int(one)
+        changed[name] = kind(one) if whole else one
+    return dataclasses.replace(value, **changed)
+
+
+@pytest.mark.parametrize("name", ["churn-long", "thp", "guest-half-thp-memfd"])
+def test_a_number_is_one_number_however_it_is_written(name):
+    w = workload_file.load(f"data/workloads/{name}.toml")
+    w = dataclasses.replace(w, duration_ms=1500, sample_ms=500)
+    ints, floats = _as(int, w), _as(float, w)
+    assert (type(ints.duration_ms), type(floats.duration_ms)) == (int, float)
+    assert ints.identity() != floats.identity()
+    policy = get("linux-6.1")
+    assert key_of(ints, policy, 1) == key_of(floats, policy, 1)
+    assert key_of(dataclasses.replace(floats, duration_ms=1500.5), policy, 1) != key_of(
+        floats, policy, 1
+    )
+    found = [run_totals(one, policy, seed=1, replicates=range(2)) for one in (ints, floats)]
+    assert (found[0] == found[1]).all()
+    assert found[0].sum() > 0
+
+
+def test_a_job_that_is_stopped_keeps_the_replicates_so_far():
+    made = Job(number=0, workload=WORKLOAD, policy=get("linux-7.2"), seed=1, first=3, count=4)
+    asked = iter([False, False, True])
+    part = run(made, lambda: next(asked))
+    assert part.reason == ""
+    assert (part.totals == run(made).totals[:2]).all()
+    assert run(made, lambda: True).totals.shape == (0, len(NAMES))
 
 
 def test_a_job_runs_its_own_replicates():
