@@ -84,20 +84,38 @@ class Plan:
             yield f"{count} points {status}: {reason}"
 
 
-def plan(sweep: Sweep, folder: Path | None = None, say: Callable[[str], None] = quiet) -> Plan:
+def plan(
+    sweep: Sweep,
+    folder: Path | None = None,
+    say: Callable[[str], None] = quiet,
+    *,
+    set_aside: bool = False,
+) -> Plan:
     """Lay out a sweep, and look up in the store what is known of it.
+
+    Parameters
+    ----------
+    sweep : Sweep
+    folder : Path, optional
+        The store; it is only read, unless damaged files are to be set aside.
+    say : callable
+        Takes a line of text.
+    set_aside : bool
+        As of :func:`numalab.sweeps.store.read`.
 
     Raises
     ------
     InputError
-        If a field of the sweep does not exist; not if a single point cannot be built.
+        If a field of the sweep does not exist, or the store cannot be read; not if a single
+        point cannot be built.
     """
     layout = lay_out(sweep)
     built: dict[str, Workload | str] = {}
     cases = [_case(sweep, p.values, p.dropped, built) for p in layout.points]
     held: dict[bytes, list[Record]] = {}
-    if folder is not None and folder.is_dir():
-        held = store.read(folder, {case.key for case in cases if case.run}, say)
+    if folder is not None:
+        wanted = {case.key for case in cases if case.run}
+        held = store.read(folder, wanted, say, set_aside=set_aside)
     return Plan(sweep=sweep, layout=layout, cases=cases, held=held)
 
 

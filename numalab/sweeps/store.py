@@ -2,8 +2,9 @@
 
 A file holds the totals of a batch of points, because a file for each point would cost more
 than its runs. Its name is the SHA-256 of its bytes; the points in it are found by their key
-(:func:`numalab.sweeps.job.key_of`) and the number of their first replicate. So any number of sweeps
-can use a folder at once, and a damaged file shows.
+(:func:`numalab.sweeps.job.key_of`) and the number of their first replicate. So any number of
+sweeps can use a folder at once, and a damaged file shows. Files of other names in the folder
+are none of the store's business.
 """
 
 from __future__ import annotations
@@ -11,19 +12,24 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import tempfile
+import re
 import time
-from collections.abc import Callable, Collection, Sequence
+import uuid
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+import h5netcdf
 import h5py
 import numpy as np
-import xarray as xr
 
 from numalab.fields import InputError
 from numalab.sweeps.totals import NAMES
 
+_FILE = re.compile(r"[0-9a-f]{64}\.nc")
+_PART = re.compile(r"[0-9a-f]{64}\.[0-9a-f]{32}\.part")
+"""Names of the store's files, whole and half-written: no other file is looked at or touched."""
 _FORGOTTEN_S = 86400
 """Age from which a half-written file is that of a sweep that was killed."""
 
@@ -37,6 +43,23 @@ class Record(NamedTuple):
     """int64[n_replicate, n_total]"""
 
 
+@contextmanager
+def _refusing(place: Path, what: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, KeyError) as error:
+        reason = getattr(error, "strerror", None) or "not a file of a store"
+        raise InputError(f"store {place}: cannot be {what}: {reason}") from None
+
+
+def _named(folder: Path, name: re.Pattern[str]) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if name.fullmatch(path.name))
+
+
+def _part(folder: Path, digest: str) -> Path:
+    return folder / f"{digest}.{uuid.uuid4().hex}.part"
+
+
 def prepare(folder: Path) -> None:
     """Make the folder, and clear what killed sweeps left half-written long ago.
 
@@ -45,15 +68,15 @@ def prepare(folder: Path) -> None:
     InputError
         If the folder cannot be written.
     """
-    try:
+    with _refusing(folder, "written"):
         folder.mkdir(parents=True, exist_ok=True)
-        for part in folder.glob("*.part"):
-            if time.time() - part.stat().st_mtime > _FORGOTTEN_S:
-                part.unlink(missing_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, suffix=".part"):
-            pass
-    except OSError as error:
-        raise InputError(f"store {folder}: cannot be written: {error.strerror}") from None
+        for part in _named(folder, _PART):
+            with suppress(FileNotFoundError):  # another sweep renamed it, or cleared it
+                if time.time() - part.stat().st_mtime > _FORGOTTEN_S:
+                    part.unlink()
+        probe = _part(folder, "0" * 64)
+        probe.touch()
+        probe.unlink(missing_ok=True)
 
 
 def write(folder: Path, records: Sequence[Record], model: str) -> Path:
@@ -63,39 +86,53 @@ def write(folder: Path, records: Sequence[Record], model: str) -> Path:
     -------
     Path
         The file.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written.
     """
-    counts = [len(record.totals) for record in records]
-    key = np.array([np.frombuffer(record.key, np.uint8) for record in records])
-    ds = xr.Dataset(
-        {
-            "key": (("record", "byte"), key),
-            "first": ("record", np.array([record.first for record in records])),
-            "count": ("record", np.array(counts)),
-            "totals": (("run", "total"), np.concatenate([r.totals for r in records])),
-        },
-        coords={"total": list(NAMES)},
-        attrs={"title": "numalab sweep totals", "model": model},
-    )
-    buffer = io.BytesIO()
-    ds.to_netcdf(buffer, engine="h5netcdf")  # type: ignore[call-overload]
-    data = buffer.getvalue()
-    path = folder / f"{hashlib.sha256(data).hexdigest()}.nc"
-    handle, part = tempfile.mkstemp(dir=folder, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(part).replace(path)
-    finally:
-        Path(part).unlink(missing_ok=True)
+    data = _packed(records, model)
+    digest = hashlib.sha256(data).hexdigest()
+    path, part = folder / f"{digest}.nc", _part(folder, digest)
+    with _refusing(folder, "written"):
+        try:
+            with part.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
     return path
 
 
+def _packed(records: Sequence[Record], model: str) -> bytes:
+    """Return the bytes of a file: not by way of xarray, whose locks an interrupt leaves taken."""
+    runs = np.concatenate([record.totals for record in records])
+    keys = np.array([np.frombuffer(record.key, np.uint8) for record in records])
+    buffer = io.BytesIO()
+    with h5netcdf.File(buffer, "w") as file:
+        file.attrs.update(title="numalab sweep totals", model=model)
+        sizes = {"record": len(records), "byte": keys.shape[1], "run": len(runs)}
+        file.dimensions = {**sizes, "total": len(NAMES)}
+        put = file.create_variable
+        put("total", ("total",), h5py.string_dtype(), np.array(NAMES, dtype=object))
+        put("key", ("record", "byte"), data=keys)
+        put("first", ("record",), data=np.array([record.first for record in records]))
+        put("count", ("record",), data=np.array([len(record.totals) for record in records]))
+        put("totals", ("run", "total"), data=runs)
+    return buffer.getvalue()
+
+
 def read(
-    folder: Path, wanted: Collection[bytes], say: Callable[[str], None]
+    folder: Path,
+    wanted: Collection[bytes],
+    say: Callable[[str], None],
+    *,
+    set_aside: bool = True,
 ) -> dict[bytes, list[Record]]:
-    """Read what the store holds of some points.
+    """Read what the store holds of some points; a folder that is not there holds nothing.
 
     A file that is not what it was when written is set aside (``.damaged``), and said.
 
@@ -106,19 +143,27 @@ def read(
         Keys of the points.
     say : callable
         Takes a line of text.
+    set_aside : bool
+        Whether damaged files are renamed; else they are only said.
+
+    Raises
+    ------
+    InputError
+        If the folder, or a file of the store, cannot be read.
     """
     found: dict[bytes, list[Record]] = {}
-    for path in sorted(folder.glob("*.nc")):
-        try:
+    with _refusing(folder, "read"):
+        paths = _named(folder, _FILE) if folder.exists() else []
+    for path in paths:
+        with _refusing(path, "read"), suppress(FileNotFoundError):  # another sweep set it aside
             data = path.read_bytes()
-        except FileNotFoundError:
-            continue  # another sweep set it aside
-        if hashlib.sha256(data).hexdigest() != path.stem:
-            path.replace(path.with_suffix(".damaged"))
+            if hashlib.sha256(data).hexdigest() == path.stem:
+                for record in _records(data, wanted):
+                    found.setdefault(record.key, []).append(record)
+                continue
+            if set_aside:
+                path.replace(path.with_suffix(".damaged"))
             say(f"store: {path.name} is damaged (checksum): its points are computed again")
-            continue
-        for record in _records(data, wanted):
-            found.setdefault(record.key, []).append(record)
     return found
 
 

@@ -71,7 +71,7 @@ def run(sweep: Sweep, where: Where | None = None, say: Callable[[str], None] = q
         raise InputError(f"workers = {where.workers}: must be at least 0")
     if where.store is not None:
         store.prepare(where.store)
-    planned = plan(sweep, where.store, say)
+    planned = plan(sweep, where.store, say, set_aside=True)
     for line in planned.told():
         say(line)
     threads = where.workers or workers.cores()
