@@ -23,6 +23,10 @@ T = TypeVar("T")
 class InputError(ValueError):
     """A bad input, described in one line: the field, the value, the bound or the remedy."""
 
+    def __init__(self, message: str = "") -> None:
+        line = " ".join(message.splitlines())
+        super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line))
+
 
 def field(
     default: Any = dataclasses.MISSING,
@@ -89,7 +93,8 @@ def _arms(hint: Any) -> tuple[Any, ...]:
 
 
 @functools.cache
-def _type_names(hint: Any) -> tuple[type, ...]:
+def types_of(hint: Any) -> tuple[type, ...]:
+    """Return the types that a hint allows, without what lists hold."""
     return tuple(typing.get_origin(arm) or arm for arm in _arms(hint))
 
 
@@ -116,7 +121,7 @@ def _describe(types_: tuple[type, ...]) -> str:
 def _check_type(where: str, value: Any, hint: Any) -> None:
     if hint is Any:
         return
-    allowed = _type_names(hint)
+    allowed = types_of(hint)
     accepted = isinstance(value, allowed) or (float in allowed and isinstance(value, int))
     if isinstance(value, bool) and bool not in allowed:
         accepted = False

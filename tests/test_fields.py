@@ -154,6 +154,11 @@ def test_input_errors_are_value_errors():
     assert issubclass(InputError, ValueError)
 
 
+def test_an_input_error_is_one_line_whatever_it_quotes():
+    assert str(InputError("vma.a\nb: unknown\r\nc")) == "vma.a b: unknown c"
+    assert str(InputError("a\0b \x1b[31m é")) == "a\\x00b \\x1b[31m é"
+
+
 WORDS = st.text('ab\n"\\é ', max_size=5)
 ANYTHING = st.one_of(
     st.none(), st.booleans(), st.integers(-(2**300), 2**300), st.floats(), WORDS,
