@@ -125,7 +125,8 @@ def load(path: str | Path) -> Workload:
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+    except (OSError, ValueError) as error:
+        text = "not UTF-8 text" if isinstance(error, UnicodeDecodeError) else str(error)
+        reason = error.strerror if isinstance(error, OSError) else text
         raise InputError(f"{path}: cannot be read: {reason}") from None
     return parse(text, str(path))

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from numalab.fields import InputError
 from numalab.policy import Policy
 from numalab.sweeps import store
 from numalab.sweeps.design import Layout, Sweep, lay_out
 from numalab.sweeps.job import Job, key_of
-from numalab.sweeps.settings import policy_at, workload_at
+from numalab.sweeps.settings import ClashError, of_policy, policy_at, workload_at
 from numalab.sweeps.store import Record
 from numalab.workload import Workload
 
@@ -79,9 +81,25 @@ class Plan:
         )
         if len(distinct) < len(cases):
             yield f"{len(cases) - len(distinct)} points are equal to others and run once"
+        for name in self._without_effect():
+            yield f'axis "{name}" changes nothing: all points along it are equal'
         out = Counter((case.status, case.reason) for case in self.cases if not case.run)
         for (status, reason), count in out.items():
             yield f"{count} points {status}: {reason}"
+
+    def _without_effect(self) -> list[str]:
+        """Return the axes along which no point differs from another: is a field set elsewhere?"""
+        number: dict[bytes, int] = {}
+        keys = [number.setdefault(case.key, len(number)) for case in self.cases]
+        if not any(case.run for case in self.cases):
+            return []
+        cube = np.array(keys).reshape(self.layout.shape)
+        axes = enumerate(self.layout.coords.items())
+        return [
+            name
+            for i, (name, labels) in axes
+            if len(labels) > 1 and bool((cube == cube.take([0], axis=i)).all())
+        ]
 
 
 def plan(
@@ -124,17 +142,21 @@ def _case(
 ) -> Case:
     if dropped:
         return Case(status="dropped", reason=dropped)
-    name = repr([(k, v) for k, v in values.items() if k.partition(".")[0] != "policy"])
+    name = repr([(k, v) for k, v in values.items() if not of_policy(k)])
     try:
         policy = policy_at(values)
         if name not in built:
             try:
                 built[name] = workload_at(sweep.base, values)
+            except ClashError:
+                raise
             except InputError as error:
                 built[name] = str(error)
         workload = built[name]
         if isinstance(workload, str):
             raise InputError(workload)
+    except ClashError:
+        raise
     except InputError as error:
         return Case(status="dropped" if sweep.drop_invalid else "failed", reason=str(error))
     except Exception as error:

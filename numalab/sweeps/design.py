@@ -1,9 +1,8 @@
-"""What a sweep varies: axes, ranges and space-filling samples, and the points they make."""
+"""What a sweep varies, and the points that makes: a grid of axes, a space-filling sample."""
 
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import typing
 import warnings
@@ -13,88 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from numalab.fields import InputError, field, shown, validate
+from numalab.fields import InputError, field, validate
 from numalab.sweeps import rules
-from numalab.sweeps.settings import Base, type_of
+from numalab.sweeps.axes import Axis, Range
+from numalab.sweeps.settings import Base, check_range, check_values, missing, names_a_field
 
 METHODS = ("sobol", "latin-hypercube")
-_MOST_POINTS = 10_000_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Range:
-    """Numbers between two bounds, both included; evenly spaced, or evenly in the logarithm."""
-
-    lowest: float = field(doc="first value (from)")
-    highest: float = field(doc="last value (to)")
-    num: int = field(0, at_least=0, at_most=100_000, doc="how many values; 0 in a sample")
-    log: bool = field(False, doc="evenly spaced in the logarithm")
-    step: float = field(0.0, at_least=0, doc="round to a multiple of this; 0: not")
-
-    def __post_init__(self) -> None:
-        validate(self)
-        if not self.lowest < self.highest:
-            raise InputError(f"from = {self.lowest:g}: must be below to = {self.highest:g}")
-        if self.log and self.lowest <= 0:
-            raise InputError(f"from = {self.lowest:g}: must be above 0 with log = true")
-
-    def at(self, share: float) -> float:
-        """Return the value at a share of the way, to 12 digits.
-
-        So many that a finer range meets the values of a coarser one exactly.
-        """
-        lo, hi = self.lowest, self.highest
-        value = lo + share * (hi - lo) if not self.log else lo * (hi / lo) ** share
-        if self.step:
-            value = round(value / self.step) * self.step
-        return float(f"{value:.12g}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Axis:
-    """A dimension of the result, and the fields that take its value."""
-
-    name: str = field(doc="name of the dimension")
-    values: tuple[Any, ...] | Range = field(doc="values, or a range of them")
-    fields: tuple[str, ...] = field((), doc="fields that take the value; empty: the name is one")
-
-    def __post_init__(self) -> None:
-        if not self.name or "/" in self.name or self.name in ("replicate", "point", "status"):
-            raise InputError(f"axis {shown(self.name)}: not a name that a dimension can have")
-        if not isinstance(self.values, Range) and not self.values:
-            raise InputError(f'axis "{self.name}": holds no value')
-
-    @property
-    def targets(self) -> tuple[str, ...]:
-        """Fields that take the value."""
-        return self.fields or (self.name,)
-
-    def fitted(self, base: Base, value: Any) -> Any:
-        """Return a value as the fields want it: of a range, whole where they hold whole ones."""
-        ranged = isinstance(self.values, Range)
-        hints = [type_of(base, name) for name in self.targets]
-        whole = all(int in (typing.get_args(h) or (h,)) for h in hints)
-        return round(value) if ranged and whole else value
-
-    def spread(self, base: Base) -> tuple[Any, ...]:
-        """Return all values of the axis.
-
-        Raises
-        ------
-        InputError
-            If the range says no number of values, or two of them are equal.
-        """
-        if isinstance(self.values, Range):
-            if self.values.num < 2:
-                raise InputError(f'axis "{self.name}": num = {self.values.num}: at least 2')
-            shares = [i / (self.values.num - 1) for i in range(self.values.num)]
-            found = tuple(self.fitted(base, self.values.at(share)) for share in shares)
-        else:
-            found = tuple(self.fitted(base, value) for value in self.values)
-        for i, value in enumerate(found):
-            if any(type(v) is type(value) and v == value for v in found[:i]):
-                raise InputError(f'axis "{self.name}": holds {shown(value)} twice')
-        return found
+_MOST_POINTS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +34,11 @@ class Sample:
         validate(self)
         if not self.axes:
             raise InputError("sample: no axes")
+        for axis in self.axes:
+            if isinstance(axis.values, Range) and axis.values.num:
+                raise InputError(
+                    f"{axis.where}: num = {axis.values.num}: a sample says points, not num"
+                )
         if self.method == "sobol" and self.points & (self.points - 1):
             below = 1 << (self.points.bit_length() - 1)
             raise InputError(
@@ -121,6 +50,11 @@ class Sample:
         """Return the values of each point.
 
         Twice as many Sobol points with the same seed begin with the same points.
+
+        Raises
+        ------
+        InputError
+            As :meth:`numalab.sweeps.axes.Axis.at`.
         """
         from scipy.stats import qmc  # slow to import, and only wanted here
 
@@ -128,17 +62,8 @@ class Sample:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # scipy renames the argument from release to release
             unit = kind(len(self.axes), seed=np.random.default_rng(self.seed)).random(self.points)
-        return [
-            tuple(_at(axis, base, float(u)) for axis, u in zip(self.axes, row, strict=True))
-            for row in unit
-        ]
-
-
-def _at(axis: Axis, base: Base, share: float) -> Any:
-    if isinstance(axis.values, Range):
-        return axis.fitted(base, axis.values.at(share))
-    choice = axis.values[min(math.floor(share * len(axis.values)), len(axis.values) - 1)]
-    return axis.fitted(base, choice)
+        at = [axis.at(base) for axis in self.axes]
+        return [tuple(one(u) for one, u in zip(at, row, strict=True)) for row in unit.tolist()]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,15 +91,34 @@ class Sweep:
             for name in given:
                 if given.count(name) > 1:
                     raise InputError(f"sweep: {name} is given twice")
-        for name in self.fixed:
-            type_of(self.base, name)
+        for name, value in {"policy": self.policy, **self.fixed}.items():
+            check_values(self.base, name, [value], name)
+        for axis in self.every_axis:
+            self._check_axis(axis)
+        if lacking := missing(self.base, targets):
+            raise InputError(f"sweep: {lacking} is missing: give it in [fixed] or [axes]")
         for rule in self.drop:
-            rules.check_known(rule, [*names, *targets, "policy"])
+            rules.read(rule, self.known)
+
+    def _check_axis(self, axis: Axis) -> None:
+        if axis.name not in axis.targets and names_a_field(self.base, axis.name):
+            raise InputError(f"{axis.where}: is the name of a field that it does not set")
+        for target in axis.targets:
+            if isinstance(axis.values, Range):
+                check_range(self.base, target, axis.where)
+            else:
+                check_values(self.base, target, axis.values, axis.where)
 
     @property
     def every_axis(self) -> tuple[Axis, ...]:
         """Axes of the grid, then those of the sample."""
         return self.axes + (self.sample.axes if self.sample else ())
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """Names that every point has a value for."""
+        axes = [name for axis in self.every_axis for name in (axis.name, *axis.targets)]
+        return tuple(dict.fromkeys(["policy", "remedy", *self.fixed, *axes]))
 
 
 class Point(typing.NamedTuple):
@@ -185,10 +129,10 @@ class Point(typing.NamedTuple):
 
 
 class Layout(typing.NamedTuple):
-    """Dimensions of a sweep with their coordinates, and its points in that order."""
+    """Dimensions of a sweep with their labels, and its points in that order."""
 
-    coords: dict[str, tuple[Any, ...]]
-    along_point: dict[str, tuple[Any, ...]]
+    coords: dict[str, np.ndarray]
+    along_point: dict[str, np.ndarray]
     points: list[Point]
 
     @property
@@ -203,34 +147,36 @@ def lay_out(sweep: Sweep) -> Layout:
     Raises
     ------
     InputError
-        If a field does not exist, or there are more points than anybody wants.
+        If there are more points than anybody wants, or values that cannot be labels.
     """
-    coords = {axis.name: axis.spread(sweep.base) for axis in sweep.axes}
-    rows = sweep.sample.spread(sweep.base) if sweep.sample else [()]
-    count = math.prod(map(len, coords.values())) * len(rows)
+    values = {axis.name: axis.spread(sweep.base) for axis in sweep.axes}
+    count = math.prod(map(len, values.values())) * (sweep.sample.points if sweep.sample else 1)
     if count > _MOST_POINTS:
         raise InputError(f"sweep: {count} points: at most {_MOST_POINTS}")
-    points = [
-        _point(sweep, (*grid, *row)) for grid in itertools.product(*coords.values()) for row in rows
-    ]
+    rows = sweep.sample.spread(sweep.base) if sweep.sample else [()]
+    coords = {axis.name: axis.labels(values[axis.name]) for axis in sweep.axes}
     along_point = {}
     if sweep.sample:
-        coords["point"] = tuple(range(len(rows)))
+        coords["point"] = np.arange(len(rows))
         columns = zip(*rows, strict=True)
-        along_point = {a.name: v for a, v in zip(sweep.sample.axes, columns, strict=True)}
+        along_point = {
+            axis.name: axis.labels(column)
+            for axis, column in zip(sweep.sample.axes, columns, strict=True)
+        }
+    drop = [rules.read(rule, sweep.known) for rule in sweep.drop]
+    points = [
+        _point(sweep, drop, (*grid, *row))
+        for grid in itertools.product(*values.values())
+        for row in rows
+    ]
     return Layout(coords, along_point, points)
 
 
-def _point(sweep: Sweep, values: tuple[Any, ...]) -> Point:
-    named = {"policy": sweep.policy, **sweep.fixed}
+def _point(sweep: Sweep, drop: list[rules.Rule], values: tuple[Any, ...]) -> Point:
+    named = {"policy": sweep.policy, "remedy": "none", **sweep.fixed}
     axes = {}
     for axis, value in zip(sweep.every_axis, values, strict=True):
         axes[axis.name] = value
         named.update(dict.fromkeys(axis.targets, value))
-    dropped = next((rule for rule in sweep.drop if rules.holds(rule, named | axes)), "")
+    dropped = next((rule.text for rule in drop if rule.holds(named | axes)), "") if drop else ""
     return Point(named, dropped)
-
-
-def as_coordinate(value: Any) -> Any:
-    """Return a value as a coordinate holds it; a list becomes its JSON text."""
-    return json.dumps(value) if isinstance(value, (list, tuple)) else value

@@ -15,9 +15,11 @@ import xarray as xr
 from numalab import __version__
 from numalab.fields import InputError, as_plain
 from numalab.sweeps import progress, store, workers
+from numalab.sweeps.axes import Axis
 from numalab.sweeps.cases import Case, Plan, plan, quiet
-from numalab.sweeps.design import Axis, Sweep, as_coordinate
+from numalab.sweeps.design import Sweep
 from numalab.sweeps.job import Outcome, model_version
+from numalab.sweeps.settings import policy_name
 from numalab.sweeps.store import Record
 from numalab.sweeps.totals import NAMES, attributes
 from numalab.workload import Workload
@@ -145,16 +147,14 @@ def _dataset(planned: Plan) -> xr.Dataset:
     for name in ("status", "reason"):
         words = np.array([getattr(case, name) for case in planned.cases], dtype=str)
         data[name] = (dims[:-1], words.reshape(layout.shape))
-    coords: dict[str, Any] = {
-        name: [as_coordinate(v) for v in values] for name, values in layout.coords.items()
-    }
-    for name, along in layout.along_point.items():
-        coords[name] = ("point", [as_coordinate(v) for v in along])
+    coords: dict[str, Any] = dict(layout.coords)
+    coords |= {name: ("point", along) for name, along in layout.along_point.items()}
     coords["replicate"] = np.arange(sweep.replicates)
     ds = xr.Dataset(data, coords=coords)
+    kernels = {policy_name(point.values) for point in layout.points}
     ds.attrs = {
         "source": "simulated",
-        "kernel": "several" if "policy" in coords else sweep.policy,
+        "kernel": kernels.pop() if len(kernels) == 1 else "several",
         "provenance": json.dumps(_birth(sweep), sort_keys=True, default=str),
     }
     return ds

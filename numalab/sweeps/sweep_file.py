@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
 
 from numalab import workload_file
 from numalab.fields import InputError, build, shown, unknown_name
-from numalab.sweeps.design import Axis, Range, Sample, Sweep
+from numalab.sweeps.axes import Axis, Range
+from numalab.sweeps.design import Sample, Sweep
 from numalab.sweeps.settings import Base, catalog_function
 
 _SECTIONS = ("sweep", "fixed", "axes", "sample")
+_RANGE = {"from": "lowest", "to": "highest", "num": "num", "log": "log", "step": "step"}
+"""Keys of a range, as the file and as the class calls them."""
+_LISTED = ("field", "values")
 _HEAD = ("name", "about", "workload", "policy", "seed", "replicates", "drop", "drop_invalid")
 
 
@@ -51,11 +56,36 @@ def parse(text: str, where: str = "sweep", folder: Path = Path()) -> Sweep:
     try:
         table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{where}: not TOML: {error}") from None
+        raise InputError(f"{where}: not TOML: {error}{_hint(text, str(error))}") from None
     try:
         return _sweep(table, folder)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
+
+
+def _hint(text: str, error: str) -> str:
+    """Say what is amiss where the line of an error begins with a dotted name."""
+    lines = text.rstrip("\n").split("\n")
+    found = re.search(r"at line (\d+)", error)
+    line = lines[min(int(found[1]), len(lines)) - 1] if found else lines[-1]
+    name = line.partition("=")[0].strip()
+    dotted = "." in name and not set("\"'[]{}#") & set(name) and "Unclosed" not in error
+    return f'; a name with dots needs quotes: "{name}"' if dotted else ""
+
+
+def _check_quoted(name: str, said: Any, values: type | tuple[type, ...]) -> None:
+    """Refuse tables in tables that end in a value: a dotted name without its quotes."""
+    dotted = name
+    while isinstance(said, dict) and said and not {*_RANGE, *_LISTED} & set(said):
+        key, said = next(iter(said.items()))
+        dotted += f".{key}"
+    if dotted != name and isinstance(said, values):
+        raise InputError(f'a name with dots needs quotes: "{dotted}"')
+
+
+def _fixed(name: str, value: Any) -> Any:
+    _check_quoted(name, value, object)
+    return _frozen(value)
 
 
 def _sweep(table: dict[str, Any], folder: Path) -> Sweep:
@@ -75,7 +105,7 @@ def _sweep(table: dict[str, Any], folder: Path) -> Sweep:
     values = {
         **head,
         "base": base,
-        "fixed": {k: _frozen(v) for k, v in table.get("fixed", {}).items()},
+        "fixed": {k: _fixed(k, v) for k, v in table.get("fixed", {}).items()},
         "axes": axes,
         "sample": _sample(table["sample"]) if "sample" in table else None,
     }
@@ -97,6 +127,7 @@ def _axis(name: str, said: Any) -> Axis:
             return Axis(name=name, values=tuple(_frozen(v) for v in said))
         if not isinstance(said, dict):
             raise InputError(f"{shown(said)}: must be a list or {{ from = ..., to = ... }}")
+        _check_quoted(name, said, (dict, list))
         said = dict(said)
         fields = said.pop("field", [])
         fields = [fields] if isinstance(fields, str) else fields
@@ -110,19 +141,24 @@ def _axis(name: str, said: Any) -> Axis:
             return Axis(name=name, values=given, fields=tuple(fields))
         return Axis(name=name, values=_range(said), fields=tuple(fields))
     except InputError as error:
-        begin = f'axis "{name}": '
+        begin = f'axis "{shown(name)[1:-1]}": '
         raise InputError(begin + str(error).removeprefix(begin)) from None
 
 
 def _range(said: dict[str, Any]) -> Range:
-    words = {"from": "lowest", "to": "highest", "num": "num", "log": "log", "step": "step"}
     for key in said:
-        if key not in words:
-            raise unknown_name("key", key, [*words, "field", "values"])
+        if key not in _RANGE:
+            raise unknown_name("key", key, [*_RANGE, *_LISTED])
     for key in ("from", "to"):
         if key not in said:
             raise InputError(f"{key} is missing")
-    return build(Range, {words[k]: v for k, v in said.items()}, "range")
+    try:
+        return build(Range, {_RANGE[k]: v for k, v in said.items()}, "range")
+    except InputError as error:
+        text = str(error).removeprefix("range: ")
+        for key in ("from", "to"):
+            text = text.replace(f"{_RANGE[key]} = ", f"{key} = ", 1)
+        raise InputError(text) from None
 
 
 def _sample(said: dict[str, Any]) -> Sample:

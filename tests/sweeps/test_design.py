@@ -5,7 +5,8 @@ import pytest
 
 from numalab.catalog.lifetimes import lifetimes
 from numalab.fields import InputError
-from numalab.sweeps.design import Axis, Range, Sample, Sweep, lay_out
+from numalab.sweeps.axes import Axis, Range
+from numalab.sweeps.design import Sample, Sweep, lay_out
 
 FIXED = {"vma_lifetime_ms": 100, "pin_fraction": 0.0}
 DELAY = Axis(name="scan_delay_ms", values=(10, 20, 40))
@@ -13,6 +14,10 @@ DELAY = Axis(name="scan_delay_ms", values=(10, 20, 40))
 
 def _sweep(**given):
     return Sweep(**{"base": lifetimes, "fixed": FIXED, "axes": (DELAY,), **given})
+
+
+def _hz(**given):
+    return Axis(name="hz", values=Range(**given))
 
 
 def test_the_last_axis_runs_fastest():
@@ -24,32 +29,6 @@ def test_the_last_axis_runs_fastest():
         ("linux-7.2", 10),
     ]
     assert found.points[0].values["pin_fraction"] == 0.0
-
-
-@pytest.mark.parametrize("log", [False, True])
-@pytest.mark.parametrize(("coarse", "fine"), [(3, 5), (4, 10), (8, 15), (7, 61)])
-def test_a_finer_range_meets_the_coarser_one_exactly(log, coarse, fine):
-    few, many = (
-        Axis(name="pages", values=Range(lowest=0.3, highest=97.1, num=n, log=log)).spread(
-            lambda **given: None
-        )
-        for n in (coarse, fine)
-    )
-    assert few[0] == 0.3
-    assert few[-1] == 97.1
-    assert set(few) <= set(many)
-
-
-def test_a_log_range_has_equal_ratios_and_whole_numbers_where_the_field_wants_them():
-    axis = Axis(name="scan_delay_ms", values=Range(lowest=125, highest=16000, num=8, log=True))
-    found = axis.spread(lifetimes)
-    assert found == (125, 250, 500, 1000, 2000, 4000, 8000, 16000)
-    assert all(type(v) is int for v in found)
-
-
-def test_a_step_rounds():
-    found = Range(lowest=1, highest=100, num=5, log=True, step=2)
-    assert [found.at(s) for s in (0.25, 0.5, 1)] == [4.0, 10.0, 100.0]
 
 
 @pytest.mark.parametrize("method", ["sobol", "latin-hypercube"])
@@ -64,12 +43,12 @@ def test_a_sample_fills_every_stratum_of_every_axis(method):
     logs = np.log10(found.along_point["vma_lifetime_ms"]) - 1
     for shares in (logs / 2, np.array(found.along_point["pin_fraction"])):
         assert sorted(np.floor(shares * 64)) == list(range(64))
-    assert lay_out(made) == found
+    assert lay_out(made).points == found.points
 
 
 def test_a_sample_chooses_from_a_list():
     axes = (Axis(name="policy", values=("linux-6.1", "linux-6.12", "linux-7.2", "rfc-v1")),)
-    found = lay_out(_sweep(sample=Sample(points=64, axes=axes))).along_point["policy"]
+    found = lay_out(_sweep(sample=Sample(points=64, axes=axes))).along_point["policy"].tolist()
     assert {found.count(name) for name in axes[0].values} == {16}
 
 
@@ -80,7 +59,7 @@ def test_more_sobol_points_begin_with_the_fewer():
         lay_out(_sweep(fixed=fixed, sample=Sample(points=n, seed=5, axes=axes))).along_point
         for n in (16, 64)
     )
-    assert many["pin_fraction"][:16] == few["pin_fraction"]
+    assert many["pin_fraction"][:16].tolist() == few["pin_fraction"].tolist()
 
 
 def test_a_rule_drops_points_and_says_which():
@@ -88,11 +67,19 @@ def test_a_rule_drops_points_and_says_which():
     assert [p.dropped for p in found.points] == ["", "scan_delay_ms > 15", "scan_delay_ms > 15"]
 
 
+def test_a_rule_may_name_a_field_with_a_number_in_its_place():
+    axis = Axis(name="task.walker.access.0.lo", values=(0.0, 0.5))
+    found = lay_out(_sweep(axes=(DELAY, axis), drop=("task.walker.access.0.lo > 0.2",)))
+    assert [bool(p.dropped) for p in found.points] == [False, True] * 3
+
+
 def test_one_axis_sets_several_fields():
     axis = Axis(name="life", values=(5, 6), fields=("churn.young0.gap_ms", "churn.young1.gap_ms"))
-    found = lay_out(_sweep(fixed={**FIXED, "scan_delay_ms": 1}, axes=(axis,), drop=("life > 5",)))
+    fixed = {**FIXED, "scan_delay_ms": 1}
+    rules = ("life > 5 and remedy == 'none' and churn.young1.gap_ms == 6",)
+    found = lay_out(_sweep(fixed=fixed, axes=(axis,), drop=rules))
     assert found.points[0].values["churn.young1.gap_ms"] == 5
-    assert found.points[1].dropped == "life > 5"
+    assert found.points[1].dropped == rules[0]
 
 
 @pytest.mark.parametrize(
@@ -102,12 +89,13 @@ def test_one_axis_sets_several_fields():
         ({"axes": (DELAY, DELAY)}, "scan_delay_ms is given twice"),
         ({"fixed": {"scan_delay_ms": 1}}, "scan_delay_ms is given twice"),
         ({"fixed": {"scan_sze_mb": 1}}, "did you mean 'scan_size_mb'"),
+        ({"fixed": {"pin_fraction": 0.0}}, "vma_lifetime_ms is missing"),
         ({"replicates": 0}, "replicates = 0: must be at least 1"),
         ({"seed": -1}, "seed = -1: must be at least 0"),
         ({"axes": (Axis(name="pages", values=(1,)),)}, "unknown field of a sweep 'pages'"),
-        ({"axes": (Axis(name="pages_per_s", values=(1, 1), fields=("hz",)),)}, "holds 1 twice"),
-        ({"axes": (Axis(name="hz", values=Range(lowest=1, highest=2)),)}, "num = 0: at least 2"),
-        ({"axes": (Axis(name="hz", values=Range(lowest=1, highest=2, num=9)),)}, "holds 1 twice"),
+        ({"axes": (DELAY, Axis(name="ticks", values=(1, 1), fields=("hz",)))}, "holds 1 twice"),
+        ({"axes": (DELAY, _hz(lowest=1, highest=2))}, "num = 0: at least 2"),
+        ({"axes": (DELAY, _hz(lowest=1, highest=2, num=9))}, "holds 1 twice"),
     ],
 )
 def test_a_bad_sweep_is_one_line(given, message):
@@ -115,6 +103,81 @@ def test_a_bad_sweep_is_one_line(given, message):
         lay_out(_sweep(**given))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"policy": "linux-9"}, "policy: unknown policy 'linux-9'; did you mean"),
+        ({"fixed": {**FIXED, "policy": "linux-9"}}, "policy: unknown policy 'linux-9'"),
+        ({"fixed": {**FIXED, "remedy": "mbnd"}}, "unknown remedy 'mbnd'; did you mean 'mbind'"),
+        ({"fixed": {**FIXED, "hz": 250.0}}, "hz = 250.0: must be a whole number"),
+        ({"fixed": {**FIXED, "pin_fraction": True}}, "pin_fraction = True: must be a number"),
+        ({"fixed": {**FIXED, "vma.old.kind": "annon"}}, "must be one of anon, shmem"),
+        ({"fixed": {**FIXED, "policy.name": "x"}}, "unknown rule 'name'"),
+    ],
+)
+def test_a_fixed_value_that_its_field_cannot_take_is_refused(given, message):
+    with pytest.raises(InputError) as caught:
+        _sweep(**given)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("policy", ("linux-7.2", "linux-9"), "unknown policy 'linux-9'"),
+        ("policy", ("linux-7.2", "linux-7.2+mbnd"), "unknown remedy 'mbnd'"),
+        ("remedy", ("none", "mbnd"), "unknown remedy 'mbnd'"),
+        ("policy.pid_filter", (0, 1), "= 0: must be true or false"),
+        ("policy.pid_memory", ("two-windows", "one-windw"), "must be one of two-windows"),
+        ("hz", (250, 300.0), "= 300.0: must be a whole number"),
+        ("lifetime", (1, 2), "= 1: must be text"),
+        ("lifetime", Range(lowest=1, highest=2, num=2), "a range is of numbers, lifetime is not"),
+        ("vma.old.thp", Range(lowest=0, highest=1, num=2), "a range is of numbers, vma.old.thp"),
+    ],
+)
+def test_a_value_that_the_field_of_an_axis_cannot_take_is_refused(name, values, message):
+    axis = Axis(name=name, values=values)
+    ways = [{"axes": (DELAY, axis)}]
+    ways += [] if isinstance(values, Range) else [{"sample": Sample(points=4, axes=(axis,))}]
+    for given in ways:
+        with pytest.raises(InputError) as caught:
+            _sweep(**given)
+        assert str(caught.value).startswith(f'axis "{name}"')
+        assert message in str(caught.value)
+
+
+def test_bounds_fail_a_point_and_not_the_sweep():
+    axis = Axis(name="hz", values=(250, 251))
+    assert len(lay_out(_sweep(axes=(DELAY, axis))).points) == 6
+
+
+@pytest.mark.parametrize(("name", "fields"), [("hz", ("scan_size_mb",)), ("policy", ("hz",))])
+def test_an_axis_does_not_bear_the_name_of_another_field(name, fields):
+    with pytest.raises(InputError, match=f'axis "{name}": is the name of a field that it does not'):
+        _sweep(axes=(DELAY, Axis(name=name, values=(250, 300), fields=fields)))
+    _sweep(axes=(DELAY, Axis(name="lifetime_ms", values=(5, 6), fields=("churn.*.lifetime_ms",))))
+
+
+def test_a_sample_says_points_and_not_num():
+    axes = (Axis(name="pin_fraction", values=Range(lowest=0, highest=1, num=4)),)
+    with pytest.raises(InputError, match=r'axis "pin_fraction": num = 4: a sample says points'):
+        Sample(points=4, axes=axes)
+
+
+def test_labels_of_a_sample_are_checked_before_it_runs():
+    axes = (Axis(name="memory_mb", values=Range(lowest=0, highest=1e99)),)
+    with pytest.raises(InputError, match="no finite number of 64 bits"):
+        lay_out(_sweep(sample=Sample(points=4, axes=axes)))
+
+
+def test_too_many_points_are_refused_before_they_are_laid_out():
+    axes = (DELAY, Axis(name="pin_fraction", values=Range(lowest=0, highest=1, num=100_000)))
+    axes += (Axis(name="scan_size_mb", values=tuple(range(1, 11))),)
+    fixed = {"vma_lifetime_ms": 100}
+    with pytest.raises(InputError, match="sweep: 3000000 points: at most"):
+        lay_out(_sweep(fixed=fixed, axes=axes))
 
 
 def test_a_sobol_design_wants_a_power_of_two():

@@ -1,11 +1,23 @@
 """Values by name become the workload and the policy of a point."""
 
+from typing import Any, Literal
+
 import pytest
 
-from numalab import policy, workload_file
+from numalab import policy, remedies, workload_file
 from numalab.catalog.lifetimes import lifetimes
 from numalab.fields import InputError
-from numalab.sweeps.settings import catalog_function, policy_at, type_of, workload_at
+from numalab.sweeps.settings import (
+    ClashError,
+    arguments,
+    catalog_function,
+    check_values,
+    declaration,
+    missing,
+    policy_at,
+    policy_name,
+    workload_at,
+)
 from numalab.workload_file import from_tables, to_tables
 
 FILE = workload_file.load("data/workloads/churn-long.toml")
@@ -36,7 +48,7 @@ def test_a_workload_comes_back_from_its_tables(name):
 def test_a_field_of_the_workload_takes_the_value(name, value, read):
     assert read(FILE) != value
     assert read(workload_at(FILE, {"policy": "linux-6.1", name: value})) == value
-    type_of(FILE, name)
+    declaration(FILE, name)
 
 
 def test_arguments_of_a_function_come_before_fields():
@@ -74,5 +86,66 @@ def test_rules_change_a_policy():
 )
 def test_a_field_that_does_not_exist_is_one_line(name, message):
     with pytest.raises(InputError) as caught:
-        type_of(FILE, name)
+        declaration(FILE, name)
     assert message in str(caught.value)
+
+
+def test_a_remedy_stands_on_any_policy():
+    made = policy_at({"policy": "linux-6.1", "remedy": "mbind"})
+    assert made == remedies.get("linux-6.1+mbind")
+    assert policy_at({"policy": "linux-6.1", "remedy": "none"}) is policy.get("linux-6.1")
+    both = {"policy": "linux-6.1+late-notifier", "remedy": "mbind"}
+    assert policy_at(both) == remedies.get("linux-6.1+late-notifier+mbind")
+    assert policy_name(both) == "linux-6.1+late-notifier+mbind"
+
+
+def test_a_rule_that_a_remedy_decides_is_not_changed_again():
+    values = {"policy": "linux-7.2", "remedy": "mbind", "policy.bound": False}
+    with pytest.raises(ClashError, match=r"policy\.bound: remedy mbind decides it too"):
+        policy_at(values)
+    with pytest.raises(ClashError):
+        policy_at({"policy": "linux-7.2+mbind", "policy.bound": False})
+    assert not policy_at({**values, "remedy": "none"}).bound
+
+
+GIVEN = {"scan_delay_ms": 70, "vma_lifetime_ms": 9, "pin_fraction": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("base", "values"),
+    [
+        (FILE, {"scan_delay_ms": 1, "tunables.scan_delay_ms": 2}),
+        (FILE, {"vma.*.size_mb": 64, "vma.a.size_mb": 32}),
+        (FILE, {"vma.a.size_mb": 64, "vma.0.size_mb": 32}),
+        (FILE, {"duration_ms": 7000, "workload.duration_ms": 7000}),
+        (FILE, {"task.*.access.0.lo": 0.0, "task.t0.access.*.lo": 0.0}),
+        (FILE, {"hint_fault_ns": 1.0, "machine.speed.hint_fault_ns": 1.0}),
+        (lifetimes, {**GIVEN, "tunables.scan_delay_ms": 7}),
+        (lifetimes, {**GIVEN, "churn.*.gap_ms": 7.0, "churn.young1.gap_ms": 8.0}),
+    ],
+)
+def test_two_names_for_one_field_are_refused(base, values):
+    with pytest.raises(ClashError, match=r"^sweep: .* and .* are one field") as caught:
+        workload_at(base, {"policy": "linux-6.1", **values})
+    assert list(values)[-1] in str(caught.value)
+
+
+def test_names_of_fields_side_by_side_are_no_clash():
+    made = workload_at(lifetimes, {**GIVEN, "churn.young0.gap_ms": 7.0, "churn.young1.gap_ms": 8.0})
+    assert [c.gap_ms for c in made.churns] == [7.0, 8.0]
+
+
+def test_what_a_function_needs_and_nobody_gives():
+    assert missing(lifetimes, ["scan_delay_ms", "pin_fraction"]) == "vma_lifetime_ms"
+    assert missing(lifetimes, list(GIVEN)) == ""
+    assert missing(FILE, []) == ""
+    assert missing(lambda **given: None, []) == ""
+
+
+def test_hints_that_cannot_be_checked_are_any():
+    def base(*, a: "Literal['x']" = "x", b: Literal["x"] = "x", c: int | None = None, d=1):
+        return FILE
+
+    assert arguments(base) == {"a": Any, "b": Any, "c": int | None, "d": Any}
+    assert declaration(base, "c") == (int | None, {})
+    check_values(base, "a", [1, "y", None], "a")

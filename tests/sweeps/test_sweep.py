@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from numalab import dataset, workload_file
+from numalab import dataset, remedies, workload_file
 from numalab.catalog.lifetimes import lifetimes
 from numalab.engine import simulate
 from numalab.fields import InputError
 from numalab.policy import get
 from numalab.sweeps import cases, sweep, sweep_file, workers
-from numalab.sweeps.design import Axis, Range, Sample, Sweep
+from numalab.sweeps.axes import Axis, Range
+from numalab.sweeps.design import Sample, Sweep
 from numalab.sweeps.sweep import Where
 from numalab.sweeps.totals import NAMES, totals
 
@@ -185,13 +186,61 @@ def test_points_of_a_sample_lie_along_point():
     assert (ds["status"].values == "dropped").tolist() == [out.tolist()] * 2
 
 
+def _equal_pair(**fixed):
+    """Two points that are equal: 7.2 has the rule of that remedy without it."""
+    axes = (Axis(name="remedy", values=("none", "pinned-pte-filter")),)
+    return dataclasses.replace(SMALL, axes=axes, fixed={**SMALL.fixed, **fixed}, replicates=2)
+
+
 def test_points_that_are_equal_run_once(tmp_path):
-    axes = (Axis(name="pin_fraction", values=(0.5, 0.5 + 1e-9)),)
-    made = dataclasses.replace(
-        SMALL, axes=axes, fixed={**SMALL.fixed, "scan_delay_ms": 100}, replicates=2
-    )
-    ds = sweep.run(made, Where(store=tmp_path))
+    made = _equal_pair(scan_delay_ms=100, pin_fraction=0.5)
+    assert _to_run(made, tmp_path) == 2
+    said = []
+    ds = sweep.run(made, Where(store=tmp_path), said.append)
+    assert "2 points x 2 replicates = 4 runs, of which 2 are to be computed" in said[0]
+    assert said[1] == "1 points are equal to others and run once"
+    assert _runs(tmp_path) == 2
     assert ds["status"].values.tolist() == ["done", "done"]
+    assert ds["touches"].values[0].tolist() == ds["touches"].values[1].tolist()
+    assert ds["touches"].values.min() > 0
+
+
+def test_points_that_are_equal_fail_together():
+    fixed = {"scan_delay_ms": 100, "pin_fraction": 0.5, "memory_mb": 1 << 30}
+    ds = sweep.run(_equal_pair(**fixed, **{"vma.old.size_mb": 1 << 28}))
+    assert ds["status"].values.tolist() == ["failed", "failed"]
+    assert ["an address space has" in str(r) for r in ds["reason"].values] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("given", "kernel"),
+    [
+        ({}, "several"),
+        ({"axes": SMALL.axes[1:]}, "linux-7.2"),
+        ({"axes": SMALL.axes[1:], "policy": "linux-6.4"}, "linux-6.4"),
+        ({"axes": SMALL.axes[1:], "fixed": {**SMALL.fixed, "policy": "linux-6.1"}}, "linux-6.1"),
+        (
+            {"axes": SMALL.axes[1:], "fixed": {**SMALL.fixed, "remedy": "mbind"}},
+            "linux-7.2+mbind",
+        ),
+        (
+            {"axes": (*SMALL.axes[1:], Axis(name="remedy", values=("none", "mbind")))},
+            "several",
+        ),
+        (
+            {
+                "axes": (
+                    *SMALL.axes[1:],
+                    Axis(name="kernel", values=("linux-6.1", "linux-6.4"), fields=("policy",)),
+                )
+            },
+            "several",
+        ),
+    ],
+)
+def test_the_kernel_of_a_result_is_that_of_its_points(given, kernel):
+    made = dataclasses.replace(SMALL, **given, drop=("pin_fraction >= 0",))
+    assert sweep.run(made).attrs["kernel"] == kernel
 
 
 def test_what_is_to_come_is_told_before():
@@ -199,6 +248,45 @@ def test_what_is_to_come_is_told_before():
     said = list(cases.plan(made).told())
     assert said[0].endswith("10 points x 4 replicates = 40 runs, of which 40 are to be computed")
     assert said[1].startswith("2 points dropped: scan_delay_ms == 500")
+    assert len(said) == 2
+
+
+def test_an_axis_that_changes_nothing_is_told_before():
+    """The lifetimes of all churns are set by place, and the argument for them has no effect."""
+    axes = (
+        SMALL.axes[2],
+        Axis(name="vma_lifetime_ms", values=(50, 500)),
+        Axis(name="life", values=(70, 80), fields=("churn.*.lifetime_ms",)),
+    )
+    fixed = {"duration_ms": 500, "scan_delay_ms": 100}
+    said = list(cases.plan(dataclasses.replace(SMALL, axes=axes, fixed=fixed)).told())
+    assert said[2:] == ['axis "vma_lifetime_ms" changes nothing: all points along it are equal']
+
+
+def test_two_names_for_one_field_refuse_the_sweep_before_it_runs():
+    axis = Axis(name="tunables.scan_delay_ms", values=(1, 2))
+    with pytest.raises(
+        InputError, match=r"scan_delay_ms and tunables\.scan_delay_ms are one field"
+    ):
+        cases.plan(dataclasses.replace(SMALL, axes=(*SMALL.axes, axis), drop_invalid=True))
+    fixed = {**SMALL.fixed, "policy.bound": False}
+    axis = Axis(name="remedy", values=("none", "mbind"))
+    both = dataclasses.replace(SMALL, axes=(*SMALL.axes, axis), fixed=fixed)
+    with pytest.raises(InputError, match="remedy mbind decides it too"):
+        cases.plan(both)
+    assert cases.plan(dataclasses.replace(both, drop=("remedy == 'mbind'",))).jobs(1)
+
+
+def test_policies_and_remedies_are_a_grid():
+    axes = (SMALL.axes[0], Axis(name="remedy", values=("none", "mbind")))
+    fixed = {**SMALL.fixed, "scan_delay_ms": 100, "pin_fraction": 0.5}
+    ds = sweep.run(dataclasses.replace(SMALL, axes=axes, fixed=fixed, replicates=1))
+    assert ds["touches"].dims == ("policy", "remedy", "replicate")
+    w = lifetimes(scan_delay_ms=100, vma_lifetime_ms=150, pin_fraction=0.5, duration_ms=2000)
+    expected = totals(simulate(w, remedies.get("linux-6.1+mbind"), seed=3))
+    found = ds.sel(policy="linux-6.1", remedy="mbind")
+    for variable in NAMES:
+        np.testing.assert_array_equal(found[variable], expected[variable])
 
 
 def test_over_raises_what_a_point_fails_with():

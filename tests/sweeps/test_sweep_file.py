@@ -7,9 +7,11 @@ import pytest
 from numalab.catalog.lifetimes import lifetimes
 from numalab.fields import InputError
 from numalab.sweeps import sweep_file
-from numalab.sweeps.design import Range, lay_out
+from numalab.sweeps.axes import Range
+from numalab.sweeps.design import lay_out
 
 HEAD = '[sweep]\nworkload = "lifetimes"\n'
+QUOTES = 'a name with dots needs quotes: "'
 FOLDER = Path("data/sweeps")
 
 
@@ -51,8 +53,24 @@ def test_a_sample_beside_a_grid():
         (HEAD + "[axes]\nhz = { from = 1, to = 9, nmu = 3 }", "did you mean 'num'"),
         (HEAD + "[axes]\nhz = { from = 1, to = 9, num = 3.5 }", "num = 3.5: must be a whole"),
         (HEAD + "[axes]\nhz = { values = 3 }", "values must be a list"),
-        (HEAD + "[axes]\nreplicate = [1]", "not a name that a dimension can have"),
+        (HEAD + "[axes]\nreplicate = [1]", 'axis "replicate": the result holds something'),
         (HEAD + "[fixed]\npin_fracton = 1", "did you mean 'pin_fraction'"),
+        (
+            HEAD + "[axes]\nhz = { from = nan, to = 1, num = 3 }",
+            'axis "hz": from = nan: must be fi',
+        ),
+        (HEAD + "[axes]\nhz = { from = 1, to = 1e308, num = 3 }", 'axis "hz": to = 1e+308: must'),
+        (HEAD + "[axes]\nhz = { nmu = 3 }", "unknown key 'nmu'"),
+        (HEAD + "[axes]\nvma.old.thp = [true]", QUOTES + 'vma.old.thp"'),
+        (HEAD + "[axes]\nvma.old.size_mb = { from = 1, to = 2 }", QUOTES + 'vma.old.size_mb"'),
+        (HEAD + "[sample.axes]\nvma.old.thp = [true]", QUOTES + 'vma.old.thp"'),
+        (HEAD + "[axes]\npolicy.pid_filter = [true]", QUOTES + 'policy.pid_filter"'),
+        (HEAD + "[axes]\npolicy = ['a']\npolicy.bound = [true]", QUOTES + 'policy.bound"'),
+        (HEAD + "[axes]\nvma.*.thp = [true]", QUOTES + 'vma.*.thp"'),
+        (HEAD + "[fixed]\nvma.old.size_mb = 3", QUOTES + 'vma.old.size_mb"'),
+        (HEAD + "[axes]\nhz = [1, 2.]", "not TOML: "),
+        (HEAD + "[axes]\nhz = [1\nb.c = 3", "not TOML: "),
+        ('[sweep]\nworkload = "a\\u0000.toml"', "a\\x00.toml: cannot be read: embedded null"),
         (HEAD + "[sample]\nmethod = 'sobol'", "points is missing"),
         (HEAD + "[sample]\nmethod = 'halton'\npoints = 4", "must be one of sobol"),
         (HEAD + "[sample]\npoints = 4", "sample: no axes"),
@@ -65,6 +83,7 @@ def test_a_bad_file_is_one_line(text, message):
     assert str(caught.value).startswith("s.toml: ")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert (QUOTES in str(caught.value)) == (QUOTES in message)
 
 
 def test_a_missing_file_is_one_line(tmp_path):
