@@ -8,9 +8,11 @@ from __future__ import annotations
 import atexit
 import gc
 import json
+import os
 import sys
+import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -29,6 +31,22 @@ FilePath = Annotated[Path, typer.Argument(help="workload file (TOML)")]
 
 def _say(line: str) -> None:
     typer.echo(line, err=True)
+
+
+def _check_out(out: Path | None) -> None:
+    """Refuse a place that cannot be written, before anything is computed."""
+    from numalab.fields import InputError
+
+    if out is None:
+        return
+    try:
+        if out.is_dir():
+            raise InputError(f"--out {out}: is a folder: name a file")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=out.parent, prefix=out.name, suffix=".part"):
+            pass
+    except OSError as error:
+        raise InputError(f"--out {out}: cannot be written: {error.strerror}") from None
 
 
 def _save(ds: xr.Dataset, out: Path | None) -> None:
@@ -72,6 +90,7 @@ def simulate(
     from numalab import remedies, workload_file
     from numalab.dataset import provenance
 
+    _check_out(out)
     chosen = remedies.get(policy)
     nouns = workload_file.load(workload)
     from numalab.engine import simulate as run
@@ -105,21 +124,30 @@ def sweep(
     if dry_run:
         from numalab.sweeps.cases import plan
 
-        for line in plan(nouns, store, _say).told():
+        planned = plan(nouns, store, _say)
+        for line in planned.told():
             typer.echo(line)
-        return
+        raise typer.Exit(0 if any(case.run for case in planned.cases) else 1)
+    _check_out(out)
     from numalab.sweeps import sweep as sweeps
 
-    ds = sweeps.run(nouns, sweeps.Where(store=store, workers=workers, cluster=cluster), _say)
+    where = sweeps.Where(store=store, workers=workers, cluster=cluster)
+    try:
+        ds = sweeps.run(nouns, where, _say)
+    except KeyboardInterrupt as stopped:
+        _leave(str(stopped) or "stopped")
     _save(ds, out)
-    states = [str(s) for s in ds["status"].values.ravel()]
-    typer.echo(
-        f"{states.count('done')} points done, {states.count('dropped')} dropped, "
-        f"{states.count('failed')} failed; {len(ds['replicate'])} runs each"
-    )
-    reasons = dict.fromkeys(str(r) for r in ds["reason"].values[ds["status"].values == "failed"])
-    for reason in reasons:
-        typer.echo(f"failed: {reason}")
+    for line in sweeps.told(ds):
+        typer.echo(line)
+    if not (ds["status"] == "done").any():
+        raise typer.Exit(1)
+
+
+def _leave(line: str) -> NoReturn:
+    """Say why and exit as after Ctrl-C, without waiting for a run that a thread is at."""
+    _say(line)
+    sys.stdout.flush()
+    os._exit(130)
 
 
 @app.command()
@@ -135,6 +163,7 @@ def record(
     """Run a workload on a real kernel, in a QEMU guest with NUMA nodes."""
     from numalab import workload_file
 
+    _check_out(out)
     nouns = workload_file.load(workload)
     from numalab.record.recorder import record as run
 
@@ -267,6 +296,3 @@ def main() -> None:
     except InputError as error:
         print(f"numalab: error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        print("numalab: stopped", file=sys.stderr)
-        raise SystemExit(130) from None

@@ -193,15 +193,25 @@ def check_invariants(ds: xr.Dataset) -> None:
 
 
 def save(ds: xr.Dataset, path: str | Path) -> None:
-    """Write a Dataset as NetCDF-4; the file appears complete or not at all."""
+    """Write a Dataset as NetCDF-4; the file appears complete or not at all.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+    """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
     try:
-        ds.to_netcdf(part, engine="h5netcdf")
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            ds.to_netcdf(part, engine="h5netcdf")
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        reason = error.strerror or str(error).splitlines()[0]
+        raise InputError(f"{target}: cannot be written: {reason}") from None
 
 
 def load(path: str | Path) -> xr.Dataset:

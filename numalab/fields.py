@@ -101,7 +101,7 @@ def types_of(hint: Any) -> tuple[type, ...]:
 @functools.cache
 def _lists(hint: Any) -> tuple[Any, ...]:
     """Return what the lists that a hint allows may hold."""
-    args = [typing.get_args(arm) for arm in _arms(hint) if typing.get_origin(arm) is tuple]
+    args = (typing.get_args(arm) for arm in _arms(hint) if typing.get_origin(arm) is tuple)
     return tuple(item for item, *more in args if more == [...])
 
 
@@ -231,9 +231,9 @@ def distinct(name: str, values: Sequence[Any]) -> None:
     """
     if not len(values):
         raise InputError(f"{name} = []: must hold at least one")
-    twice = [v for i, v in enumerate(values) if v in values[:i]]
-    if twice:
-        raise InputError(f"{name}: {shown(twice[0])} is in it twice")
+    for i, value in enumerate(values):
+        if value in values[:i]:
+            raise InputError(f"{name}: {shown(value)} is in it twice")
 
 
 def build(cls: type[T], table: Mapping[str, Any], where: str) -> T:
@@ -259,10 +259,9 @@ def build(cls: type[T], table: Mapping[str, Any], where: str) -> T:
     for key in table:
         if key not in known:
             raise unknown_name(f"key in {where}", key, list(known))
+    nothing = dataclasses.MISSING
     for name, item in known.items():
-        required = (
-            item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
-        )
+        required = item.default is nothing and item.default_factory is nothing
         if required and name not in table:
             raise InputError(f"{where}: {name} is missing ({item.metadata.get('doc', '')})")
     values = {k: _freeze(v) for k, v in table.items()}

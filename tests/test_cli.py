@@ -61,6 +61,9 @@ def test_compare_of_two_files(tmp_path):
         (("report", "q99"), "unknown question 'q99'"),
         (("record", WORKLOAD, "--kernel", "none"), "none: cannot be read"),
         (("record", WORKLOAD, "--kernel", "README.md"), "not an x86 kernel image"),
+        (("simulate", WORKLOAD, "--out", "docs"), "--out docs: is a folder: name a file"),
+        (("simulate", WORKLOAD, "--out", "README.md/x.nc"), "--out README.md/x.nc: cannot be wri"),
+        (("record", WORKLOAD, "--kernel", "none", "--out", "docs"), "--out docs: is a folder"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(words, message):

@@ -135,6 +135,15 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_part(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["a.nc"]
 
 
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path, tmp_path / "file" / "a.nc", tmp_path / ("a" * 300)):
+        with pytest.raises(InputError, match=f"^{path}: cannot be written: "):
+            dataset.save(small(), path)
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+    assert [p.name for p in tmp_path.parent.glob("*.part")] == []
+
+
 def refused(path):
     with pytest.raises(InputError) as caught:
         dataset.load(path)

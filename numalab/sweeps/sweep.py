@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from numalab.workload import Workload
 _WRITE_S = (0.1, 2.0)
 """Between two files of the store, at first and at most; a tenth of the time so far between.
 What is lost when a sweep is killed is the work of that time."""
+_MOST_WORKERS = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,12 @@ class Where:
     """Threads on this machine; 0: as many as it has cores."""
     cluster: str = ""
     """Address of a dask.distributed scheduler; empty: on this machine."""
+
+    def __post_init__(self) -> None:
+        if self.store is not None:
+            object.__setattr__(self, "store", Path(self.store))
+        if not 0 <= self.workers <= _MOST_WORKERS:
+            raise InputError(f"workers = {self.workers}: must be from 0 to {_MOST_WORKERS}")
 
 
 def run(sweep: Sweep, where: Where | None = None, say: Callable[[str], None] = quiet) -> xr.Dataset:
@@ -66,11 +74,11 @@ def run(sweep: Sweep, where: Where | None = None, say: Callable[[str], None] = q
     Raises
     ------
     InputError
-        If the sweep makes no sense, the store cannot be written, or no scheduler answers.
+        If the sweep makes no sense, the store cannot be written, or the cluster fails.
+    KeyboardInterrupt
+        After Ctrl-C, when what was computed is in the store; says how many runs that are.
     """
     where = where or Where()
-    if where.workers < 0:
-        raise InputError(f"workers = {where.workers}: must be at least 0")
     if where.store is not None:
         store.prepare(where.store)
     planned = plan(sweep, where.store, say, set_aside=True)
@@ -78,16 +86,47 @@ def run(sweep: Sweep, where: Where | None = None, say: Callable[[str], None] = q
         say(line)
     threads = where.workers or workers.cores()
     jobs = planned.jobs(threads)
-    if where.cluster:
-        outcomes = workers.on_cluster(jobs, where.cluster)
-    else:
-        outcomes = workers.on_threads(jobs, threads)
-    if say is quiet:
-        _collect(planned, outcomes, where.store, lambda runs: None)
-    else:
-        with progress.shown(sum(job.count for job in jobs), say) as advance:
-            _collect(planned, outcomes, where.store, advance)
+    with ExitStack() as stack:
+        stop = stack.enter_context(workers.interruptible())
+        if where.cluster:
+            outcomes = workers.on_cluster(jobs, where.cluster, stop, say)
+        else:
+            outcomes = workers.on_threads(jobs, threads, stop)
+        runs = sum(job.count for job in jobs)
+        advance = stack.enter_context(
+            nullcontext(_nothing) if say is quiet else progress.shown(runs, say)
+        )
+        kept = _collect(planned, stack.enter_context(closing(outcomes)), where.store, advance)
+    if stop():
+        raise KeyboardInterrupt(f"stopped; {kept} runs kept")
     return _dataset(planned)
+
+
+def _nothing(runs: int) -> None:
+    """Show nothing."""
+
+
+class _Keeper:
+    """Puts results into the store every few seconds."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+        self.fresh: list[Record] = []
+        self.kept = 0
+        self.begin = self.last = time.monotonic()
+
+    def take(self, record: Record) -> None:
+        self.fresh.append(record)
+        now = time.monotonic()
+        if now - self.last >= min(max(_WRITE_S[0], (now - self.begin) / 10), _WRITE_S[1]):
+            self.keep()
+            self.last = now
+
+    def keep(self) -> None:
+        if self.folder is not None and self.fresh:
+            store.write(self.folder, self.fresh, model_version())
+            self.kept += sum(len(record.totals) for record in self.fresh)
+        self.fresh.clear()
 
 
 def _collect(
@@ -95,36 +134,26 @@ def _collect(
     outcomes: Iterator[Outcome],
     folder: Path | None,
     advance: Callable[[int], None],
-) -> None:
-    """Take outcomes as they come, and put them into the store every few seconds."""
-    fresh: list[Record] = []
+) -> int:
+    """Take outcomes as they come; return how many runs the store has kept of them."""
     equal: dict[bytes, list[Case]] = {}
     for case in planned.cases:
         equal.setdefault(case.key, []).append(case)
-
-    def keep() -> None:
-        if folder is not None and fresh:
-            store.write(folder, fresh, model_version())
-        fresh.clear()
-
-    begin = last = time.monotonic()
+    keeper = _Keeper(folder)
     try:
         for job, totals, reason, _ in outcomes:
             key = planned.cases[job.number].key
             if totals is None:
                 for case in equal[key]:
                     case.status, case.reason = "failed", reason
-            else:
+            elif len(totals):
                 record = Record(key, job.first, totals)
                 planned.held.setdefault(key, []).append(record)
-                fresh.append(record)
-            advance(job.count)
-            now = time.monotonic()
-            if now - last >= min(max(_WRITE_S[0], (now - begin) / 10), _WRITE_S[1]):
-                keep()
-                last = now
+                keeper.take(record)
+            advance(job.count if totals is None else len(totals))
     finally:
-        keep()
+        keeper.keep()
+    return keeper.kept
 
 
 def _dataset(planned: Plan) -> xr.Dataset:
@@ -158,6 +187,17 @@ def _dataset(planned: Plan) -> xr.Dataset:
         "provenance": json.dumps(_birth(sweep), sort_keys=True, default=str),
     }
     return ds
+
+
+def told(ds: xr.Dataset) -> Iterator[str]:
+    """Say in lines what became of the points of a sweep."""
+    states = [str(state) for state in ds["status"].values.ravel()]
+    yield (
+        f"{states.count('done')} points done, {states.count('dropped')} dropped, "
+        f"{states.count('failed')} failed; {len(ds['replicate'])} runs each"
+    )
+    reasons = ds["reason"].values[ds["status"].values == "failed"]
+    yield from dict.fromkeys(f"failed: {reason}" for reason in reasons)
 
 
 def _birth(sweep: Sweep) -> dict[str, Any]:

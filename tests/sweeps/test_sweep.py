@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -74,7 +75,7 @@ def test_the_same_bits_with_any_number_of_workers_in_any_order(small, monkeypatc
     xr.testing.assert_identical(sweep.run(SMALL, Where(workers=2)), small)
     forwards = workers.on_threads
     monkeypatch.setattr(
-        workers, "on_threads", lambda jobs, n: forwards(list(reversed(list(jobs))), n)
+        workers, "on_threads", lambda jobs, *how: forwards(list(reversed(list(jobs))), *how)
     )
     xr.testing.assert_identical(sweep.run(SMALL, Where(workers=3)), small)
 
@@ -315,25 +316,32 @@ vma_lifetime_ms = [40, 90]
 scan_delay_ms = { from = 100, to = 2000, num = 5 }
 pin_fraction = [0, 0.25, 0.5, 0.75, 1]
 """
+LONG = FILE.replace("replicates = 6", "replicates = 60")
 
 
-def _start(tmp_path, *words):
-    (tmp_path / "s.toml").write_text(FILE)
+def _start(tmp_path, *words, text=FILE, **given):
+    (tmp_path / "s.toml").write_text(text)
     line = [sys.executable, "-m", "numalab", "sweep", str(tmp_path / "s.toml")]
     return subprocess.Popen(
         [*line, "--store", str(tmp_path / "store"), *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        **given,
     )
+
+
+def _wait_for_a_file(started, folder):
+    before = set(folder.glob("*.nc"))
+    until = time.monotonic() + 120
+    while set(folder.glob("*.nc")) <= before and time.monotonic() < until:
+        assert started.poll() is None, started.stderr.read()
+        time.sleep(0.01)
 
 
 def test_a_killed_sweep_goes_on_where_it_was(tmp_path):
     started = _start(tmp_path)
-    until = time.monotonic() + 120
-    while not list((tmp_path / "store").glob("*.nc")) and time.monotonic() < until:
-        assert started.poll() is None, started.stderr.read()
-        time.sleep(0.01)
+    _wait_for_a_file(started, tmp_path / "store")
     os.kill(started.pid, signal.SIGKILL)
     started.communicate()
     assert started.returncode == -signal.SIGKILL
@@ -345,6 +353,85 @@ def test_a_killed_sweep_goes_on_where_it_was(tmp_path):
     resumed = sweep.run(made, Where(store=tmp_path / "store"))
     assert _runs(tmp_path / "store") == 100 * 6
     xr.testing.assert_identical(resumed, sweep.run(made))
+
+
+def test_a_sweep_that_is_interrupted_says_what_is_kept_and_goes_on_there(tmp_path):
+    held = 0
+    for wait_s in (0.0, 0.13, 0.31):
+        started = _start(tmp_path, "--out", str(tmp_path / "s.nc"), text=LONG)
+        _wait_for_a_file(started, tmp_path / "store")
+        time.sleep(wait_s)
+        begin = time.monotonic()
+        os.kill(started.pid, signal.SIGINT)
+        out, err = started.communicate(timeout=60)
+        assert time.monotonic() - begin < 20
+        assert started.returncode == 130
+        assert out == ""
+        runs = _runs(tmp_path / "store")
+        assert err.splitlines()[-1] == f"stopped; {runs - held} runs kept"
+        assert "Traceback" not in err
+        assert held < runs < 100 * 60
+        assert runs + _to_run(sweep_file.load(tmp_path / "s.toml"), tmp_path / "store") == 100 * 60
+        assert not (tmp_path / "s.nc").exists()
+        assert not list((tmp_path / "store").glob("*.part"))
+        held = runs
+
+
+def test_the_first_ctrl_c_asks_and_the_second_interrupts():
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), workers.interruptible() as stop:
+        assert not stop()
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop()
+        os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before is signal.default_int_handler
+
+
+def test_a_handler_of_others_is_left_alone():
+    seen = []
+    before = signal.signal(signal.SIGINT, lambda *_: seen.append(1))
+    try:
+        with workers.interruptible() as stop:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert not stop()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert seen == [1]
+
+
+def test_a_store_that_goes_away_is_one_line_and_what_it_held_stays(tmp_path):
+    started = _start(tmp_path, text=LONG)
+    _wait_for_a_file(started, tmp_path / "store")
+    (tmp_path / "store").rename(tmp_path / "moved")
+    out, err = started.communicate(timeout=120)
+    assert started.returncode == 2
+    assert out == ""
+    assert len(err.splitlines()) == 2
+    assert err.splitlines()[1] == (
+        f"numalab: error: store {tmp_path / 'store'}: cannot be written: No such file or directory"
+    )
+    assert 0 < _to_run(sweep_file.load(tmp_path / "s.toml"), tmp_path / "moved") < 100 * 60
+
+
+def test_a_full_disk_is_one_line_and_leaves_no_half_files(tmp_path):
+    (tmp_path / "store").mkdir()
+
+    def small():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))
+
+    started = _start(tmp_path, preexec_fn=small)
+    _, err = started.communicate(timeout=120)
+    assert started.returncode == 2
+    assert err.splitlines()[-1].endswith("store: cannot be written: File too large")
+    assert "Traceback" not in err
+    assert list((tmp_path / "store").iterdir()) == []
+
+
+def test_where_takes_text_and_refuses_threads_without_end(small, tmp_path):
+    xr.testing.assert_identical(sweep.run(SMALL, Where(store=str(tmp_path))), small)
+    assert _runs(tmp_path) == 48
+    with pytest.raises(InputError, match="workers = 1000000: must be from 0 to 1024"):
+        Where(workers=1_000_000)
 
 
 def test_two_sweeps_on_one_store_do_each_other_no_harm(tmp_path):

@@ -1,10 +1,12 @@
 """A real scheduler and two workers on the loopback, one of which is killed on the way."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,8 +15,10 @@ import xarray as xr
 from numalab import dataset
 from numalab.fields import InputError
 from numalab.sweeps import cases, sweep, sweep_file
-from numalab.sweeps.workers import on_cluster
+from numalab.sweeps.job import model_version
+from numalab.sweeps.workers import on_cluster, on_threads
 
+ROOT = Path(__file__).parents[2]
 FILE = """
 [sweep]
 workload = "lifetimes"
@@ -28,43 +32,24 @@ policy = ["linux-6.1", "linux-7.2"]
 vma_lifetime_ms = [40, 90, 200]
 scan_delay_ms = { from = 100, to = 2000, num = 10 }
 """
+LONG = FILE.replace("12", "120").replace("5000", "60000")
 
 
-def _dask(*words, **given):
+def _dask(*words, path=ROOT, **given):
     return subprocess.Popen(
         [sys.executable, "-m", "distributed.cli.dask_" + words[0], *words[1:]],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": str(path)},
         **given,
     )
 
 
-@pytest.fixture
-def cluster(tmp_path):
-    """Address of a scheduler, and its two workers as processes."""
-    port_file = tmp_path / "scheduler.json"
-    started = [
-        _dask("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
-              "--scheduler-file", str(port_file)),
-    ]  # fmt: skip
+@contextmanager
+def _ended(started):
+    """Kill processes at the end."""
     try:
-        for i in range(2):
-            folder = tmp_path / f"worker{i}"
-            folder.mkdir()
-            started.append(
-                _dask("worker", "--scheduler-file", str(port_file), "--no-nanny", "--nthreads",
-                      "1", "--no-dashboard", "--local-directory", str(folder),
-                      cwd=Path.cwd())
-            )  # fmt: skip
-        from distributed import Client
-
-        until = time.monotonic() + 60
-        while not port_file.exists() and time.monotonic() < until:
-            time.sleep(0.05)
-        with Client(scheduler_file=str(port_file), timeout=60) as client:
-            client.wait_for_workers(2, timeout=60)
-            address = client.scheduler.address
-        yield address, started[1:]
+        yield started
     finally:
         for process in started:
             if process.poll() is None:
@@ -72,10 +57,55 @@ def cluster(tmp_path):
             process.wait()
 
 
-def test_a_worker_that_dies_changes_nothing(cluster, tmp_path):
-    address, workers = cluster
-    (tmp_path / "s.toml").write_text(FILE)
-    made = sweep_file.load(tmp_path / "s.toml")
+@pytest.fixture
+def blank(tmp_path):
+    """A folder to import from in which there is no numalab."""
+    (tmp_path / "blank/numalab").mkdir(parents=True)
+    (tmp_path / "blank/numalab/__init__.py").write_text('raise ImportError("none here")')
+    return tmp_path / "blank"
+
+
+@pytest.fixture
+def scheduler(tmp_path, blank):
+    """File that says where a scheduler without numalab is, and its process."""
+    port_file = tmp_path / "scheduler.json"
+    words = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard")
+    process = _dask("scheduler", *words, "--scheduler-file", str(port_file), path=blank)
+    with _ended([process]):
+        until = time.monotonic() + 60
+        while not port_file.exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        yield port_file, process
+
+
+def _worker(port_file, path=ROOT):
+    folder = port_file.parent / f"worker{time.monotonic_ns()}"
+    folder.mkdir()
+    words = ("--no-nanny", "--nthreads", "1", "--no-dashboard", "--local-directory", str(folder))
+    return _dask("worker", "--scheduler-file", str(port_file), *words, path=path, cwd=folder)
+
+
+def _address(port_file, workers=0):
+    """Address of a scheduler, when it has so many workers."""
+    from distributed import Client
+
+    with Client(scheduler_file=str(port_file), timeout=60) as client:
+        if workers:
+            client.wait_for_workers(workers, timeout=60)
+        return client.scheduler.address
+
+
+@pytest.fixture
+def cluster(scheduler):
+    """Address of a scheduler, its process, and its two workers as processes."""
+    port_file, process = scheduler
+    with _ended([_worker(port_file), _worker(port_file)]) as workers:
+        yield _address(port_file, 2), process, workers
+
+
+def _started(tmp_path, address, text=FILE):
+    """A sweep on a cluster, once it has stored something."""
+    (tmp_path / "s.toml").write_text(text)
     line = [sys.executable, "-m", "numalab", "sweep", str(tmp_path / "s.toml")]
     words = ["--store", str(tmp_path / "store"), "--out", str(tmp_path / "s.nc")]
     started = subprocess.Popen(
@@ -88,18 +118,125 @@ def test_a_worker_that_dies_changes_nothing(cluster, tmp_path):
     while not list((tmp_path / "store").glob("*.nc")) and time.monotonic() < until:
         assert started.poll() is None, started.stderr.read()
         time.sleep(0.01)
-    assert cases.plan(made, tmp_path / "store").jobs(2)
+    return started
+
+
+def _left(tmp_path):
+    made = sweep_file.load(tmp_path / "s.toml")
+    return sum(job.count for job in cases.plan(made, tmp_path / "store").jobs(2))
+
+
+def test_a_worker_that_dies_changes_nothing(cluster, tmp_path):
+    address, _, workers = cluster
+    started = _started(tmp_path, address)
+    assert _left(tmp_path)
     os.kill(workers[0].pid, signal.SIGKILL)
     out, err = started.communicate(timeout=120)
     assert started.returncode == 0, err
     assert "60 points done, 0 dropped, 0 failed" in out
+    made = sweep_file.load(tmp_path / "s.toml")
     xr.testing.assert_equal(dataset.load(tmp_path / "s.nc"), sweep.run(made))
     assert workers[1].poll() is None
+
+
+def test_a_scheduler_that_dies_is_one_line_and_loses_nothing(cluster, tmp_path):
+    address, scheduler, _ = cluster
+    started = _started(tmp_path, address, LONG)
+    scheduler.kill()
+    out, err = started.communicate(timeout=60)
+    assert started.returncode == 2
+    assert out == ""
+    assert len(err.splitlines()) == 2
+    assert err.splitlines()[1].startswith(
+        f"numalab: error: cluster {address}: the scheduler is gone"
+    )
+    assert 0 < _left(tmp_path) < 60 * 120
+
+
+def test_a_sweep_on_a_cluster_stops_and_says_what_is_kept(cluster, tmp_path):
+    address, *_ = cluster
+    started = _started(tmp_path, address, LONG)
+    os.kill(started.pid, signal.SIGINT)
+    out, err = started.communicate(timeout=60)
+    assert started.returncode == 130
+    assert out == ""
+    assert err.splitlines()[-1] == f"stopped; {60 * 120 - _left(tmp_path)} runs kept"
+
+
+def _jobs(tmp_path):
+    (tmp_path / "s.toml").write_text(FILE)
+    return cases.plan(sweep_file.load(tmp_path / "s.toml")).jobs(2)
+
+
+def test_a_cluster_without_workers_is_said_and_given_up(scheduler, tmp_path, monkeypatch):
+    monkeypatch.setattr("numalab.sweeps.workers._WORKERS_S", 1.5)
+    address = _address(scheduler[0])
+    said = []
+    with pytest.raises(InputError, match=rf"cluster {address}: no worker for 1\.5 s: start one"):
+        list(on_cluster(_jobs(tmp_path), address, say=said.append))
+    assert said == [f"cluster {address}: has no worker; waiting for one, 1.5 s at most"]
+
+
+def test_a_cluster_whose_workers_all_die_is_given_up(scheduler, tmp_path, monkeypatch):
+    monkeypatch.setattr("numalab.sweeps.workers._WORKERS_S", 1.5)
+    with _ended([_worker(scheduler[0])]) as workers:
+        address, said = _address(scheduler[0], 1), []
+        jobs = iter(_jobs(tmp_path)[:5])
+        outcomes = on_cluster(jobs, address, say=said.append)
+        assert next(outcomes).reason == ""
+        workers[0].kill()
+        workers[0].wait()
+        with pytest.raises(InputError, match="no worker for"):
+            list(outcomes)
+        assert len(said) == 1
+        assert next(jobs, None) is None
+
+
+@pytest.mark.parametrize("kind", ["none", "other"])
+def test_a_worker_of_another_model_is_refused_before_its_first_job(
+    scheduler, tmp_path, blank, kind
+):
+    path = blank
+    if kind == "other":
+        path = tmp_path / "other"
+        shutil.copytree(ROOT / "numalab", path / "numalab")
+        with (path / "numalab/sweeps/totals.py").open("a") as file:
+            file.write("# edited\n")
+    with _ended([_worker(scheduler[0], path)]) as workers:
+        address = _address(scheduler[0], 1)
+        with pytest.raises(InputError) as caught:
+            list(on_cluster(_jobs(tmp_path), address))
+        message = str(caught.value)
+        assert message.startswith(f"cluster {address}: ")
+        assert message.endswith(": install the same numalab, numpy and numba there")
+        assert ("cannot load numalab (none here)" in message) == (kind == "none")
+        assert (f", this is {model_version()}" in message) == (kind == "other")
+        assert workers[0].poll() is None
 
 
 def test_no_scheduler_is_one_line(monkeypatch):
     monkeypatch.setattr("numalab.sweeps.workers._CONNECT_S", 0.5)
     with pytest.raises(InputError, match=r"cluster tcp://127\.0\.0\.1:9: no scheduler answers"):
         list(on_cluster([], "tcp://127.0.0.1:9"))
-    with pytest.raises(InputError, match="no scheduler answers"):
-        list(on_cluster([], "nowhere at all"))
+    for address in ("nowhere at all", "tls://127.0.0.1:9", "ucx://127.0.0.1:9", "x://y"):
+        with pytest.raises(InputError, match=f"^cluster {address}: no scheduler answers"):
+            list(on_cluster([], address))
+
+
+def test_a_job_that_takes_too_long_to_stop_is_left_behind(tmp_path, monkeypatch):
+    monkeypatch.setattr("numalab.sweeps.workers._PATIENCE_S", 0.0)
+    (tmp_path / "s.toml").write_text(FILE.replace("5000", "86400000"))
+    jobs = cases.plan(sweep_file.load(tmp_path / "s.toml")).jobs(2)
+    begin = time.monotonic()
+    found = list(on_threads(jobs[:1], 1, lambda: time.monotonic() - begin > 0.1))
+    assert found == []
+
+
+def test_jobs_that_are_stopped_keep_the_replicates_so_far(tmp_path):
+    jobs = _jobs(tmp_path)
+    whole = {job.number: totals for job, totals, *_ in on_threads(jobs[:8], 2)}
+    asked = iter(range(1000))
+    found = list(on_threads(jobs[:8], 2, lambda: next(asked) > 20))
+    assert 0 < sum(len(outcome.totals) for outcome in found) < sum(map(len, whole.values()))
+    for job, totals, *_ in found:
+        assert (totals == whole[job.number][: len(totals)]).all()
