@@ -6,6 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -397,6 +398,28 @@ def test_a_handler_of_others_is_left_alone():
     finally:
         signal.signal(signal.SIGINT, before)
     assert seen == [1]
+
+
+def test_what_a_job_had_when_it_was_stopped_is_kept(tmp_path):
+    fixed = {"duration_ms": 600_000, "vma_lifetime_ms": 150, "scan_delay_ms": 100}
+    axes = (Axis(name="pin_fraction", values=(0.5,)),)
+    made = dataclasses.replace(SMALL, fixed=fixed, axes=axes, replicates=32 * 4)
+
+    def press():
+        while signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            time.sleep(0.01)
+        time.sleep(0.3)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=press)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt, match=r"stopped; [0-9]+ runs kept") as caught:
+        sweep.run(made, Where(store=tmp_path, workers=1))
+    thread.join()
+    kept = _runs(tmp_path)
+    assert str(caught.value) == f"stopped; {kept} runs kept"
+    assert kept % 32
+    assert _to_run(made, tmp_path) == 128 - kept
 
 
 def test_a_store_that_goes_away_is_one_line_and_what_it_held_stays(tmp_path):

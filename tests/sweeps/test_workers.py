@@ -204,8 +204,11 @@ def test_a_worker_of_another_model_is_refused_before_its_first_job(
             file.write("# edited\n")
     with _ended([_worker(scheduler[0], path)]) as workers:
         address = _address(scheduler[0], 1)
+        jobs = _jobs(tmp_path)
+        left = iter(jobs)
         with pytest.raises(InputError) as caught:
-            list(on_cluster(_jobs(tmp_path), address))
+            list(on_cluster(left, address))
+        assert len(list(left)) == len(jobs) - 1, "the first one was about to be sent"
         message = str(caught.value)
         assert message.startswith(f"cluster {address}: ")
         assert message.endswith(": install the same numalab, numpy and numba there")
