@@ -19,6 +19,9 @@ from numalab.sweeps.settings import Base, check_range, check_values, missing, na
 
 METHODS = ("sobol", "latin-hypercube")
 _MOST_POINTS = 1_000_000
+"""Planning so many takes 6 minutes and 3 GB of memory."""
+_MOST_RUNS = 10_000_000
+"""Totals of so many take 5 GB while the result is put together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +155,12 @@ def lay_out(sweep: Sweep) -> Layout:
     values = {axis.name: axis.spread(sweep.base) for axis in sweep.axes}
     count = math.prod(map(len, values.values())) * (sweep.sample.points if sweep.sample else 1)
     if count > _MOST_POINTS:
-        raise InputError(f"sweep: {count} points: at most {_MOST_POINTS}")
+        raise InputError(f"sweep: {count} points: at most {_MOST_POINTS}: split it")
+    if count * sweep.replicates > _MOST_RUNS:
+        raise InputError(
+            f"sweep: {count} points x {sweep.replicates} replicates: at most {_MOST_RUNS} runs: "
+            "split it"
+        )
     rows = sweep.sample.spread(sweep.base) if sweep.sample else [()]
     coords = {axis.name: axis.labels(values[axis.name]) for axis in sweep.axes}
     along_point = {}

@@ -85,12 +85,11 @@ def arguments(base: Base) -> dict[str, Any]:
 def missing(base: Base, given: Collection[str]) -> str:
     """Return the first argument that a base needs and nobody gives; empty: there is none."""
     needed = {} if isinstance(base, Workload) else _signature(base)
-    return next(
-        (n for n, p in needed.items()
-         if p.default is p.empty and p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)
-         and n not in given),
-        "",
-    )  # fmt: skip
+    for name, p in needed.items():
+        by_name = p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)
+        if by_name and p.default is p.empty and name not in given:
+            return name
+    return ""
 
 
 def _place(base: Base, name: str) -> tuple[tuple[str, ...], type]:

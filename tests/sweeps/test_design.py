@@ -176,8 +176,10 @@ def test_too_many_points_are_refused_before_they_are_laid_out():
     axes = (DELAY, Axis(name="pin_fraction", values=Range(lowest=0, highest=1, num=100_000)))
     axes += (Axis(name="scan_size_mb", values=tuple(range(1, 11))),)
     fixed = {"vma_lifetime_ms": 100}
-    with pytest.raises(InputError, match="sweep: 3000000 points: at most"):
+    with pytest.raises(InputError, match="sweep: 3000000 points: at most 1000000"):
         lay_out(_sweep(fixed=fixed, axes=axes))
+    with pytest.raises(InputError, match="12 points x 1000000 replicates: at most 10000000 runs"):
+        lay_out(_sweep(replicates=1_000_000, axes=(DELAY, _hz(lowest=1, highest=4, num=4))))
 
 
 def test_a_sobol_design_wants_a_power_of_two():

@@ -6,7 +6,7 @@ import pytest
 
 from numalab.catalog.lifetimes import lifetimes
 from numalab.fields import InputError
-from numalab.sweeps import sweep_file
+from numalab.sweeps import cases, sweep_file
 from numalab.sweeps.axes import Range
 from numalab.sweeps.design import lay_out
 
@@ -28,6 +28,18 @@ def test_a_sample_beside_a_grid():
     assert made.sample.axes[-1].values == Range(lowest=50, highest=8000, log=True)
     assert made.sample.axes[-1].targets == ("churn.old.lifetime_ms",)
     assert lay_out(made).shape == (2, 64)
+
+
+def test_the_sweep_of_the_documentation_can_be_run():
+    text = Path("docs/sweeps.md").read_text().split("```toml\n")[1].split("```")[0]
+    made = sweep_file.parse(text.replace("points = 64", "points = 2"))
+    found = cases.plan(made)
+    assert found.layout.shape == (2, 2, 8, 5, 2, 2)
+    assert {case.status for case in found.cases if case.run} == {"done"}
+    out = [case.reason for case in found.cases if not case.run]
+    assert len(out) == 2 * 8 * 5 * 2
+    assert set(out) == {"life > 100 and remedy == 'mbind'"}
+    assert not [line for line in found.told() if "changes nothing" in line]
 
 
 @pytest.mark.parametrize(
