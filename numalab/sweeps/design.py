@@ -19,7 +19,7 @@ from numalab.sweeps.settings import Base, check_range, check_values, missing, na
 
 METHODS = ("sobol", "latin-hypercube")
 _MOST_POINTS = 1_000_000
-"""Planning so many takes 6 minutes and 3 GB of memory."""
+"""Planning so many takes 6 minutes and 2.3 GB of memory."""
 _MOST_RUNS = 10_000_000
 """Totals of so many take 5 GB while the result is put together."""
 
