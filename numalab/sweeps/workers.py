@@ -248,7 +248,7 @@ class _Room:
             self.check(model)
             self.known.add(worker)
         self.size = _AHEAD * sum(n for worker, n in threads.items() if worker in self.known)
-        self._wait(bool(threads))
+        self._wait(self.size > 0)
 
     def _wait(self, any_worker: bool) -> None:
         now = time.monotonic()
