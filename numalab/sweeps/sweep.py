@@ -98,7 +98,8 @@ def run(sweep: Sweep, where: Where | None = None, say: Callable[[str], None] = q
         )
         kept = _collect(planned, stack.enter_context(closing(outcomes)), where.store, advance)
     if stop():
-        raise KeyboardInterrupt(f"stopped; {kept} runs kept")
+        why = "" if where.store else ": there is no store"
+        raise KeyboardInterrupt(f"stopped; {kept} runs kept{why}")
     return _dataset(planned)
 
 

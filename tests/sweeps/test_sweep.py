@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -400,7 +401,7 @@ def test_a_handler_of_others_is_left_alone():
     assert seen == [1]
 
 
-def test_what_a_job_had_when_it_was_stopped_is_kept(tmp_path):
+def test_what_a_job_had_when_it_was_stopped_is_kept(small, tmp_path):
     fixed = {"duration_ms": 600_000, "vma_lifetime_ms": 150, "scan_delay_ms": 100}
     axes = (Axis(name="pin_fraction", values=(0.5,)),)
     made = dataclasses.replace(SMALL, fixed=fixed, axes=axes, replicates=32 * 4)
@@ -422,6 +423,19 @@ def test_what_a_job_had_when_it_was_stopped_is_kept(tmp_path):
     assert _to_run(made, tmp_path) == 128 - kept
 
 
+def test_without_a_store_an_interrupted_sweep_says_that_nothing_is_kept(tmp_path):
+    (tmp_path / "s.toml").write_text(LONG)
+    line = [sys.executable, "-m", "numalab", "sweep", "s.toml", "--out", "s.nc"]
+    path = {**os.environ, "PYTHONPATH": str(Path.cwd())}
+    started = subprocess.Popen(line, cwd=tmp_path, env=path, stderr=subprocess.PIPE, text=True)
+    assert "6000 runs" in started.stderr.readline()
+    time.sleep(0.5)
+    os.kill(started.pid, signal.SIGINT)
+    _, err = started.communicate(timeout=60)
+    assert started.returncode == 130
+    assert err == "stopped; 0 runs kept: there is no store\n"
+
+
 def test_a_store_that_goes_away_is_one_line_and_what_it_held_stays(tmp_path):
     started = _start(tmp_path, text=LONG)
     _wait_for_a_file(started, tmp_path / "store")
@@ -436,13 +450,13 @@ def test_a_store_that_goes_away_is_one_line_and_what_it_held_stays(tmp_path):
     assert 0 < _to_run(sweep_file.load(tmp_path / "s.toml"), tmp_path / "moved") < 100 * 60
 
 
-def test_a_full_disk_is_one_line_and_leaves_no_half_files(tmp_path):
+def test_a_full_disk_is_one_line_and_leaves_no_half_files(small, tmp_path):
     (tmp_path / "store").mkdir()
 
-    def small():
+    def limit():
         resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))
 
-    started = _start(tmp_path, preexec_fn=small)
+    started = _start(tmp_path, preexec_fn=limit)
     _, err = started.communicate(timeout=120)
     assert started.returncode == 2
     assert err.splitlines()[-1].endswith("store: cannot be written: File too large")
