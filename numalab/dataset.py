@@ -7,7 +7,7 @@ the kernel, or ``simulator only``. Counters are cumulative, like the kernel's.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +107,7 @@ _FLOATS = {"sum_exec_runtime", "chunk_ms", "notify_ms"}
 def make(
     variables: Mapping[str, Any], coords: Mapping[str, Any], attrs: Mapping[str, Any]
 ) -> xr.Dataset:
-    """Build a Dataset of the schema.
+    """Build a Dataset of the schema from one run.
 
     Parameters
     ----------
@@ -128,13 +128,36 @@ def make(
     KeyError
         For a variable that the schema does not know.
     """
+    return make_runs([variables], coords, attrs).isel(replicate=0, drop=True)
+
+
+def make_runs(
+    runs: Sequence[Mapping[str, Any]], coords: Mapping[str, Any], attrs: Mapping[str, Any]
+) -> xr.Dataset:
+    """Build one Dataset from many runs of a workload: what :func:`concat` makes of them, at once.
+
+    Arguments and errors are those of :func:`make`, with the variables of each run.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``replicate`` in front; tables of events are padded with -1.
+    """
     data = {}
-    for name, values in variables.items():
+    for name in runs[0]:
         dims, units, long_name, kernel = SCHEMA[name]
         dtype = np.float64 if name in _FLOATS else np.int64
-        array = np.asarray(values, dtype=dtype)
-        data[name] = (dims, array, {"units": units, "long_name": long_name, "kernel": kernel})
-    ds = xr.Dataset(data, coords={**coords, "reason": list(REASONS), "why": list(WHYS)})
+        arrays = [np.asarray(run[name], dtype=dtype) for run in runs]
+        if dims[0] in _TABLES:
+            longest = max(map(len, arrays))
+            arrays = [
+                np.pad(a, (0, longest - len(a)), constant_values=-1) if len(a) < longest else a
+                for a in arrays
+            ]
+        said = {"units": units, "long_name": long_name, "kernel": kernel}
+        data[name] = (("replicate", *dims), np.stack(arrays), said)
+    labels = {**coords, "reason": list(REASONS), "why": list(WHYS)}
+    ds = xr.Dataset(data, coords={**labels, "replicate": np.arange(len(runs))})
     ds["time"].attrs = {"units": "ms", "long_name": "time since the tasks started"}
     ds.attrs = {
         "source": str(attrs["source"]),
@@ -152,6 +175,8 @@ def provenance(ds: xr.Dataset) -> dict[str, Any]:
 def concat(runs: list[xr.Dataset]) -> xr.Dataset:
     """Join runs of one workload along ``replicate``; tables of events are padded with -1.
 
+    Each Dataset holds one run, or several along ``replicate``.
+
     Raises
     ------
     InputError
@@ -168,9 +193,10 @@ def concat(runs: list[xr.Dataset]) -> xr.Dataset:
             else ds
             for ds in padded
         ]
-    return xr.concat(
+    joined = xr.concat(
         padded, dim="replicate", data_vars="all", join="outer", combine_attrs="override"
-    ).assign_coords(replicate=np.arange(len(runs)))
+    )
+    return joined.assign_coords(replicate=np.arange(joined.sizes["replicate"]))
 
 
 def check_invariants(ds: xr.Dataset) -> None:

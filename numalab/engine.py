@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from numalab import __version__
-from numalab.dataset import COUNTERS, SECONDARY, concat, make
+from numalab.dataset import COUNTERS, SECONDARY, make_runs
 from numalab.fields import InputError, as_plain
 from numalab.model.beforehand import run_before
 from numalab.model.build import START_JIFFIES, START_NS, before_records, owners_of
@@ -64,17 +64,27 @@ def simulate(
     if seed < 0:
         raise InputError(f"seed = {seed}: must be at least 0")
     place = setup or default_setup(workload)
-    first = _replicate(workload, policy, place, seed, 0)  # compiles, once, outside the pool
+
+    def one(index: int) -> tuple[dict[str, Any], tuple[int, int]]:
+        a, samples, seqs = run_one(workload, policy, place, seed, index, assemble)
+        return _variables(workload, a, samples, seqs), _dropped(a)
+
+    first = one(0)  # compiles, once, outside the pool
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        rest = pool.map(
-            lambda i: _replicate(workload, policy, place, seed, i), range(1, replicates)
-        )
-        return concat([first, *rest])
-
-
-def _replicate(w: Workload, policy: Policy, setup: Setup, seed: int, index: int) -> xr.Dataset:
-    a, samples, seqs = run_one(w, policy, setup, seed, index, assemble)
-    return _dataset(w, policy, seed, index, a, samples, seqs)
+        runs = [first, *pool.map(one, range(1, replicates))]
+    attrs = {
+        "source": "simulated",
+        "kernel": policy.name,
+        "numalab": __version__,
+        "policy": as_plain(policy),
+        "workload": as_plain(workload),
+        "workload_identity": workload.identity(),
+        "seed": seed,
+        "replicate": 0,
+        "chunks_dropped": first[1][0],
+        "notices_dropped": first[1][1],
+    }
+    return make_runs([variables for variables, _ in runs], _coords(workload), attrs)
 
 
 def run_one(
@@ -183,20 +193,30 @@ def _pages_on_node(w: Workload, a: Assembly) -> np.ndarray:
     return pages
 
 
-def _dataset(
-    w: Workload,
-    policy: Policy,
-    seed: int,
-    index: int,
-    a: Assembly,
-    samples: np.ndarray,
-    seqs: np.ndarray,
-) -> xr.Dataset:
+def _dropped(a: Assembly) -> tuple[int, int]:
+    """Return how many chunks and notices of a run are not in its tables of them."""
+    rows = a.world.log.rows
+    return max(0, int(rows[0]) - MAX_CHUNKS), max(0, int(rows[1]) - MAX_CHUNKS)
+
+
+def _coords(w: Workload) -> dict[str, Any]:
+    samples = int(w.duration_ms * NSEC_PER_MSEC) // int(w.sample_ms * NSEC_PER_MSEC) + 1
+    return {
+        "time": np.arange(samples) * w.sample_ms,
+        "process": list(w.process_names),
+        "vma": owners_of(w),
+        "task": [t.name for t in w.threads],
+        "node": np.arange(w.machine.nodes),
+    }
+
+
+def _variables(w: Workload, a: Assembly, samples: np.ndarray, seqs: np.ndarray) -> dict[str, Any]:
+    """Return what a run leaves, by name of the schema."""
     world, log = a.world, a.world.log
-    chunks = log.chunks[: min(int(log.rows[0]), MAX_CHUNKS)]
-    notices = log.notices[: min(int(log.rows[1]), MAX_CHUNKS)]
-    variables: dict[str, Any] = {name: samples[:, i] for i, name in enumerate(COUNTERS)}
-    variables |= {
+    chunks = log.chunks[: min(int(log.rows[0]), MAX_CHUNKS)].copy()
+    notices = log.notices[: min(int(log.rows[1]), MAX_CHUNKS)].copy()
+    return {
+        **{name: samples[:, i] for i, name in enumerate(COUNTERS)},
         "numa_scan_seq": seqs,
         "scan_calls": log.scan_calls,
         "scan_pages": log.scan_pages,
@@ -227,23 +247,3 @@ def _dataset(
         "notify_chunk": notices[:, 6],
         "notify_zapped": notices[:, 7],
     }
-    coords = {
-        "time": np.arange(len(samples)) * w.sample_ms,
-        "process": list(w.process_names),
-        "vma": owners_of(w),
-        "task": [t.name for t in w.threads],
-        "node": np.arange(w.machine.nodes),
-    }
-    attrs = {
-        "source": "simulated",
-        "kernel": policy.name,
-        "numalab": __version__,
-        "policy": as_plain(policy),
-        "workload": as_plain(w),
-        "workload_identity": w.identity(),
-        "seed": seed,
-        "replicate": index,
-        "chunks_dropped": max(0, int(log.rows[0]) - MAX_CHUNKS),
-        "notices_dropped": max(0, int(log.rows[1]) - MAX_CHUNKS),
-    }
-    return make(variables, coords, attrs)

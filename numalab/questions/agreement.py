@@ -39,8 +39,9 @@ def simulate_capture(folder: Path, generation: str, *, replicates: int, seed: in
     found: list[xr.Dataset] = []
     for run in range(runs):
         setup = from_run(capture.setup_of(folder, run), workload)
-        several = simulate(workload, policy, seed=seed * 1000 + run, replicates=each, setup=setup)
-        found += [several.isel(replicate=i) for i in range(each)]
+        found.append(
+            simulate(workload, policy, seed=seed * 1000 + run, replicates=each, setup=setup)
+        )
     return concat(found)
 
 
