@@ -5,39 +5,29 @@ from __future__ import annotations
 from numalab.draws import draw_below, draw_unit
 from numalab.jit import inlined, jitted
 from numalab.linux.fair_scan import finish_scan, task_numa_work, task_tick_numa
-from numalab.linux.structs import NONE, NUMA_NO_NODE
+from numalab.linux.structs import NONE
 from numalab.model.mmap import turn_churns
+from numalab.model.quiet import quiet_ticks, run_quiet, scan_under_way
 from numalab.model.running import (
     contended,
     glide,
     next_change,
-    own_waiting,
     run_flat_out,
     run_rated,
     take_samples,
-    waiting,
     wants_cpu,
 )
-from numalab.units import msecs_to_jiffies
 
 SUBSTEPS = 4
 """Parts of a tick in which tasks take turns while folios wait for several of them, or while a
 scan is under way."""
 
 
-@jitted
-def _scan_under_way(w):
-    for m in range(w.mms.shape[0]):
-        if w.mms[m].reset_at_ns:
-            return True
-    return False
-
-
 @inlined
 def _run_tick(w, access_ptr, spins, wants, best, used, tick_ns, elapsed_ns, jiffies, now_ns, rng):
     """Let every task run for one tick; ``best`` is the flat-out task of each CPU."""
     parts = 1
-    if w.pop.free[2] and (contended(w) or _scan_under_way(w)):
+    if w.pop.free[2] and (contended(w) or scan_under_way(w)):
         parts = SUBSTEPS
     part_ns = tick_ns / parts
     ntasks = w.tasks.shape[0]
@@ -80,103 +70,6 @@ def _run_tick(w, access_ptr, spins, wants, best, used, tick_ns, elapsed_ns, jiff
                 continue
             ns = run_flat_out(w, t, budget, elapsed_ns, jiffies, at_ns, rng)
             p.running += int(ns)
-
-
-@inlined
-def _settled(w, t):
-    """Say whether a task's hint faults would change nothing but counts and pages.
-
-    Its placement is done for this pass, and it will not move.
-    """
-    p = w.tasks[t]
-    if p.numa_scan_seq != w.mms[p.mm].numa_scan_seq:
-        return False
-    return not p.free_to_move or p.numa_preferred_nid in (NUMA_NO_NODE, p.node)
-
-
-@inlined
-def _quiet_ticks(w, wants, most, to_sample):
-    """Ticks that can be run as one, at most ``most``.
-
-    Every running task is flat out and has its CPU to itself; folios of the workload wait
-    only for one task each, whose faults change nothing but counts; no page of the program
-    is due to be touched; and no task's own clock passes its next scan time before the last
-    of the ticks. Samples end such a stretch while folios wait.
-    """
-    tick_ns = w.k[0].tick_ns
-    if _scan_under_way(w):
-        return 0
-    if w.pop.free[2]:
-        most = min(most, to_sample)
-        for a in range(w.accesses.shape[0]):
-            access = w.accesses[a]
-            if not waiting(w, a):
-                continue
-            if access.image:
-                most = min(most, int((1.0 - access.carry) / (access.pages_per_ns * tick_ns)))
-            elif access.shared or not access.flat_out:
-                return 0
-    for t in range(w.tasks.shape[0]):
-        p = w.tasks[t]
-        if wants[t] == 1:
-            return 0
-        if wants[t] == 0:
-            continue
-        if w.cpu_load[p.cpu] > 1 or (own_waiting(w, t) and not _settled(w, t)):
-            return 0
-        if p.rated:
-            return 0
-        left = p.node_stamp + p.numa_scan_period * 1_000_000 - p.sum_exec_runtime
-        most = min(most, left // tick_ns)
-        if p.debt_ns > most * tick_ns:
-            return 0
-    return most
-
-
-@jitted
-def _renew_retry(k, p, first, last):
-    """Renew ``numa_migrate_retry`` as faults at every jiffy of [first, last] would."""
-    if p.numa_preferred_nid == NUMA_NO_NODE:
-        return
-    interval = min(k.hz, msecs_to_jiffies(p.numa_scan_period, k.hz) // 16)
-    if first > p.numa_migrate_retry:
-        p.numa_migrate_retry = first + interval
-    while last > p.numa_migrate_retry:
-        p.numa_migrate_retry += 1 + interval
-
-
-@inlined
-def _run_quiet(w, access_ptr, spins, wants, quiet, elapsed_ns, jiffies, now_ns, rng):
-    """Run ``quiet`` ticks as one."""
-    k = w.k[0]
-    length = quiet * k.tick_ns
-    for t in range(w.tasks.shape[0]):
-        if wants[t] != 2:
-            continue
-        p = w.tasks[t]
-        budget = float(length - p.debt_ns)
-        p.debt_ns = 0
-        p.sum_exec_runtime += int(length * (1.0 - w.speed[0].lost_share))
-        p.vruntime += length
-        if spins[t]:
-            continue
-        w.current[p.cpu] = t
-        for a in range(access_ptr[t], p.first_access):
-            if waiting(w, a):
-                w.accesses[a].carry += w.accesses[a].pages_per_ns * length
-        if own_waiting(w, t):
-            retry = p.numa_migrate_retry
-            faults = w.stat[0].numa_hint_faults
-            ns = run_flat_out(w, t, budget, elapsed_ns, jiffies, now_ns, rng)
-            p.debt_ns = max(0, int(ns - budget))
-            faults = w.stat[0].numa_hint_faults - faults
-            if faults:
-                p.numa_migrate_retry = retry
-                speed = w.speed[0]
-                busy = ns if own_waiting(w, t) else faults * speed.hint_fault_ns
-                _renew_retry(k, p, jiffies, jiffies + int(min(busy, length - 1) // k.tick_ns))
-        else:
-            glide(w, t, budget, elapsed_ns)
 
 
 @jitted
@@ -242,9 +135,9 @@ def run(w, access_ptr, spins, churns, lifetimes, phase_ns, start_jiffies, start_
             to_turn = -((elapsed_ns - turn_ns) // tick_ns)
             most = min(ticks - step, (change_ns - elapsed_ns) // tick_ns, to_turn)
             to_sample = max(1, (sample * sample_ns - elapsed_ns) // tick_ns)
-            quiet = _quiet_ticks(w, wants, most, to_sample)
+            quiet = quiet_ticks(w, wants, most, to_sample, jiffies - 1)
             if quiet > 0:
-                _run_quiet(
+                run_quiet(
                     w, access_ptr, spins, wants, quiet, elapsed_ns, jiffies - 1,
                     start_ns + elapsed_ns, rng,
                 )  # fmt: skip

@@ -152,7 +152,7 @@ def on_cluster(
     except Exception as error:  # each protocol fails in its own way where it is not installed
         reason = str(error) or type(error).__name__
         raise InputError(f"cluster {address}: no scheduler answers ({reason})") from None
-    with _quiet("distributed.client"), client:
+    with _quiet("distributed.client"), _quiet("tornado.application"), client:
         pool = client.get_executor(pure=False)
         room = _Room(client, address, say)
         try:

@@ -1,0 +1,160 @@
+"""Quiet stretches: ticks in which nothing happens but counting, run as one."""
+
+from __future__ import annotations
+
+from numalab.jit import inlined, jitted
+from numalab.linux.structs import NUMA_NO_NODE
+from numalab.model.hardware import FOREVER
+from numalab.model.running import glide, own_waiting, run_flat_out, waiting
+from numalab.units import NSEC_PER_MSEC, msecs_to_jiffies
+
+
+@jitted
+def scan_under_way(w):
+    """Say whether a scan that ends a pass has not ended yet."""
+    for m in range(w.mms.shape[0]):
+        if w.mms[m].reset_at_ns:
+            return True
+    return False
+
+
+@inlined
+def _settled(w, t):
+    """Say whether a task's hint faults would change nothing but counts and pages.
+
+    Its placement is done for this pass, and it will not move.
+    """
+    p = w.tasks[t]
+    if p.numa_scan_seq != w.mms[p.mm].numa_scan_seq:
+        return False
+    return not p.free_to_move or p.numa_preferred_nid in (NUMA_NO_NODE, p.node)
+
+
+@inlined
+def quiet_ticks(w, wants, most, to_sample, jiffies):
+    """Ticks after ``jiffies`` that can be run as one, at most ``most``.
+
+    Every running task is flat out and has its CPU to itself; folios of the workload wait
+    only for one task each, whose faults change nothing but counts; no page of the program
+    is due to be touched; and no tick before the last of them starts a scan. Samples end such
+    a stretch while folios wait.
+    """
+    tick_ns = w.k[0].tick_ns
+    if scan_under_way(w):
+        return 0
+    if w.pop.free[2]:
+        most = min(most, to_sample)
+        for a in range(w.accesses.shape[0]):
+            access = w.accesses[a]
+            if not waiting(w, a):
+                continue
+            if access.image:
+                most = min(most, int((1.0 - access.carry) / (access.pages_per_ns * tick_ns)))
+            elif access.shared or not access.flat_out:
+                return 0
+    for t in range(w.tasks.shape[0]):
+        p = w.tasks[t]
+        if wants[t] == 1:
+            return 0
+        if wants[t] == 0:
+            continue
+        if w.cpu_load[p.cpu] > 1 or (own_waiting(w, t) and not _settled(w, t)):
+            return 0
+        if p.rated:
+            return 0
+        most = min(most, _ticks_before_scan(w, p, jiffies))
+        if p.debt_ns > most * tick_ns:
+            return 0
+    return most
+
+
+@inlined
+def _ticks_before_scan(w, p, jiffies):
+    """Ticks of a task that runs all the time, none of which makes it queue a scan.
+
+    A tick at which the task's own clock passes its next scan time queues nothing while the
+    mm's next scan is still to come, and only puts the task's time off by a period
+    (:func:`numalab.linux.fair_scan.task_tick_numa`). With ``lost_share`` the clock falls behind
+    the ticks: such a tick is skipped only if it comes surely before the mm's time.
+    """
+    k = w.k[0]
+    mm = w.mms[p.mm]
+    if k.numa_balancing == 0 or mm.opt_out:
+        return FOREVER
+    period = p.numa_scan_period * NSEC_PER_MSEC
+    left = p.node_stamp + period - p.sum_exec_runtime
+    if p.node_stamp == 0 or period < k.tick_ns:
+        return left // k.tick_ns
+    closed = mm.numa_next_scan - jiffies - 1
+    if left < 0:  # behind by more than a period: it passes its time at every tick
+        return closed
+    slowest = k.tick_ns * (1.0 - w.speed[0].lost_share)
+    while int(left / slowest) + 2 <= closed:
+        left += period
+    return left // k.tick_ns
+
+
+@inlined
+def _put_off(w, p, began, ticks):
+    """Put a task's next scan off as the ticks of a stretch did: a period each, at most one a tick.
+
+    ``began``: its runtime before the stretch [ns].
+    """
+    if w.k[0].numa_balancing == 0 or w.mms[p.mm].opt_out or p.node_stamp == 0:
+        return
+    period = p.numa_scan_period * NSEC_PER_MSEC
+    a_tick = (p.sum_exec_runtime - began) / ticks
+    tick = 1
+    while tick <= ticks and began + int(tick * a_tick) > p.node_stamp + period:
+        p.node_stamp += period
+        tick += 1
+    while tick <= ticks and p.sum_exec_runtime > p.node_stamp + period:
+        p.node_stamp += period
+
+
+@jitted
+def _renew_retry(k, p, first, last):
+    """Renew ``numa_migrate_retry`` as faults at every jiffy of [first, last] would."""
+    if p.numa_preferred_nid == NUMA_NO_NODE:
+        return
+    interval = min(k.hz, msecs_to_jiffies(p.numa_scan_period, k.hz) // 16)
+    if first > p.numa_migrate_retry:
+        p.numa_migrate_retry = first + interval
+    while last > p.numa_migrate_retry:
+        p.numa_migrate_retry += 1 + interval
+
+
+@inlined
+def run_quiet(w, access_ptr, spins, wants, quiet, elapsed_ns, jiffies, now_ns, rng):
+    """Run ``quiet`` ticks as one."""
+    k = w.k[0]
+    length = quiet * k.tick_ns
+    for t in range(w.tasks.shape[0]):
+        if wants[t] != 2:
+            continue
+        p = w.tasks[t]
+        budget = float(length - p.debt_ns)
+        p.debt_ns = 0
+        began = p.sum_exec_runtime
+        p.sum_exec_runtime += int(length * (1.0 - w.speed[0].lost_share))
+        p.vruntime += length
+        _put_off(w, p, began, quiet)
+        if spins[t]:
+            continue
+        w.current[p.cpu] = t
+        for a in range(access_ptr[t], p.first_access):
+            if waiting(w, a):
+                w.accesses[a].carry += w.accesses[a].pages_per_ns * length
+        if own_waiting(w, t):
+            retry = p.numa_migrate_retry
+            faults = w.stat[0].numa_hint_faults
+            ns = run_flat_out(w, t, budget, elapsed_ns, jiffies, now_ns, rng)
+            p.debt_ns = max(0, int(ns - budget))
+            faults = w.stat[0].numa_hint_faults - faults
+            if faults:
+                p.numa_migrate_retry = retry
+                speed = w.speed[0]
+                busy = ns if own_waiting(w, t) else faults * speed.hint_fault_ns
+                _renew_retry(k, p, jiffies, jiffies + int(min(busy, length - 1) // k.tick_ns))
+        else:
+            glide(w, t, budget, elapsed_ns)
