@@ -152,7 +152,7 @@ def on_cluster(
     except Exception as error:  # each protocol fails in its own way where it is not installed
         reason = str(error) or type(error).__name__
         raise InputError(f"cluster {address}: no scheduler answers ({reason})") from None
-    with _quiet("distributed.client"), _quiet("tornado.application"), client:
+    with _quiet("distributed", "distributed.client", "tornado.application"), client:
         pool = client.get_executor(pure=False)
         room = _Room(client, address, say)
         try:
@@ -164,15 +164,16 @@ def on_cluster(
 
 
 @contextmanager
-def _quiet(name: str) -> Iterator[None]:
-    """Keep a logger quiet: what it has to say is raised, as one line."""
-    logger = logging.getLogger(name)
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
+def _quiet(*names: str) -> Iterator[None]:
+    """Keep loggers quiet: what they have to say is raised, as one line."""
+    before = {name: logging.getLogger(name).level for name in names}
+    for name in names:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         yield
     finally:
-        logger.setLevel(before)
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)
 
 
 def _sent(pool: Executor, job: Job) -> Future[Outcome]:
