@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,11 @@ from numalab.workload import Workload
 
 _MOST_REPLICATES = 32
 """Replicates in a job: enough to share a layout, few enough to be no great loss."""
+
+_REASONS = 10
+"""Of why points have no result, in lines; the result itself has all of them."""
+_MANY = 5000
+"""Points whose planning takes seconds, so that it is said first."""
 
 
 def quiet(line: str) -> None:
@@ -80,12 +85,10 @@ class Plan:
             f"{len(cases) * replicates} runs, of which {todo} are to be computed"
         )
         if len(distinct) < len(cases):
-            yield f"{len(cases) - len(distinct)} points are equal to others and run once"
+            yield f"points equal to another one, and run once: {len(cases) - len(distinct)}"
         for name in self._without_effect():
             yield f'axis "{name}" changes nothing: all points along it are equal'
-        out = Counter((case.status, case.reason) for case in self.cases if not case.run)
-        for (status, reason), count in out.items():
-            yield f"{count} points {status}: {reason}"
+        yield from reasons((case.status, case.reason) for case in self.cases if not case.run)
 
     def _without_effect(self) -> list[str]:
         """Return the axes along which no point differs from another: is a field set elsewhere?"""
@@ -100,6 +103,22 @@ class Plan:
             for i, (name, labels) in axes
             if len(labels) > 1 and bool((cube == cube.take([0], axis=i)).all())
         ]
+
+
+def reasons(points: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Say in lines why points have no result, the most frequent reasons first.
+
+    Parameters
+    ----------
+    points : iterable of (str, str)
+        Status and reason of each point without a result.
+    """
+    counts = Counter(points)
+    for (status, reason), count in counts.most_common(_REASONS):
+        yield f"{count} point{'s' * (count > 1)} {status}: {reason}"
+    if len(counts) > _REASONS:
+        rest = sum(n for _, n in counts.most_common()[_REASONS:])
+        yield f"{rest} more points without a result, for {len(counts) - _REASONS} other reasons"
 
 
 def plan(
@@ -128,6 +147,8 @@ def plan(
         point cannot be built.
     """
     layout = lay_out(sweep)
+    if len(layout.points) >= _MANY:
+        say(f"planning {len(layout.points)} points")
     built: dict[str, Workload | str] = {}
     cases = [_case(sweep, p.values, p.dropped, built) for p in layout.points]
     held: dict[bytes, list[Record]] = {}

@@ -17,7 +17,7 @@ from numalab import __version__
 from numalab.fields import InputError, as_plain
 from numalab.sweeps import progress, store, workers
 from numalab.sweeps.axes import Axis
-from numalab.sweeps.cases import Case, Plan, plan, quiet
+from numalab.sweeps.cases import Case, Plan, plan, quiet, reasons
 from numalab.sweeps.design import Sweep
 from numalab.sweeps.job import Outcome, model_version
 from numalab.sweeps.settings import policy_name
@@ -197,8 +197,8 @@ def told(ds: xr.Dataset) -> Iterator[str]:
         f"{states.count('done')} points done, {states.count('dropped')} dropped, "
         f"{states.count('failed')} failed; {len(ds['replicate'])} runs each"
     )
-    reasons = ds["reason"].values[ds["status"].values == "failed"]
-    yield from dict.fromkeys(f"failed: {reason}" for reason in reasons)
+    why = [str(reason) for reason in ds["reason"].values.ravel()]
+    yield from reasons(point for point in zip(states, why, strict=True) if point[0] == "failed")
 
 
 def _birth(sweep: Sweep) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -210,7 +211,7 @@ def test_points_that_are_equal_run_once(tmp_path):
     said = []
     ds = sweep.run(made, Where(store=tmp_path), said.append)
     assert "2 points x 2 replicates = 4 runs, of which 2 are to be computed" in said[0]
-    assert said[1] == "1 points are equal to others and run once"
+    assert said[1] == "points equal to another one, and run once: 1"
     assert _runs(tmp_path) == 2
     assert ds["status"].values.tolist() == ["done", "done"]
     assert ds["touches"].values[0].tolist() == ds["touches"].values[1].tolist()
@@ -261,6 +262,26 @@ def test_what_is_to_come_is_told_before():
     assert said[0].endswith("10 points x 4 replicates = 40 runs, of which 40 are to be computed")
     assert said[1].startswith("2 points dropped: scan_delay_ms == 500")
     assert len(said) == 2
+
+
+def test_many_reasons_are_told_in_few_lines_before_and_after():
+    axes = (Axis(name="pin_fraction", values=(0.5, *(2.0 + i for i in range(14)))),)
+    fixed = {**SMALL.fixed, "scan_delay_ms": 500}
+    made = dataclasses.replace(SMALL, axes=axes, fixed=fixed, replicates=1)
+    for said in (cases.plan(made).told(), sweep.told(sweep.run(made))):
+        lines = list(said)[1:]
+        assert len(lines) == 11
+        assert all(re.match(r"1 point failed: .*[0-9]: ", line) for line in lines[:10]), lines
+        assert lines[10] == "4 more points without a result, for 4 other reasons"
+
+
+def test_a_sweep_whose_planning_takes_seconds_says_so_first():
+    axis = Axis(name="scan_delay_ms", values=Range(lowest=1, highest=5000, num=5000))
+    fixed = {**SMALL.fixed, "pin_fraction": 0.5}
+    made = dataclasses.replace(SMALL, axes=(axis,), fixed=fixed, drop=("scan_delay_ms > 1",))
+    said = []
+    cases.plan(made, say=said.append)
+    assert said == ["planning 5000 points"]
 
 
 def test_an_axis_that_changes_nothing_is_told_before():

@@ -44,8 +44,8 @@ def test_a_dry_run_counts_and_runs_nothing(file, tmp_path):
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0].endswith("2 points x 2 replicates = 4 runs, of which 4 are to be computed")
-    assert lines[1].startswith('1 points failed: vma "old": pinned_fraction = 1.5')
-    assert lines[2] == "1 points dropped: pin_fraction > 1.7"
+    assert lines[1].startswith('1 point failed: vma "old": pinned_fraction = 1.5')
+    assert lines[2] == "1 point dropped: pin_fraction > 1.7"
     assert not (tmp_path / "store").exists()
 
 
@@ -86,7 +86,7 @@ def test_a_sweep_without_any_result_is_a_failure(file, tmp_path, drop_invalid):
     state = "dropped" if drop_invalid == "true" else "failed"
     dry = numalab(file, "--dry-run")
     assert (dry.returncode, dry.stderr) == (1, "")
-    assert f"1 points {state}: " in dry.stdout
+    assert f"1 point {state}: " in dry.stdout
     done = numalab(file, "--out", tmp_path / "s.nc", "--workers", 1)
     assert done.returncode == 1
     assert f"2 {state}" in done.stdout
@@ -119,7 +119,7 @@ def test_a_sweep_writes_store_and_dataset(file, tmp_path):
     done = numalab(*words)
     assert done.returncode == 0, done.stderr
     assert "2 points done, 1 dropped, 1 failed; 2 runs each" in done.stdout
-    assert 'failed: vma "old": pinned_fraction = 1.5' in done.stdout
+    assert '1 point failed: vma "old": pinned_fraction = 1.5' in done.stdout
     assert (tmp_path / "s.nc").stat().st_size > 1000
     again = numalab(*words)
     assert "of which 0 are to be computed" in again.stderr
