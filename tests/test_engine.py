@@ -616,6 +616,40 @@ def test_ticks_run_as_one_give_what_ticks_run_apart_do():
         assert abs(mean - other) <= slack, (name, mean, other, slack)
 
 
+_ALONE = {
+    "a walk": (Access(vma="a"),),
+    "at random": (Access(vma="a", pattern="rand"),),
+    "hot and cold": (Access(vma="a", pattern="hot"),),
+    "a walk and at random": (Access(vma="a"), Access(vma="b", pattern="rand")),
+    "two walks": (Access(vma="a"), Access(vma="b", hi=0.3)),
+}
+
+
+@pytest.mark.parametrize("kernel", ["linux-6.1", "linux-7.2"])
+@pytest.mark.parametrize("access", _ALONE.values(), ids=_ALONE)
+def test_how_often_a_run_is_sampled_changes_nothing(access, kernel):
+    """Samples end stretches of ticks that are run as one; at 4 ms there are none."""
+    w = Workload(
+        name="sampled",
+        duration_ms=6000,
+        machine=Machine(memory_mb=1024),
+        vmas=(Vma(name="a", size_mb=64), Vma(name="b", size_mb=64)),
+        tasks=(Task(name="t", cpu=1, access=access),),
+    )
+    often, seldom = (
+        simulate(dataclasses.replace(w, sample_ms=ms), policy.get(kernel), replicates=3).isel(
+            time=-1, drop=True
+        )
+        for ms in (4, 3000)
+    )
+    assert (often["numa_hint_faults"] > 0).all()
+    for name in often.data_vars:
+        if often[name].dtype.kind == "f":
+            xr.testing.assert_allclose(often[name], seldom[name], rtol=1e-9)
+        else:
+            xr.testing.assert_equal(often[name], seldom[name])
+
+
 @pytest.mark.parametrize("kind", ["vma", "churn"])
 def test_no_node_holds_more_than_its_memory(kind):
     """1000 MB first touched on a node of 128 MB: the other node takes the next 128 MB, and

@@ -173,7 +173,7 @@ def run(w, access_ptr, spins, churns, lifetimes, phase_ns, start_jiffies, start_
         step += 1
         if step > ticks:
             break
-        turn = draw_below(rng, ncpus) if ncpus > 1 else 0
+        turn = draw_below(rng, ncpus) if ntasks > 1 else 0
         for i in range(ncpus):
             cpu = (i + turn) % ncpus
             t = _current_at_tick(w, wants, best, used, cpu, tick_ns, rng)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from numalab.jit import inlined, jitted
 from numalab.linux.structs import NUMA_NO_NODE
-from numalab.model.hardware import FOREVER
-from numalab.model.running import glide, own_waiting, run_flat_out, waiting
+from numalab.model.hardware import FOREVER, WALK
+from numalab.model.running import glide, is_active, own_waiting, run_flat_out, waiting
 from numalab.units import NSEC_PER_MSEC, msecs_to_jiffies
 
 
@@ -63,8 +63,6 @@ def quiet_ticks(w, wants, most, to_sample, jiffies):
         if p.rated:
             return 0
         most = min(most, _ticks_before_scan(w, p, jiffies))
-        if p.debt_ns > most * tick_ns:
-            return 0
     return most
 
 
@@ -125,6 +123,60 @@ def _renew_retry(k, p, first, last):
 
 
 @inlined
+def _one_walk(w, t, elapsed_ns):
+    """Say whether a task does nothing but walk through one access."""
+    walks, others = 0, 0
+    for a in range(w.tasks[t].first_access, w.tasks[t].end_access):
+        access = w.accesses[a]
+        if access.flat_out and is_active(access, elapsed_ns):
+            if access.pattern == WALK:
+                walks += 1
+            else:
+                others += 1
+    return walks == 1 and others == 0
+
+
+@inlined
+def _walk_on(w, t, budget_ns, length_ns, elapsed_ns, jiffies, now_ns, rng):
+    """Let a task that does nothing but walk do so for a stretch: all of its faults in one go."""
+    p = w.tasks[t]
+    retry = p.numa_migrate_retry
+    faults = w.stat[0].numa_hint_faults
+    ns = run_flat_out(w, t, budget_ns, elapsed_ns, jiffies, now_ns, rng)
+    p.debt_ns = max(0, int(ns - budget_ns))
+    faults = w.stat[0].numa_hint_faults - faults
+    if faults:
+        p.numa_migrate_retry = retry
+        busy = ns if own_waiting(w, t) else faults * w.speed[0].hint_fault_ns
+        k = w.k[0]
+        _renew_retry(k, p, jiffies, jiffies + int(min(busy, length_ns - 1) // k.tick_ns))
+
+
+@inlined
+def _tick_on(w, t, ticks, elapsed_ns, jiffies, now_ns, rng):
+    """Let a task run for ticks, one at a time while folios wait for it.
+
+    How much of its time each access gets depends on how many still wait, so their faults
+    cannot be had in one go.
+    """
+    tick_ns = w.k[0].tick_ns
+    debt = w.tasks[t].debt_ns
+    done = 0
+    while done < ticks and own_waiting(w, t):
+        budget = float(tick_ns - debt)
+        spent = 0
+        if budget > 0:
+            at_ns = now_ns + done * tick_ns
+            spent = int(run_flat_out(w, t, budget, elapsed_ns, jiffies + done, at_ns, rng))
+        debt = max(0, debt + spent - tick_ns)
+        done += 1
+    rest = (ticks - done) * tick_ns - debt
+    if rest > 0:
+        glide(w, t, float(rest), elapsed_ns)
+    w.tasks[t].debt_ns = max(0, -rest)
+
+
+@inlined
 def run_quiet(w, access_ptr, spins, wants, quiet, elapsed_ns, jiffies, now_ns, rng):
     """Run ``quiet`` ticks as one."""
     k = w.k[0]
@@ -133,28 +185,19 @@ def run_quiet(w, access_ptr, spins, wants, quiet, elapsed_ns, jiffies, now_ns, r
         if wants[t] != 2:
             continue
         p = w.tasks[t]
-        budget = float(length - p.debt_ns)
-        p.debt_ns = 0
         began = p.sum_exec_runtime
         p.sum_exec_runtime += int(length * (1.0 - w.speed[0].lost_share))
         p.vruntime += length
         _put_off(w, p, began, quiet)
-        if spins[t]:
+        if spins[t] or p.debt_ns >= length:
+            p.debt_ns = max(0, p.debt_ns - length)
             continue
         w.current[p.cpu] = t
         for a in range(access_ptr[t], p.first_access):
             if waiting(w, a):
                 w.accesses[a].carry += w.accesses[a].pages_per_ns * length
-        if own_waiting(w, t):
-            retry = p.numa_migrate_retry
-            faults = w.stat[0].numa_hint_faults
-            ns = run_flat_out(w, t, budget, elapsed_ns, jiffies, now_ns, rng)
-            p.debt_ns = max(0, int(ns - budget))
-            faults = w.stat[0].numa_hint_faults - faults
-            if faults:
-                p.numa_migrate_retry = retry
-                speed = w.speed[0]
-                busy = ns if own_waiting(w, t) else faults * speed.hint_fault_ns
-                _renew_retry(k, p, jiffies, jiffies + int(min(busy, length - 1) // k.tick_ns))
-        else:
-            glide(w, t, budget, elapsed_ns)
+        if not own_waiting(w, t) or not _one_walk(w, t, elapsed_ns):
+            _tick_on(w, t, quiet, elapsed_ns, jiffies, now_ns, rng)
+            continue
+        budget = float(length - p.debt_ns)
+        _walk_on(w, t, budget, length, elapsed_ns, jiffies, now_ns, rng)

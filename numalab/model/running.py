@@ -7,7 +7,8 @@ from numalab.model.accesses import touch
 
 
 @inlined
-def _is_active(access, elapsed_ns):
+def is_active(access, elapsed_ns):
+    """Say whether an access goes on at a time."""
     return access.start_ns <= elapsed_ns < access.stop_ns
 
 
@@ -34,7 +35,7 @@ def run_rated(w, t, first, last, part_ns, elapsed_ns, jiffies, now_ns, rng):
     used = 0.0
     for a in range(first, last):
         access = w.accesses[a]
-        if access.flat_out or not _is_active(access, elapsed_ns):
+        if access.flat_out or not is_active(access, elapsed_ns):
             continue
         if access.image and waiting(w, a) == 0:
             continue
@@ -63,7 +64,7 @@ def run_flat_out(w, t, budget_ns, elapsed_ns, jiffies, now_ns, rng):
     count = 0
     for a in range(first, last):
         access = w.accesses[a]
-        if access.flat_out and _is_active(access, elapsed_ns):
+        if access.flat_out and is_active(access, elapsed_ns):
             weight += access.share * _cost_of_touch(w, a, speed)
             count += 1
     if weight == 0.0:
@@ -71,7 +72,7 @@ def run_flat_out(w, t, budget_ns, elapsed_ns, jiffies, now_ns, rng):
     used = 0.0
     for a in range(first, last):
         access = w.accesses[a]
-        if access.flat_out and _is_active(access, elapsed_ns):
+        if access.flat_out and is_active(access, elapsed_ns):
             share = 1.0
             if count > 1:
                 share = access.share * _cost_of_touch(w, a, speed) / weight
@@ -86,14 +87,14 @@ def glide(w, t, length_ns, elapsed_ns):
     weight = 0.0
     for a in range(first, last):
         access = w.accesses[a]
-        if access.flat_out and _is_active(access, elapsed_ns):
+        if access.flat_out and is_active(access, elapsed_ns):
             weight += access.share * access.touch_ns
     if weight == 0.0:
         return
     touches = length_ns / weight
     for a in range(first, last):
         access = w.accesses[a]
-        if access.flat_out and _is_active(access, elapsed_ns):
+        if access.flat_out and is_active(access, elapsed_ns):
             pages = touches * access.share
             access.touches += pages
             access.position = (access.position + int(pages)) % access.pages
@@ -104,7 +105,7 @@ def wants_cpu(w, t, access_ptr, elapsed_ns):
     """0 asleep, 1 only rated accesses, 2 flat out."""
     wants = 0
     for a in range(access_ptr[t], access_ptr[t + 1]):
-        if _is_active(w.accesses[a], elapsed_ns):
+        if is_active(w.accesses[a], elapsed_ns):
             wants = max(wants, 2 if w.accesses[a].flat_out else 1)
     return wants
 
