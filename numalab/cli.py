@@ -33,8 +33,8 @@ def _say(line: str) -> None:
     typer.echo(line, err=True)
 
 
-def _check_out(out: Path | None) -> None:
-    """Refuse a place that cannot be written, before anything is computed."""
+def _check_out(out: Path | None, *given: Path) -> None:
+    """Refuse a place that cannot be written, or holds what is read, before anything is computed."""
     from numalab.fields import InputError
 
     if out is None:
@@ -42,6 +42,10 @@ def _check_out(out: Path | None) -> None:
     try:
         if out.is_dir():
             raise InputError(f"--out {out}: is a folder: name a file")
+        if out.exists() and not out.is_file():
+            raise InputError(f"--out {out}: is not a regular file")
+        if out.exists() and any(out.samefile(path) for path in given):
+            raise InputError(f"--out {out}: is read by this command: name another file")
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=out.parent, prefix=out.name, suffix=".part"):
             pass
@@ -90,16 +94,16 @@ def simulate(
     from numalab import remedies, workload_file
     from numalab.dataset import provenance
 
-    _check_out(out)
     chosen = remedies.get(policy)
     nouns = workload_file.load(workload)
+    _check_out(out, workload)
     from numalab.engine import simulate as run
 
     ds = run(nouns, chosen, seed=seed, replicates=replicates)
     _save(ds, out)
     for table in ("chunks", "notices") if out else ():
         if left_out := provenance(ds)[f"{table}_dropped"]:
-            _say(f"the table of {table} is full: {left_out} of the first run are not in it")
+            _say(f"the table of {table} is full: up to {left_out} of a run are not in it")
     _print_counters(ds, as_json)
 
 
@@ -118,9 +122,9 @@ def sweep(
     from numalab.fields import InputError
     from numalab.sweeps import sweep_file
 
+    nouns = sweep_file.load(file)
     if out is None and store is None and not dry_run:
         raise InputError("nothing would be kept: give --store, --out or --dry-run")
-    nouns = sweep_file.load(file)
     if dry_run:
         from numalab.sweeps.cases import plan
 
@@ -128,7 +132,7 @@ def sweep(
         for line in planned.told():
             typer.echo(line)
         raise typer.Exit(0 if any(case.run for case in planned.cases) else 1)
-    _check_out(out)
+    _check_out(out, file)
     from numalab.sweeps import sweep as sweeps
 
     where = sweeps.Where(store=store, workers=workers, cluster=cluster)
@@ -163,8 +167,8 @@ def record(
     """Run a workload on a real kernel, in a QEMU guest with NUMA nodes."""
     from numalab import workload_file
 
-    _check_out(out)
     nouns = workload_file.load(workload)
+    _check_out(out, workload)
     from numalab.record.recorder import record as run
 
     ds = run(
@@ -181,39 +185,50 @@ def _dataset_of(path: Path) -> xr.Dataset:
     return capture.open_capture(path) if path.is_dir() else dataset.load(path)
 
 
+def _said(ds: xr.Dataset) -> str:
+    source, kernel = ds.attrs["source"], ds.attrs["kernel"]
+    how = f"recorded on {kernel}" if source == "recorded" else f"simulated as {kernel}"
+    return f"{how} ({len(ds.replicate)} runs)"
+
+
 @app.command()
 def compare(
     simulated: Annotated[
         Path | None, typer.Argument(help="simulated Dataset (.nc); none with --capture")
     ] = None,
-    recorded: Annotated[
-        Path | None, typer.Argument(help="recorded Dataset (.nc) or recording folder")
+    other: Annotated[
+        Path | None,
+        typer.Argument(help="recording folder, or recorded or simulated Dataset (.nc)"),
     ] = None,
     capture: Annotated[
         Path | None, typer.Option(help="recording folder to simulate and compare with")
     ] = None,
+    policy: Annotated[
+        str, typer.Option(help="to simulate, with --capture; else that of the recorded kernel")
+    ] = "",
     replicates: Annotated[int, typer.Option(help="runs of the model, with --capture")] = 200,
     seed: Annotated[int, typer.Option(help="of the model, with --capture")] = 1,
 ) -> None:
-    """Say, counter by counter, whether recorded runs lie where the model expects them."""
+    """Say, counter by counter, whether runs lie where a simulation expects them."""
     from numalab.compare import compare as set_beside
     from numalab.fields import InputError
     from numalab.questions.agreement import simulate_capture
+    from numalab.recorded.capture import generation_of
+    from numalab.remedies import get
     from numalab.report.tables import agreement
 
     if capture is not None:
-        sim = simulate_capture(capture, capture.resolve().name, replicates=replicates, seed=seed)
+        rules = get(policy or f"linux-{generation_of(capture)}")
+        sim = simulate_capture(capture, rules, replicates=replicates, seed=seed)
         rec = _dataset_of(capture)
-    elif simulated is not None and recorded is not None:
-        sim, rec = _dataset_of(simulated), _dataset_of(recorded)
+    elif simulated is not None and other is not None:
+        sim, rec = _dataset_of(simulated), _dataset_of(other)
+        if sim.attrs["source"] != "simulated":
+            raise InputError(f"{simulated}: is {_said(sim)}: the simulated one comes first")
     else:
-        raise InputError("give a simulated and a recorded Dataset, or --capture FOLDER")
+        raise InputError("give a simulated Dataset and another one, or --capture FOLDER")
     table = set_beside(sim, rec)
-    typer.echo(
-        f"recorded on {rec.attrs['kernel']} ({len(rec.replicate)} runs) and simulated as "
-        f"{sim.attrs['kernel']} ({len(sim.replicate)} runs):\nrecorded min, median, max; simulated "
-        "median and 95 % prediction interval"
-    )
+    typer.echo(f"{_said(rec)}: min, median, max; {_said(sim)}: median and 95 % prediction interval")
     typer.echo(agreement(table))
 
 
@@ -231,7 +246,7 @@ def report(
 
     root = Path.cwd()
     failed = run(root, questions or [], param or [], quick=quick, out=root / out, say=_say)
-    _say(f"open {out}/index.html")
+    _say(f"{'open' if not failed else 'what there is:'} {out}/index.html")
     if failed:
         raise SystemExit(f"numalab: error: failed: {', '.join(failed)}")
 
@@ -252,6 +267,8 @@ def mail(
         raise InputError(f"no report of {question!r} in {out}: run 'numalab report {question}'")
     body = found[0].read_text(encoding="utf-8")
     lint(body)
+    if in_reply_to and not subject:
+        raise InputError(f"--in-reply-to {in_reply_to}: belongs to a message: give --subject too")
     if subject:
         typer.echo(str(message(body, subject=subject, in_reply_to=in_reply_to)), nl=False)
     else:

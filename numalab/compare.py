@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from numalab.dataset import provenance
 from numalab.fields import InputError, unknown_name
 from numalab.stats.intervals import prediction_interval
 
@@ -45,6 +46,11 @@ def final(ds: xr.Dataset, counter: str) -> xr.DataArray:
     return ds[counter].isel(time=-1)
 
 
+def _workload(ds: xr.Dataset) -> str:
+    given = provenance(ds).get("workload", "")
+    return str(given["name"] if isinstance(given, dict) else given)
+
+
 def compare(
     simulated: xr.Dataset,
     recorded: xr.Dataset,
@@ -68,7 +74,15 @@ def compare(
         ``low``, ``high``, ``inside`` (the recorded median lies in the interval),
         ``runs_inside``, ``log2_ratio`` (model median over recorded mean) and ``width_ratio``
         (interval width over the range of the recorded runs).
+
+    Raises
+    ------
+    InputError
+        If they are of different workloads, or the simulated runs are too few.
     """
+    ours, theirs = _workload(simulated), _workload(recorded)
+    if ours != theirs:
+        raise InputError(f'different workloads: "{theirs}" beside a simulation of "{ours}"')
     rows: dict[str, list[object]] = {}
     runs = []
     for counter in counters:

@@ -136,13 +136,25 @@ def make_runs(
 ) -> xr.Dataset:
     """Build one Dataset from many runs of a workload: what :func:`concat` makes of them, at once.
 
-    Arguments and errors are those of :func:`make`, with the variables of each run.
+    Arguments are those of :func:`make`, with the variables of each run.
 
     Returns
     -------
     xarray.Dataset
         ``replicate`` in front; tables of events are padded with -1.
+
+    Raises
+    ------
+    InputError
+        Without any run.
+    KeyError
+        For a variable that the schema does not know, or that not all runs have.
     """
+    if not runs:
+        raise InputError("no runs to join")
+    for run in runs:
+        if odd := run.keys() ^ runs[0].keys():
+            raise KeyError(f"not in all runs: {', '.join(sorted(odd))}")
     data = {}
     for name in runs[0]:
         dims, units, long_name, kernel = SCHEMA[name]
@@ -230,6 +242,8 @@ def save(ds: xr.Dataset, path: str | Path) -> None:
     part = target.with_name(target.name + ".part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists() and not (target.is_file() or target.is_dir()):
+            raise InputError(f"{target}: is not a regular file")
         try:
             ds.to_netcdf(part, engine="h5netcdf")
             part.replace(target)

@@ -81,8 +81,8 @@ def simulate(
         "workload_identity": workload.identity(),
         "seed": seed,
         "replicate": 0,
-        "chunks_dropped": first[1][0],
-        "notices_dropped": first[1][1],
+        "chunks_dropped": max(chunks for _, (chunks, _) in runs),
+        "notices_dropped": max(notices for _, (_, notices) in runs),
     }
     return make_runs([variables for variables, _ in runs], _coords(workload), attrs)
 

@@ -1,6 +1,8 @@
 """The command line as a user meets it: real processes, real files."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -45,7 +47,43 @@ def test_compare_of_two_files(tmp_path):
         assert numalab("simulate", WORKLOAD, *words).returncode == 0
     done = numalab("compare", tmp_path / "a.nc", tmp_path / "b.nc")
     assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("simulated as linux-7.2 (40 runs): min, median, max; simulated")
     assert "numa_pages_migrated" in done.stdout
+    thp = ROOT / "data/captures/thp/6.12"
+    for words, message in (
+        (
+            (tmp_path / "a.nc", thp),
+            'different workloads: "thp" beside a simulation of "private-converge"',
+        ),
+        ((thp, tmp_path / "a.nc"), "recorded on 6.12"),
+    ):
+        done = numalab("compare", *words)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+        assert message in done.stderr
+
+
+def test_a_recording_of_any_name_is_compared_as_the_kernel_it_was_made_on(tmp_path):
+    shutil.copytree(ROOT / "data/captures/thp/6.12", tmp_path / "mine")
+    words = ("compare", "--capture", tmp_path / "mine", "--replicates", 40)
+    done = numalab(*words)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("recorded on 6.12.")
+    assert "simulated as linux-6.12 (40 runs)" in done.stdout
+    done = numalab(*words, "--policy", "linux-6.1")
+    assert "simulated as linux-6.1 (40 runs)" in done.stdout
+
+
+def test_what_is_read_is_not_written_over(tmp_path):
+    mine = tmp_path / "w.toml"
+    mine.write_bytes(WORKLOAD.read_bytes())
+    done = numalab("simulate", mine, "--out", mine)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "is read by this command" in done.stderr
+    assert mine.read_bytes() == WORKLOAD.read_bytes()
+    os.mkfifo(tmp_path / "pipe")
+    done = numalab("simulate", mine, "--out", tmp_path / "pipe")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "pipe: is not a regular file" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -56,8 +94,11 @@ def test_compare_of_two_files(tmp_path):
         (("simulate", WORKLOAD, "--replicates", "0"), "replicates = 0: must be at least 1"),
         (("simulate", WORKLOAD, "--seed", "-1"), "seed = -1: must be at least 0"),
         (("compare", "x.nc", "y.nc"), "x.nc: no such file"),
-        (("compare",), "give a simulated and a recorded Dataset"),
+        (("compare",), "give a simulated Dataset and another"),
         (("mail", "q99"), "no report of 'q99'"),
+        (("mail", "q01", "--in-reply-to", "<a@b>"), "give --subject too"),
+        (("mail", "q01", "--subject", "\xdcnicode"), "must be printable ASCII"),
+        (("sweep", "none.toml"), "none.toml: cannot be read"),
         (("report", "q99"), "unknown question 'q99'"),
         (("record", WORKLOAD, "--kernel", "none"), "none: cannot be read"),
         (("record", WORKLOAD, "--kernel", "README.md"), "not an x86 kernel image"),

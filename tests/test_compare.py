@@ -3,10 +3,11 @@ import pytest
 
 from numalab import compare
 from numalab.dataset import COUNTERS, IMAGE_VMAS, concat, make
+from numalab.fields import InputError
 from numalab.report import tables
 
 
-def _dataset(final, scans=3, seq=2):
+def _dataset(final, scans=3, seq=2, workload="w"):
     ends = {c: [0, final] for c in COUNTERS}
     chunk = {f"chunk_{n}": range(scans) for n in ("ms", "scan", "task", "vma", "start")}
     return make(
@@ -24,7 +25,7 @@ def _dataset(final, scans=3, seq=2):
             "task": ["t"],
             "node": [0, 1],
         },
-        {"source": "simulated", "kernel": "linux-6.1"},
+        {"source": "simulated", "kernel": "linux-6.1", "workload": {"name": workload}},
     )
 
 
@@ -44,3 +45,9 @@ def test_compare_says_inside_and_outside():
 def test_compare_ignores_the_padding_of_chunk_tables():
     runs = concat([_dataset(1, scans=2), _dataset(1, scans=5)])
     assert compare.final(runs, "scans").values.tolist() == [2, 5]
+
+
+def test_runs_of_different_workloads_are_not_compared():
+    runs = [concat([_dataset(v, workload=name) for v in range(100, 160)]) for name in "ab"]
+    with pytest.raises(InputError, match='"b" beside a simulation of "a"'):
+        compare.compare(*runs)

@@ -175,3 +175,13 @@ def test_a_foreign_dataset_is_refused(tmp_path):
     path = tmp_path / "a.nc"
     xr.Dataset({"x": ("t", [1, 2])}).to_netcdf(path, engine="h5netcdf")
     assert "not a numalab Dataset" in refused(path)
+
+
+def test_runs_that_do_not_hold_the_same_variables_are_not_made_one():
+    one = {"numa_pte_updates": [0, 1], "numa_hint_faults": [0, 1]}
+    with pytest.raises(KeyError, match="not in all runs: numa_hint_faults"):
+        dataset.make_runs([one, {"numa_pte_updates": [0, 1]}], COORDS, ATTRS)
+    with pytest.raises(KeyError, match="not in all runs: numa_hint_faults"):
+        dataset.make_runs([{"numa_pte_updates": [0, 1]}, one], COORDS, ATTRS)
+    with pytest.raises(InputError, match="no runs"):
+        dataset.make_runs([], COORDS, ATTRS)

@@ -14,13 +14,13 @@ from numalab.compare import COUNTERS, compare
 from numalab.dataset import concat
 from numalab.engine import simulate
 from numalab.fields import InputError, unknown_name
-from numalab.policy import get
+from numalab.policy import Policy, get
 from numalab.questions.events import compare_events, share_differences
 from numalab.recorded import capture
 from numalab.recorded.beginning import from_run, workload_on_its_machine
 
 
-def simulate_capture(folder: Path, generation: str, *, replicates: int, seed: int) -> xr.Dataset:
+def simulate_capture(folder: Path, policy: Policy, *, replicates: int, seed: int) -> xr.Dataset:
     """Simulate what a recording recorded, from each run's own start.
 
     The model gets the workload, the machine's measured speed, and for each recorded run
@@ -35,7 +35,6 @@ def simulate_capture(folder: Path, generation: str, *, replicates: int, seed: in
     workload = workload_on_its_machine(folder)
     runs = len(capture.manifest(folder).get("run", []))
     each = -(-replicates // runs)
-    policy = get(f"linux-{generation}")
     found: list[xr.Dataset] = []
     for run in range(runs):
         setup = from_run(capture.setup_of(folder, run), workload)
@@ -64,7 +63,8 @@ def over_captures(root: str | Path, *, replicates: int = 200, seed: int = 1) -> 
         raise InputError(f"{root}: holds no recordings")
     cells = []
     for _, generation, folder in found:
-        simulated = simulate_capture(folder, generation, replicates=replicates, seed=seed)
+        rules = get(f"linux-{generation}")
+        simulated = simulate_capture(folder, rules, replicates=replicates, seed=seed)
         recorded = capture.open_capture(folder)
         cells.append(compare(simulated, recorded).merge(compare_events(simulated, recorded)))
     table = xr.concat(cells, dim="cell", join="outer", data_vars="all")
@@ -89,8 +89,8 @@ def examples(
     for label in chosen:
         if label not in found:
             raise unknown_name("recording", label, list(found))
-        generation = label.split("/")[1]
-        sim = simulate_capture(found[label], generation, replicates=replicates, seed=seed)
+        rules = get(f"linux-{label.split('/')[1]}")
+        sim = simulate_capture(found[label], rules, replicates=replicates, seed=seed)
         rows.append((label, capture.open_capture(found[label]), sim))
     return rows
 

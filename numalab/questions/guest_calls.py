@@ -10,6 +10,7 @@ import xarray as xr
 from numalab.compare import compare
 from numalab.dataset import WHYS
 from numalab.fields import InputError
+from numalab.policy import get
 from numalab.questions.agreement import simulate_capture
 from numalab.recorded import capture
 from numalab.stats.intervals import prediction_interval
@@ -129,7 +130,8 @@ def over_guests(
         raise InputError(f"{root}: holds no recordings of guests named {only or 'anything'}")
     cells = []
     for _, generation, folder in found:
-        simulated = simulate_capture(folder, generation, replicates=replicates, seed=seed)
+        rules = get(f"linux-{generation}")
+        simulated = simulate_capture(folder, rules, replicates=replicates, seed=seed)
         recorded = capture.open_capture(folder)
         cell = compare_calls(simulated, recorded)
         cell["counters_inside"] = compare(simulated, recorded)["inside"]

@@ -147,6 +147,20 @@ def manifest(folder: str | Path) -> dict[str, Any]:
         raise InputError(f"{path}: cannot be read ({type(error).__name__})") from None
 
 
+def generation_of(folder: str | Path) -> str:
+    """Return the generation of the kernel that a recording was made on, such as ``6.12``.
+
+    Raises
+    ------
+    InputError
+        If the manifest is missing, or names no kernel.
+    """
+    release = str(manifest(folder).get("kernel", ""))
+    if not (found := re.match(r"[0-9]+\.[0-9]+", release)):
+        raise InputError(f"{folder}/{MANIFEST}: kernel = {release!r}: must begin with a version")
+    return found[0]
+
+
 def checked(folder: str | Path, name: str, sha256: str) -> bytes:
     """Return the content of a file of a recording, compared with its SHA-256.
 

@@ -81,9 +81,11 @@ def message(body: str, *, subject: str, in_reply_to: str = "") -> EmailMessage:
     Raises
     ------
     InputError
-        If the body breaks a rule or the message id is malformed.
+        If the body breaks a rule, the subject is not ASCII or the message id is malformed.
     """
     lint(body)
+    if not subject.isascii() or not subject.isprintable():
+        raise InputError(f"mail: subject {subject!r}: must be printable ASCII")
     mail = EmailMessage()
     mail["Subject"] = subject
     if in_reply_to:
