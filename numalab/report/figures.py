@@ -48,8 +48,8 @@ def save(figure: Figure, path: str | Path, *, quick: bool = False) -> Path:
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     if quick:
-        figure.text(0.995, 0.995, "quick run", ha="right", va="top", fontsize=8, color="#666")
-    figure.savefig(target, metadata={"Software": None})
+        figure.text(0.5, 1.0, "quick run", ha="center", va="bottom", fontsize=8, color="#666")
+    figure.savefig(target, metadata={"Software": None}, bbox_inches="tight" if quick else None)
     plt.close(figure)
     return target
 

@@ -171,9 +171,12 @@ def run_question(notebook: Path, folder: Path, values: dict[str, Any], root: Pat
         if name not in known:
             raise unknown_name(f"parameter of {notebook.name}", name, list(known))
         parameters.check(known[name], value, notebook.name)
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.iterdir():
-        old.unlink()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in folder.iterdir():
+            old.unlink()
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written: {error.strerror}") from None
     values = {"out": str(folder.relative_to(root) if folder.is_relative_to(root) else folder)} | (
         values
     )
@@ -227,8 +230,8 @@ def run(
     for name in chosen:
         notebook = known[name]
         values = parameters.given(declared(notebook), words, notebook.name)
-        if quick:
-            values["quick"] = True
+        if quick:  # what is given says more
+            values = parameters.quick_values(declared(notebook)) | values
         values["reproduce"] = command(name, words, quick)
         say(f"{name}: {notebook.stem}")
         reason = run_question(notebook, out / notebook.stem, values, root)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from numalab.fields import InputError, unknown_name
@@ -19,12 +19,14 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
-    """One line of a parameters cell: ``name: type = default  # help``."""
+    """One line of a parameters cell: ``name: type = default  # help; quick: value``."""
 
     name: str
     type: str
     default: Any
     help: str
+    quick: Any = None
+    """Its value in a quick run, if that is another one."""
 
 
 def read(source: str, where: str) -> dict[str, Parameter]:
@@ -57,9 +59,12 @@ def read(source: str, where: str) -> dict[str, Parameter]:
         comment = re.search(r"#\s*(\S.*)$", lines[(node.end_lineno or node.lineno) - 1])
         if comment is None:
             raise InputError(f"{where}: parameter {name} has no help (a comment behind it)")
-        default = ast.literal_eval(node.value)
-        found[name] = Parameter(name=name, type=kind, default=default, help=comment[1])
-        check(found[name], default, where)
+        text, said, fast = comment[1].partition("; quick: ")
+        parameter = Parameter(name=name, type=kind, default=ast.literal_eval(node.value), help=text)
+        check(parameter, parameter.default, where)
+        if said:
+            parameter = replace(parameter, quick=_value(parameter, fast, where))
+        found[name] = parameter
     return found
 
 
@@ -103,9 +108,18 @@ def given(declared: dict[str, Parameter], words: list[str], where: str) -> dict[
     return values
 
 
+def quick_values(declared: dict[str, Parameter]) -> dict[str, Any]:
+    """Return the values of a quick run, by name, of those parameters that have one."""
+    return {p.name: p.quick for p in declared.values() if p.quick is not None} | {"quick": True}
+
+
 def _literal(parameter: Parameter, text: str, where: str) -> Any:
     if parameter.type == "str":
         return text
+    return _value(parameter, text, where)
+
+
+def _value(parameter: Parameter, text: str, where: str) -> Any:
     try:
         value = ast.literal_eval({"true": "True", "false": "False"}.get(text, text))
     except (ValueError, SyntaxError):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from numalab.fields import InputError
-from numalab.report import finding, mail, notebooks, parameters
+from numalab.report import checkout, finding, mail, notebooks, parameters
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -65,11 +65,44 @@ def test_parameters_cell_is_typed_and_explained(path):
         ("n: int = True  # runs", "must be int"),
         ("n: list[int] = [1, 'x']  # runs", "must be list[int]"),
         ("n: dict = {}  # runs", "is not known"),
+        ("n: int = 3  # runs; quick: many", "n = 'many': must be int"),
     ],
 )
 def test_bad_parameters_cells_are_refused(line, message):
     with pytest.raises(InputError, match=message.replace("[", r"\[").replace("]", r"\]")):
         parameters.read(line, "x.ipynb")
+
+
+def test_a_quick_run_takes_quick_values_and_those_that_are_given(tmp_path, monkeypatch):
+    ran = {}
+    monkeypatch.setattr(notebooks, "_watched", lambda *given: ran.update(given[2]) or "not run")
+    words = ["replicates=7"]
+    notebooks.run(ROOT, ["q03"], words, quick=True, out=tmp_path, say=lambda _: None)
+    assert (ran["quick"], ran["duration_s"], ran["replicates"]) == (True, 20, 7)
+    assert ran["pin_fractions"] == [0, 0.5, 1]
+    written = json.loads(next(tmp_path.glob("q03_*/run.json")).read_text())["parameters"]
+    assert written == {**written, **ran}
+    assert ran["reproduce"].startswith("numalab report q03 --quick --param replicates=7  # numalab")
+
+
+def test_a_report_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"file/q03_.*: cannot be written: Not a directory"):
+        notebooks.run(ROOT, ["q03"], [], quick=True, out=tmp_path / "file", say=lambda _: None)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_a_notebook_finds_the_checkout_it_is_in(path, monkeypatch):
+    first = next(c for c in _cells(path) if c["cell_type"] == "code")
+    monkeypatch.chdir(ROOT / "notebooks")
+    exec("".join(first["source"]), {})
+    assert Path.cwd() == ROOT
+
+
+def test_a_folder_outside_any_checkout_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="in no checkout"):
+        checkout.enter()
 
 
 def test_unknown_and_mistyped_parameters_are_refused_before_anything_runs(tmp_path):
@@ -87,7 +120,9 @@ def test_unknown_and_mistyped_parameters_are_refused_before_anything_runs(tmp_pa
 @pytest.mark.notebook
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_notebook_runs_quickly_and_leaves_a_whole_report(path, tmp_path):
-    reason = notebooks.run_question(path, tmp_path / path.stem, {"quick": True}, ROOT)
+    reason = notebooks.run_question(
+        path, tmp_path / path.stem, parameters.quick_values(notebooks.declared(path)), ROOT
+    )
     assert reason == ""
     folder = tmp_path / path.stem
     mail.lint((folder / "mail.txt").read_text())
