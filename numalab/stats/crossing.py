@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numalab.fields import InputError
-from numalab.stats.intervals import FEWEST
+from numalab.stats.intervals import FEWEST, check_finite, check_level
 
 
 def crossing(x: Sequence[float], difference: NDArray[np.float64]) -> float:
@@ -63,6 +63,8 @@ def crossing_interval(
     InputError
         For fewer replicates than :data:`numalab.stats.intervals.FEWEST`.
     """
+    check_level(level)
+    check_finite(difference)
     runs = len(difference)
     if runs < FEWEST:
         raise InputError(

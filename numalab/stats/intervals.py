@@ -72,7 +72,7 @@ def prediction_interval(da: xr.DataArray, level: float = 0.95) -> xr.DataArray:
         With fewer replicates than the quantiles need, 2 / (1 - level) - 1; with a value that
         is not finite; or with a dimension that is not replicated (see :func:`runs_of`).
     """
-    _check_level(level)
+    check_level(level)
     need = math.ceil(round(2 / (1 - level) - 1, 9))
     n = runs_of(da)
     if n < need:
@@ -146,7 +146,7 @@ def mean_interval(da: xr.DataArray, level: float = 0.95, seed: int = 0) -> xr.Da
         return bootstrap_interval(da, level, seed)
     if n < 3:
         raise InputError(f"replicates = {n}: an interval needs at least 3")
-    _check_level(level)
+    check_level(level)
 
     def student(values: np.ndarray) -> np.ndarray:
         check_finite(values)
@@ -164,9 +164,10 @@ def check_finite(*samples: np.ndarray) -> None:
         raise InputError(f"{bad} values are missing or not finite: nothing is said without them")
 
 
-def _check_level(level: float) -> None:
+def check_level(level: float, name: str = "level") -> None:
+    """Raise unless a level lies between 0 and 1."""
     if not 0 < level < 1:
-        raise InputError(f"level = {level}: must lie between 0 and 1")
+        raise InputError(f"{name} = {level:g}: must lie between 0 and 1")
 
 
 def bca(
@@ -182,7 +183,7 @@ def bca(
     InputError
         If a value is not finite, or the interval is undefined.
     """
-    _check_level(level)
+    check_level(level)
     check_finite(*samples)
     if all(alike(values) for values in samples):
         return np.repeat(np.float64(statistic(*samples, axis=-1)), 2)

@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 from numalab.fields import InputError
+from numalab.stats.intervals import check_level
 
 Ranges = Mapping[str, tuple[float, float]]
 
@@ -151,6 +152,7 @@ def sobol(ds: xr.Dataset, *, level: float = 0.95, resamples: int = 200) -> xr.Da
     """
     from SALib.analyze import sobol as analysis
 
+    check_level(level)
     problem, _, y = _evaluated(ds, "sobol")
     # a Generator, because SALib takes seed=0 for none
     found = analysis.analyze(
@@ -177,6 +179,7 @@ def morris(ds: xr.Dataset, *, level: float = 0.95, resamples: int = 1000) -> xr.
     """
     from SALib.analyze import morris as analysis
 
+    check_level(level)
     problem, x, y = _evaluated(ds, "morris")
     found = analysis.analyze(
         problem, x, y, num_levels=ds.attrs["levels"], num_resamples=resamples, conf_level=level,

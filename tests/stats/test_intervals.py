@@ -27,7 +27,7 @@ def test_a_prediction_interval_holds_one_more_run_as_often_as_it_says(n):
 
 
 def test_prediction_interval_of_too_few_runs_is_refused():
-    with pytest.raises(InputError, match="replicates = 38: .* needs at least 39"):
+    with pytest.raises(InputError, match=r"replicates = 38: .* needs at least 39"):
         intervals.prediction_interval(_runs(np.arange(38)))
     least = intervals.prediction_interval(_runs(np.arange(39)))
     assert least.values == pytest.approx([0, 38])
