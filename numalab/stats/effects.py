@@ -83,8 +83,8 @@ def hedges_g(a: xr.DataArray, b: xr.DataArray, level: float = 0.95) -> xr.DataAr
     Raises
     ------
     InputError
-        If the replicates are no pairs, fewer than 3, not finite, or all their differences are
-        alike.
+        If the replicates are no pairs, fewer than 3, not finite, or their differences are
+        alike, or so nearly that scipy's distribution ends (thousands of their deviations).
     """
     n = check_paired(a, b)
     if not 0.5 <= level <= 0.999:
@@ -115,7 +115,13 @@ def hedges_g(a: xr.DataArray, b: xr.DataArray, level: float = 0.95) -> xr.DataAr
                 scipy.optimize.brentq(lambda nc: cdf(size, df, nc) - q, least, 10 + 4 * size)
             )
 
-        ends = [where(1 - tail), where(tail)]
+        try:
+            ends = [where(1 - tail), where(tail)]
+        except ValueError:
+            raise InputError(
+                f"effect = {t / np.sqrt(n):.3g} standard deviations: too large for an interval; "
+                "give the difference itself"
+            ) from None
         if t < 0:
             ends = [-ends[1], -ends[0]]
         return np.array([correction * t, *ends]) / np.sqrt(n)

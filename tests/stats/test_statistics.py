@@ -221,6 +221,9 @@ def test_effects_that_cannot_be_said_are_refused():
         effects.relative_change(some, none)
     with pytest.raises(InputError, match="no spread"):
         effects.hedges_g(some + 2, some)
+    nearly = runs(1 + 1e-5 * np.random.default_rng(0).normal(size=20))
+    with pytest.raises(InputError, match=r"effect = -\d.*: too large .* difference itself"):
+        effects.hedges_g(none, nearly)
 
 
 def test_hedges_g_is_the_published_correction_and_interval():
