@@ -46,8 +46,8 @@ def runs_of(da: xr.DataArray) -> int:
 
 
 def alike(values: np.ndarray) -> bool:
-    """Say whether values differ by no more than rounding."""
-    return bool(np.ptp(values) <= 1e-12 * max(1.0, float(np.abs(values).max())))
+    """Say whether values differ by no more than their rounding, in whatever unit."""
+    return bool(np.ptp(values) <= 1e-12 * np.abs(values).max())
 
 
 def prediction_interval(da: xr.DataArray, level: float = 0.95) -> xr.DataArray:

@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from numalab.fields import InputError
-from numalab.stats.intervals import check_level
+from numalab.stats.intervals import alike, check_level
 
 Ranges = Mapping[str, tuple[float, float]]
 
@@ -117,7 +117,7 @@ def _evaluated(ds: xr.Dataset, method: str) -> tuple[dict[str, Any], np.ndarray,
     y = ds["y"].values.astype(np.float64)
     if not np.isfinite(y).all():
         raise InputError(f"y: {int((~np.isfinite(y)).sum())} points are missing or not finite")
-    if np.ptp(y) <= 1e-12 * max(1.0, float(np.abs(y).max())):
+    if alike(y):
         raise InputError("y: is alike at all points: nothing varies that could be explained")
     ranges = json.loads(ds.attrs["ranges"])
     d = len(ranges)
