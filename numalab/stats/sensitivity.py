@@ -17,7 +17,7 @@ from numalab.fields import InputError
 from numalab.stats.intervals import alike, check_level
 
 FEWEST_SAMPLES = 16
-"""Base samples of a Sobol design. Nominal 95 % intervals of SALib 1.5 miss S1 in 38 % of the
+"""Base samples of a Sobol design. Nominal 95 % intervals of SALib 1.6 miss S1 in 38 % of the
 cases at 2, in 16 % at 4 and 8, in none at 16 (a + 2 b, 60 designs each)."""
 FEWEST_TRAJECTORIES = 8
 """Of a Morris design. Nominal 95 % intervals of mu_star miss it in 35 % of the cases at 2, in 13
