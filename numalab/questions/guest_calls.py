@@ -63,7 +63,7 @@ def compare_calls(simulated: xr.Dataset, recorded: xr.Dataset) -> xr.Dataset:
     Parameters
     ----------
     simulated, recorded : xarray.Dataset
-        Of the schema, with dimension ``replicate``; at least 40 simulated runs.
+        Of the schema, with dimension ``replicate``; at least 39 simulated runs.
 
     Returns
     -------

@@ -13,7 +13,7 @@ from numalab.costs import BOUNDS, REMOTE, Costs, time_of
 from numalab.engine import simulate
 from numalab.remedies import get
 from numalab.report.tables import crossing_words, number, plain, span
-from numalab.stats.crossing import crossing_interval
+from numalab.stats.crossing import Crossing, crossing_interval
 from numalab.sweeps.totals import totals
 
 WAYS = ("", "+process-opt-out", "+mbind")
@@ -115,9 +115,7 @@ def _way(policy: str) -> str:
     return {"": "on", "process-opt-out": "off", "mbind": "not there"}[policy.partition("+")[2]]
 
 
-def crossings(
-    found: xr.Dataset, paid: xr.Dataset, base: str
-) -> dict[str, tuple[float, float, float]]:
+def crossings(found: xr.Dataset, paid: xr.Dataset, base: str) -> dict[str, Crossing]:
     """Registered share from which on opting out costs less time, by bound of the costs.
 
     A row of the table has all its costs low, typical or high; here also the corners: the
@@ -135,7 +133,7 @@ def crossings(
     return found_at
 
 
-def crossing_table(crossed: dict[str, tuple[float, float, float]]) -> str:
+def crossing_table(crossed: dict[str, Crossing]) -> str:
     """Table of crossings: a row for each choice of costs."""
     return plain(
         ["costs", "opting out is cheaper from this registered share on"],
@@ -143,9 +141,7 @@ def crossing_table(crossed: dict[str, tuple[float, float, float]]) -> str:
     )
 
 
-def answer(
-    found: xr.Dataset, paid: xr.Dataset, crossed: dict[str, tuple[float, float, float]], base: str
-) -> str:
+def answer(found: xr.Dataset, paid: xr.Dataset, crossed: dict[str, Crossing], base: str) -> str:
     """Answer q07 in words, with the numbers of the runs."""
     share = found["registered"].values
     on, off = (found["remote"].sel(policy=p).mean() for p in (base, f"{base}+process-opt-out"))

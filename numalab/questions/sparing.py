@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
+import numpy as np
 import xarray as xr
 
 from numalab.catalog.guests import guest
 from numalab.costs import BOUNDS, Costs, time_of
 from numalab.remedies import REMEDIES
 from numalab.report.tables import crossing_words, number, plain, span
-from numalab.stats.crossing import crossing_interval
+from numalab.stats.crossing import Crossing, crossing_interval
 from numalab.sweeps.sweep import over
 from numalab.workload import Workload
 
@@ -103,14 +104,8 @@ def time_table(found: xr.Dataset, costs: Costs, vcpus: int, pin_fractions: Seque
 
 def crossings(
     found: xr.Dataset, base: str, remedy: str, costs: Costs, vcpus: int
-) -> dict[str, tuple[float, float, float]]:
-    """Pinned fraction from which on a remedy costs less time than its base, by bound of cost.
-
-    Returns
-    -------
-    dict
-        Bound to (crossing, low, high); ``-inf``: it always costs less, ``inf``: never.
-    """
+) -> dict[str, Crossing]:
+    """Pinned fraction from which on a remedy costs less time than its base, by bound of cost."""
     total = time_of(found, costs, vcpus=vcpus)["total"]
     extra = total.sel(policy=f"{base}+{remedy}") - total.sel(policy=base)
     x = [float(v) for v in found["pin_fraction"].values]
@@ -122,7 +117,7 @@ def crossings(
     }
 
 
-def crossing_table(rows: dict[str, dict[str, tuple[float, float, float]]]) -> str:
+def crossing_table(rows: dict[str, dict[str, Crossing]]) -> str:
     """Table of crossings: a row for each remedy and bound of the costs."""
     return plain(
         ["remedy", "costs", "cheaper from this pinned fraction on"],
@@ -145,9 +140,23 @@ def spared(found: xr.Dataset, base: str, pin_fraction: float = 1.0) -> xr.DataAr
     return 1 - mean / mean.sel(policy=base)
 
 
-def answer(
-    found: xr.Dataset, base: str, crossed: dict[str, dict[str, tuple[float, float, float]]]
-) -> str:
+def _each_page(crossed: Crossing) -> str:
+    """Say where notifying each page beats notifying the range."""
+    words = crossing_words(crossed)
+    known = {
+        "never": "never beats notifying the range",
+        "nowhere dearer": "is nowhere dearer than notifying the range",
+    }
+    if words in known:
+        return known[words]
+    if np.isnan(crossed.at):
+        return "beats notifying the range at some pinned fractions and not at others"
+    if crossed.rising:
+        return f"beats notifying the range {words.replace('up to', 'up to a pinned fraction of')}"
+    return f"beats notifying the range from a pinned fraction of {words} on"
+
+
+def answer(found: xr.Dataset, base: str, crossed: dict[str, dict[str, Crossing]]) -> str:
     """Answer q03 in words, with the numbers of the runs."""
     share = spared(found, base)
     full = [label(str(p)) for p in share["policy"].values if float(share.sel(policy=p)) > 0.999]
@@ -156,12 +165,11 @@ def answer(
         for p in share["policy"].values
         if str(p) != base and float(share.sel(policy=p)) <= 0.999
     ]
-    each = crossing_words(crossed["pinned-per-page-notifier"]["typical"])
+    each = _each_page(crossed["pinned-per-page-notifier"]["typical"])
     return (
         f"On {base}, a guest that is pinned entirely is spared every zap by "
         f"{', '.join(full)}. Spared in part or not at all: {', '.join(part)}. Notifying each "
-        f"page beats notifying the range from a pinned fraction of {each} on, at typical costs "
-        "(interval over runs); it cannot be built as long as invalidate_range_start may sleep "
-        "and pins are read under the page-table lock. What needs no kernel change is mbind; "
-        "what could be built is pinned-vma-mark."
+        f"page {each}, at typical costs (interval over runs); it cannot be built as long as "
+        "invalidate_range_start may sleep and pins are read under the page-table lock. What "
+        "needs no kernel change is mbind; what could be built is pinned-vma-mark."
     )

@@ -11,6 +11,7 @@ import xarray as xr
 from numalab.compare import COUNTERS
 from numalab.costs import Costs, words
 from numalab.fields import InputError
+from numalab.stats.crossing import Crossing
 from numalab.stats.intervals import mean_interval
 
 WIDTH = 75
@@ -198,16 +199,29 @@ def factor(log2: float) -> str:
     return f"x{ratio:.2g}" if ratio >= 0.001 else f"x{ratio:.0e}"
 
 
-def crossing_words(value: tuple[float, float, float]) -> str:
-    """Say where a crossing lies: ``0.31 [0.28, 0.35]``, ``nowhere dearer`` or ``never``."""
-    if all(v == -np.inf for v in value):
+def crossing_words(found: Crossing) -> str:
+    """Say from which share on a cost is lower.
+
+    Examples
+    --------
+    >>> crossing_words(Crossing(0.31, 0.28, np.inf))
+    '0.31 [0.28, never]'
+    >>> crossing_words(Crossing(0.67, 0.66, np.inf, rising=True))
+    'only up to 0.67 [0.66, 1]'
+    >>> crossing_words(Crossing(-np.inf, -np.inf, -np.inf)), crossing_words(Crossing(*[np.nan] * 3))
+    ('nowhere dearer', 'crosses more than once')
+    """
+    *value, rising = found
+    if np.isnan(found.at):
+        return "crosses more than once"
+    everywhere = np.inf if rising else -np.inf
+    if all(v == everywhere for v in value):
         return "nowhere dearer"
-    if all(v == np.inf for v in value):
+    if all(v == -everywhere for v in value):
         return "never"
-    middle, low, high = (
-        "never" if v == np.inf else "0" if v == -np.inf else f"{v:.2f}" for v in value
-    )
-    return f"{middle} [{low}, {high}]"
+    end = "1" if rising else "never"
+    middle, low, high = (end if v == np.inf else "0" if v == -np.inf else f"{v:.2f}" for v in value)
+    return f"{'only up to ' * rising}{middle} [{low}, {high}]"
 
 
 def costs(table: Costs) -> str:

@@ -7,7 +7,15 @@ import scipy  # loads scipy.stats when it is first used
 import xarray as xr
 
 from numalab.fields import InputError
-from numalab.stats.intervals import Statistic, alike, bca, check_paired, enough_for_bootstrap
+from numalab.stats.intervals import (
+    Statistic,
+    alike,
+    bca,
+    check_finite,
+    check_level,
+    check_paired,
+    enough_for_bootstrap,
+)
 
 _BOUNDS = ["effect", "low", "high"]
 
@@ -44,9 +52,11 @@ def relative_change(
     ------
     InputError
         If the replicates are no pairs or too few, or a base is zero or below in some run:
-        the change against nothing is not a number.
+        the change against nothing is not a number. If a value is not finite.
     """
+    check_level(level)
     enough_for_bootstrap(check_paired(a, base))
+    check_finite(a.values, base.values)
     if not bool((base > 0).all()):
         raise InputError("the base is not above zero in every run: give the difference instead")
 
@@ -73,13 +83,15 @@ def hedges_g(a: xr.DataArray, b: xr.DataArray, level: float = 0.95) -> xr.DataAr
     Raises
     ------
     InputError
-        If the replicates are no pairs, fewer than 3, or all their differences are alike.
+        If the replicates are no pairs, fewer than 3, not finite, or their differences are
+        alike, or so nearly that scipy's distribution ends (thousands of their deviations).
     """
     n = check_paired(a, b)
     if not 0.5 <= level <= 0.999:
-        raise InputError(f"level = {level}: must lie between 0.5 and 0.999")
+        raise InputError(f"level = {level:g}: must lie between 0.5 and 0.999")
     if n < 3:
         raise InputError(f"replicates = {n}: a standardised effect needs at least 3")
+    check_finite(a.values, b.values)
     df = n - 1
     correction = np.exp(
         scipy.special.gammaln(df / 2) - scipy.special.gammaln((df - 1) / 2)
@@ -103,7 +115,13 @@ def hedges_g(a: xr.DataArray, b: xr.DataArray, level: float = 0.95) -> xr.DataAr
                 scipy.optimize.brentq(lambda nc: cdf(size, df, nc) - q, least, 10 + 4 * size)
             )
 
-        ends = [where(1 - tail), where(tail)]
+        try:
+            ends = [where(1 - tail), where(tail)]
+        except ValueError:
+            raise InputError(
+                f"effect = {t / np.sqrt(n):.3g} standard deviations: too large for an interval; "
+                "give the difference itself"
+            ) from None
         if t < 0:
             ends = [-ends[1], -ends[0]]
         return np.array([correction * t, *ends]) / np.sqrt(n)

@@ -12,7 +12,7 @@ import scipy  # loads scipy.stats when it is first used
 import xarray as xr
 
 from numalab.fields import InputError
-from numalab.stats.intervals import alike, paired_difference
+from numalab.stats.intervals import alike, check_finite, check_level, paired_difference
 
 _MOST = 100_000
 
@@ -32,9 +32,11 @@ def power(effect: float, n: int, *, alpha: float = 0.05) -> float:
     >>> round(power(0.5, 34), 4)
     0.8078
     """
-    _check(alpha)
+    check_level(alpha, "alpha")
     if n < 2:
         raise InputError(f"n = {n}: a paired test needs at least 2")
+    if not np.isfinite(effect):
+        raise InputError(f"effect = {effect:g} standard deviations: must be finite")
     df, nc = n - 1, abs(effect) * np.sqrt(n)
     t = scipy.stats.t.isf(alpha / 2, df)
     # nct.cdf loses the far tail on the other side to rounding, where it is below 1e-15 anyway
@@ -48,7 +50,8 @@ def pairs_for(effect: float, *, wanted: float = 0.8, alpha: float = 0.05) -> int
     Raises
     ------
     InputError
-        If a probability is out of bounds, or more than 100 000 pairs would be needed.
+        If a probability is out of bounds, the effect is not finite, or more than 100 000
+        pairs would be needed.
 
     Examples
     --------
@@ -57,10 +60,10 @@ def pairs_for(effect: float, *, wanted: float = 0.8, alpha: float = 0.05) -> int
     >>> [pairs_for(d) for d in (0.8, 0.5, 0.2)]
     [15, 34, 199]
     """
-    _check(alpha)
+    check_level(alpha, "alpha")
     if not alpha < wanted < 1:
         raise InputError(f"power = {wanted:g}: must lie between alpha = {alpha:g} and 1")
-    if effect == 0 or not np.isfinite(effect) or power(effect, _MOST, alpha=alpha) < wanted:
+    if effect == 0 or power(effect, _MOST, alpha=alpha) < wanted:
         raise InputError(
             f"effect = {effect:g} standard deviations: even {_MOST} pairs would not show it"
         )
@@ -108,15 +111,17 @@ def advice(
     Raises
     ------
     InputError
-        If the replicates are no pairs or fewer than 3, if nothing differs between the pairs,
-        or the base's mean is zero: a share of it says nothing.
+        If the replicates are no pairs, fewer than 3 or not finite, if nothing differs between
+        the pairs, or the base's mean is zero: a share of it says nothing.
     """
     d = paired_difference(a, base).astype(np.float64)
     runs = d.sizes["replicate"]
     if runs < 3:
         raise InputError(f"replicates = {runs}: a spread needs at least 3")
-    if change <= 0:
-        raise InputError(f"change = {change:g}: must be above 0")
+    check_level(level)
+    check_finite(a.values, base.values)
+    if not 0 < change < np.inf:
+        raise InputError(f"change = {change:g}: must be above 0 and finite")
     wide = np.sqrt((runs - 1) / scipy.stats.chi2.ppf(1 - level, runs - 1))
 
     def of(values: np.ndarray, mean: float) -> tuple[int, int, float]:
@@ -154,8 +159,3 @@ def sentence(n: int, change: float) -> str:
     'n = 12 would resolve a 5 % difference'
     """
     return f"n = {n} would resolve a {100 * change:g} % difference"
-
-
-def _check(alpha: float) -> None:
-    if not 0 < alpha < 1:
-        raise InputError(f"alpha = {alpha:g}: must lie between 0 and 1")

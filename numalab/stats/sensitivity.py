@@ -14,7 +14,14 @@ import numpy as np
 import xarray as xr
 
 from numalab.fields import InputError
+from numalab.stats.intervals import alike, check_level
 
+FEWEST_SAMPLES = 16
+"""Base samples of a Sobol design. Nominal 95 % intervals of SALib 1.6 miss S1 in 38 % of the
+cases at 2, in 16 % at 4 and 8, in none at 16 (a + 2 b, 60 designs each)."""
+FEWEST_TRAJECTORIES = 8
+"""Of a Morris design. Nominal 95 % intervals of mu_star miss it in 35 % of the cases at 2, in 13
+to 15 % at 4 and 6, in 8 to 9 % at 8, 10 and 12 (exp(a) + ab + c^2, 120 designs each)."""
 Ranges = Mapping[str, tuple[float, float]]
 
 
@@ -60,13 +67,14 @@ def sobol_design(ranges: Ranges, *, n: int = 256, seed: int = 0) -> xr.Dataset:
     Raises
     ------
     InputError
-        For an empty or falling range, or an ``n`` that is no power of 2.
+        For an empty or falling range, or an ``n`` that is no power of 2 or too few for an
+        interval, :data:`FEWEST_SAMPLES`.
     """
     from SALib.sample import sobol
 
     problem = _problem(ranges)
-    if n < 2 or n & (n - 1):
-        raise InputError(f"n = {n}: must be a power of 2, and at least 2")
+    if n < FEWEST_SAMPLES or n & (n - 1):
+        raise InputError(f"n = {n}: must be a power of 2, and at least {FEWEST_SAMPLES}")
     points = sobol.sample(problem, n, calc_second_order=False, seed=seed)
     return _design("sobol", ranges, points, n=n, seed=seed)
 
@@ -84,15 +92,16 @@ def morris_design(
     Raises
     ------
     InputError
-        For an empty or falling range, an odd number of levels, or fewer than 2 trajectories.
+        For an empty or falling range, an odd number of levels, or too few trajectories for an
+        interval, :data:`FEWEST_TRAJECTORIES`.
     """
     from SALib.sample import morris
 
     problem = _problem(ranges)
     if levels < 2 or levels % 2:
         raise InputError(f"levels = {levels}: must be even, and at least 2")
-    if trajectories < 2:
-        raise InputError(f"trajectories = {trajectories}: must be at least 2")
+    if trajectories < FEWEST_TRAJECTORIES:
+        raise InputError(f"trajectories = {trajectories}: must be at least {FEWEST_TRAJECTORIES}")
     points = morris.sample(problem, trajectories, num_levels=levels, seed=seed)
     return _design("morris", ranges, points, trajectories=trajectories, levels=levels, seed=seed)
 
@@ -116,7 +125,7 @@ def _evaluated(ds: xr.Dataset, method: str) -> tuple[dict[str, Any], np.ndarray,
     y = ds["y"].values.astype(np.float64)
     if not np.isfinite(y).all():
         raise InputError(f"y: {int((~np.isfinite(y)).sum())} points are missing or not finite")
-    if np.ptp(y) <= 1e-12 * max(1.0, float(np.abs(y).max())):
+    if alike(y):
         raise InputError("y: is alike at all points: nothing varies that could be explained")
     ranges = json.loads(ds.attrs["ranges"])
     d = len(ranges)
@@ -151,6 +160,7 @@ def sobol(ds: xr.Dataset, *, level: float = 0.95, resamples: int = 200) -> xr.Da
     """
     from SALib.analyze import sobol as analysis
 
+    check_level(level)
     problem, _, y = _evaluated(ds, "sobol")
     # a Generator, because SALib takes seed=0 for none
     found = analysis.analyze(
@@ -177,6 +187,7 @@ def morris(ds: xr.Dataset, *, level: float = 0.95, resamples: int = 1000) -> xr.
     """
     from SALib.analyze import morris as analysis
 
+    check_level(level)
     problem, x, y = _evaluated(ds, "morris")
     found = analysis.analyze(
         problem, x, y, num_levels=ds.attrs["levels"], num_resamples=resamples, conf_level=level,

@@ -7,7 +7,7 @@ import scipy  # loads scipy.stats when it is first used
 import xarray as xr
 
 from numalab.fields import InputError
-from numalab.stats.intervals import alike, check_paired, runs_of
+from numalab.stats.intervals import alike, check_finite, check_level, check_paired, runs_of
 
 _RESAMPLES = 9999
 
@@ -16,16 +16,20 @@ def differs_from_zero(da: xr.DataArray) -> xr.DataArray:
     """Two-sided p values of a t test over ``replicate`` that the mean is zero.
 
     For paired differences this is the paired t test. Replicates that are all alike and
-    not zero, a difference in which nothing is random, have p = 0; all zero have p = 1.
+    not zero, a difference in which nothing is random, have p = 0; all zero (1e-12: the
+    rounding of differences of shares and logarithms) have p = 1.
 
     Raises
     ------
     InputError
-        With fewer than 3 replicates, or with a dimension that is not replicated.
+        With fewer than 3 replicates, with a value that is not finite, or with a dimension
+        that is not replicated.
     """
     n = runs_of(da)
     if n < 3:
         raise InputError(f"replicates = {n}: a test needs at least 3")
+
+    check_finite(da.values)
 
     def p_value(values: np.ndarray) -> float:
         if alike(values):
@@ -61,8 +65,11 @@ def permutation(
     Raises
     ------
     InputError
-        If the replicates are no pairs, or so few that p cannot reach ``alpha``.
+        If the replicates are no pairs, or so few that p cannot reach ``alpha``; if a value is
+        not finite.
     """
+    check_level(alpha, "alpha")
+    check_finite(a.values, b.values)
     n = check_paired(a, b)
     if 2.0 ** (1 - n) > alpha:
         raise InputError(

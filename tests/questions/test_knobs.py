@@ -26,14 +26,14 @@ def test_knobs_range_over_factors_of_their_defaults() -> None:
 
 
 def test_the_process_is_larger_than_the_largest_scan() -> None:
-    design = sensitivity.morris_design(knobs.scaled(knobs.RANGES), trajectories=2)
+    design = sensitivity.morris_design(knobs.scaled(knobs.RANGES), trajectories=8)
     w = knobs._workload({name: float(design[name][0]) for name in knobs.RANGES}, 2)
     held = sum(v.size_mb for v in (*w.vmas, *w.churns))
     assert held == 1536 > knobs.RANGES["scan_size_mb"][1]
 
 
 def test_a_point_is_run_with_its_values() -> None:
-    design = sensitivity.morris_design(knobs.scaled(knobs.RANGES), trajectories=2, seed=3)
+    design = sensitivity.morris_design(knobs.scaled(knobs.RANGES), trajectories=8, seed=3)
     found = knobs.evaluated(design, "linux-7.2", seconds=2, replicates=2, seed=5)
     point = {name: float(design[name][4]) for name in knobs.RANGES}
     w = knobs._workload(point, 2)
@@ -48,7 +48,7 @@ def test_a_point_is_run_with_its_values() -> None:
 
 def test_indices_name_what_decides() -> None:
     found = knobs.indices(
-        ["linux-6.1"], n=16, trajectories=6, seconds=10, replicates=2, seed=1
+        ["linux-6.1"], n=16, trajectories=8, seconds=10, replicates=2, seed=1
     )  # fmt: skip
     assert found["ST"].dims == ("policy", "response", "parameter")
     calls = found.sel(policy="linux-6.1", response="notifier_calls")
@@ -60,7 +60,7 @@ def test_indices_name_what_decides() -> None:
     said = knobs.setting(found)
     assert (
         "a process of 1536 MB" in said
-        and "128 points, and 42 for the directions, of 2 runs of 10 s" in said
+        and "128 points, and 56 for the directions, of 2 runs of 10 s" in said
     )
     figure = figures_knobs.knobs_page(found, knobs.RESPONSES, knobs.KNOBS)
     assert "95 % intervals, n = 16 base samples, each point the mean of 2 runs" in (
@@ -83,7 +83,9 @@ def test_a_range_in_factors_begins_above_zero() -> None:
 
 def test_chance_is_what_another_seed_brings() -> None:
     """The variance over seeds, as a share of the variance over points; within a factor of 2."""
-    design = sensitivity.sobol_design(knobs.scaled(knobs.RANGES), n=4, seed=3)
+    design = sensitivity.sobol_design(knobs.scaled(knobs.RANGES), n=16, seed=3).isel(
+        point=slice(32)
+    )
     runs = [
         knobs.evaluated(design, "linux-6.1", seconds=20, replicates=4, seed=s) for s in range(12)
     ]
@@ -107,7 +109,7 @@ def test_chance_is_what_another_seed_brings() -> None:
 def test_what_cannot_be_analysed_is_refused(what, message) -> None:
     asked = {"policies": ["linux-6.1"], "seconds": 1.0, "replicates": 2, "seed": 0} | what
     with pytest.raises(InputError, match=message):
-        knobs.indices(asked.pop("policies"), n=4, trajectories=2, **asked)
+        knobs.indices(asked.pop("policies"), n=16, trajectories=8, **asked)
 
 
 HAND = {  # parameter: ST, half width, mu for each response; mu_star is 1

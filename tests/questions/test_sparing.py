@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from numalab.costs import Costs, with_costs
 from numalab.questions import opting_out, sparing, stalls
 from numalab.report import tables
+from numalab.stats.crossing import Crossing
 from numalab.tunables import Tunables
 
 BASE = "linux-7.2"
@@ -67,8 +69,53 @@ def test_tables_and_answers_are_plain_text(found) -> None:
         sparing.crossing_table(crossed),
     ]
     assert all(len(line) <= 73 for text in texts for line in text.splitlines())
-    assert "mbind" in sparing.answer(found, BASE, crossed)
     assert sparing.built_table().count("sleepable context") == 8
+
+
+def _answer(found, *crossed) -> str:
+    at = {"pinned-per-page-notifier": {"typical": Crossing(*crossed)}}
+    return sparing.answer(found, BASE, at)
+
+
+def test_the_answer_names_who_spares_all_and_how_much_the_others(found) -> None:
+    text = _answer(found, 0.5, 0.4, 0.6)
+    assert (
+        "is spared every zap by pinned-per-page-notifier, late-notifier, numa-range-flag, "
+        "process-opt-out, mbind, one-node-cpuset. Spared in part or not at all: "
+        "pinned-pte-filter 0 %, pinned-vma-mark 50 %. "
+    ) in text
+    kept = xr.where(found["policy"] == f"{BASE}+mbind", 0.25 * found.sel(policy=BASE), found)
+    text = _answer(kept, 0.5, 0.4, 0.6)
+    assert "process-opt-out, one-node-cpuset. Spared" in text
+    assert "pinned-vma-mark 50 %, mbind 75 %. " in text
+
+
+@pytest.mark.parametrize(
+    ("crossed", "said"),
+    [
+        ((0.7, 0.6, np.inf), "beats | from a pinned fraction of 0.70 [0.60, never] on"),
+        ((0.67, 0.6, 0.69, True), "beats | only up to a pinned fraction of 0.67 [0.60, 0.69]"),
+        ((np.inf,) * 3, "never beats |"),
+        ((-np.inf,) * 3, "is nowhere dearer than |"),
+        ((-np.inf, -np.inf, -np.inf, True), "never beats |"),
+        ((np.nan,) * 3, "beats | at some pinned fractions and not at others"),
+    ],
+)
+def test_the_answer_says_where_notifying_each_page_is_cheaper(found, crossed, said) -> None:
+    said = said.replace("|", "notifying the range")
+    assert f"Notifying each page {said}, at typical costs" in _answer(found, *crossed)
+
+
+def test_a_remedy_that_is_cheaper_below_a_fraction_is_said_to_be_so(found) -> None:
+    """A base whose calls are dear where all is pinned, and the remedy's where nothing is."""
+    calls = "notifier_calls"
+    extra = xr.DataArray([-1.0, -0.5, 1.0], dims="pin_fraction")
+    base, remedy = BASE, f"{BASE}+mbind"
+    two = 0 * found.sel(policy=[base, remedy])
+    two[calls] = 2e6 + 1e6 * extra * (two["policy"] == remedy) + 0 * two[calls]
+    crossed = sparing.crossings(two, base, "mbind", Costs(), 2)
+    assert tables.crossing_words(crossed["typical"]) == "only up to 0.67 [0.67, 0.67]"
+    assert "only up to 0.67 [0.67, 0.67]" in sparing.crossing_table({"mbind": crossed})
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from numalab.dataset import COUNTERS, IMAGE_VMAS, make
 from numalab.fields import InputError
-from numalab.stats import effects, intervals, power, significance
+from numalab.stats import crossing, effects, intervals, power, sensitivity, significance
 
 
 def runs(values, **other):
@@ -66,6 +66,19 @@ def test_an_interval_follows_a_change_of_unit(values, factor, shift):
     np.testing.assert_allclose(here, there, rtol=1e-9, atol=1e-6)
 
 
+@pytest.mark.parametrize("unit", [1e-13, 1e-6, 1.0, 1e9])
+def test_what_is_alike_and_what_is_not_do_not_depend_on_the_unit(unit):
+    """Mean 1.0125, standard error 0.0427: t = 23.71 of 3 degrees of freedom."""
+    values = unit * np.array([1, 1.1, 0.9, 1.05])
+    assert not intervals.alike(values)
+    assert float(significance.differs_from_zero(runs(values))) == pytest.approx(1.643e-4, rel=1e-3)
+    assert intervals.alike(unit * np.array([0.3, 0.1 * 3, 0.3]))
+    assert intervals.alike(0 * values)
+    design = sensitivity.sobol_design({"a": (0, 1), "b": (0, 1)}, n=64)
+    found = sensitivity.sobol(sensitivity.evaluate(design, lambda a, b: unit * a))
+    np.testing.assert_allclose(found["ST"], [1, 0], atol=0.05)
+
+
 def test_few_runs_have_students_interval_and_many_the_bootstraps():
     """Of 1, 2, 3: mean 2, standard error 1 / sqrt(3), t(2) at 97.5 % is 4.302653."""
     low, high = (float(x) for x in intervals.mean_interval(runs([1, 2, 3])))
@@ -80,6 +93,64 @@ def test_few_runs_have_students_interval_and_many_the_bootstraps():
         intervals.mean_interval(many[:2])
     with pytest.raises(InputError, match=r"level = 1\.5"):
         intervals.mean_interval(many, 1.5)
+
+
+def _sensitivity(method, level):
+    design = getattr(sensitivity, f"{method}_design")({"a": (0, 1), "b": (0, 1)})
+    return getattr(sensitivity, method)(sensitivity.evaluate(design, lambda a, b: a), level=level)
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0, 1.5, -0.5, np.nan])
+@pytest.mark.parametrize(
+    "given_level",
+    [
+        lambda da, level: intervals.prediction_interval(da, level),
+        lambda da, level: intervals.mean_interval(da, level),
+        lambda da, level: intervals.mean_interval(da[:5], level),
+        lambda da, level: intervals.bootstrap_interval(da, level),
+        lambda da, level: effects.relative_change(da, da, level),
+        lambda da, level: effects.hedges_g(da, -da, level),
+        lambda da, level: power.advice(da, -da, level=level),
+        lambda da, level: crossing.crossing_interval([0], da.values[:, None], level=level),
+        lambda _, level: _sensitivity("sobol", level),
+        lambda _, level: _sensitivity("morris", level),
+    ],
+)
+def test_a_level_that_is_no_probability_is_refused(given_level, level):
+    with pytest.raises(InputError, match=f"level = {level:g}: must lie between"):
+        given_level(runs(range(1, 41)), level)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.5, np.nan])
+def test_an_alpha_that_is_no_probability_is_refused(alpha):
+    for given_alpha in (
+        lambda: significance.permutation(runs(range(8)), runs([0] * 8), alpha=alpha),
+        lambda: power.power(0.5, 20, alpha=alpha),
+        lambda: power.pairs_for(0.5, alpha=alpha),
+    ):
+        with pytest.raises(InputError, match=f"alpha = {alpha:g}: must lie between 0 and 1"):
+            given_alpha()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize(
+    "statistic",
+    [
+        lambda a, b: intervals.prediction_interval(a),
+        lambda a, b: intervals.mean_interval(a),
+        lambda a, b: intervals.mean_interval(a[:5]),
+        lambda a, b: significance.differs_from_zero(a),
+        lambda a, b: significance.permutation(a, b),
+        lambda a, b: significance.permutation(b, a),
+        lambda a, b: effects.relative_change(a, b),
+        lambda a, b: effects.hedges_g(a, b),
+        lambda a, b: power.advice(a, b),
+        lambda a, b: crossing.crossing_interval([0], a.values[:, None]),
+    ],
+)
+def test_no_statistic_is_made_of_values_that_are_not_finite(statistic, bad):
+    with pytest.raises(InputError, match="1 values are missing or not finite"):
+        statistic(runs([bad, *range(1, 40)]), runs(range(2, 42)))
 
 
 def test_missing_values_are_refused_not_passed_on():
@@ -163,6 +234,9 @@ def test_effects_that_cannot_be_said_are_refused():
         effects.relative_change(some, none)
     with pytest.raises(InputError, match="no spread"):
         effects.hedges_g(some + 2, some)
+    nearly = runs(1 + 1e-5 * np.random.default_rng(0).normal(size=20))
+    with pytest.raises(InputError, match=r"effect = -\d.*: too large .* difference itself"):
+        effects.hedges_g(none, nearly)
 
 
 def test_hedges_g_is_the_published_correction_and_interval():
@@ -221,6 +295,11 @@ def test_advice_from_a_pilot_is_power_at_its_spread():
         power.advice(base + 1, base)
     with pytest.raises(InputError, match="needs at least 3"):
         power.advice(a[:2], base[:2])
+    for change in (0, -1, np.nan, np.inf):
+        with pytest.raises(InputError, match=f"change = {change:g}: must be above 0"):
+            power.advice(a, base, change=change)
+    with pytest.raises(InputError, match="effect = nan standard deviations: must be finite"):
+        power.pairs_for(np.nan)
     with pytest.raises(InputError, match="even 100000 pairs"):
         power.advice(a, base, change=1e-6)
 
