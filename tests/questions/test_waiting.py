@@ -12,7 +12,7 @@ from numalab import costs
 from numalab.costs import Costs
 from numalab.engine import simulate
 from numalab.fields import InputError
-from numalab.questions import waiting, waiting_words
+from numalab.questions import waiting, waiting_words, waiting_worth
 from numalab.remedies import get
 from numalab.report import tables
 from numalab.tunables import Tunables
@@ -32,12 +32,12 @@ def _times(rows: list[list[float]]) -> xr.DataArray:
 
 
 def test_best_delay_is_certain_only_where_runs_agree() -> None:
-    sure = waiting.best_delay(_times([[3.0, 1.0, 2.0 + i / 10] for i in range(20)]))
+    sure = waiting_worth.best_delay(_times([[3.0, 1.0, 2.0 + i / 10] for i in range(20)]))
     assert sure.values.tolist() == [1000, 1000, 1000]
-    split = waiting.best_delay(_times([[1.0, 9.0, 3.0], [3.0, 9.0, 1.1]] * 10))
+    split = waiting_worth.best_delay(_times([[1.0, 9.0, 3.0], [3.0, 9.0, 1.1]] * 10))
     assert split.sel(at=["low", "high"]).values.tolist() == [0, 4000]
     with pytest.raises(InputError, match="replicates = 19"):
-        waiting.best_delay(_times([[1.0, 2.0, 3.0]] * 19))
+        waiting_worth.best_delay(_times([[1.0, 2.0, 3.0]] * 19))
 
 
 def test_best_delay_resamples_as_many_runs_as_there_are() -> None:
@@ -47,8 +47,8 @@ def test_best_delay_resamples_as_many_runs_as_there_are() -> None:
     the other delay is just excluded; in means of a quarter of the runs it is not.
     """
     ahead = [[1.0, 9.0, 0.0]] * 26 + [[0.0, 9.0, 1.0]] * 14
-    assert waiting.best_delay(_times(ahead), level=0.9)[1:].values.tolist() == [4000, 4000]
-    assert waiting.best_delay(_times(ahead), level=0.99)[1:].values.tolist() == [0, 4000]
+    assert waiting_worth.best_delay(_times(ahead), level=0.9)[1:].values.tolist() == [4000, 4000]
+    assert waiting_worth.best_delay(_times(ahead), level=0.99)[1:].values.tolist() == [0, 4000]
 
 
 COUNTS = dict.fromkeys(costs.NEEDED, 0.0)
@@ -77,26 +77,28 @@ SAVES = _made(
 
 def test_break_even_is_the_time_saved_over_the_time_far() -> None:
     """2e6 hint faults of 0.5, 1, 4 us are saved; 5.04 s far at 150, 60, 20 ns a miss are lost."""
-    rate = waiting.break_even(SAVES, Costs(), 1000).isel(policy=-1).squeeze()
+    rate = waiting_worth.break_even(SAVES, Costs(), 1000).isel(policy=-1).squeeze()
     expected = [1.0 / (5.04 * 150e-9), 2.0 / (5.04 * 60e-9), 8.0 / (5.04 * 20e-9)]
     assert rate.values == pytest.approx(expected)
-    at = waiting.paid(SAVES, Costs(), [float(expected[1])]).sel(bound="typical")
+    at = waiting_worth.paid(SAVES, Costs(), [float(expected[1])]).sel(bound="typical")
     none, wait = at.mean("replicate").isel(policy=-1).squeeze().values
     assert none == pytest.approx(wait)
 
 
 def test_break_even_without_a_gain_or_without_a_loss() -> None:
     wasted = _made({"far": 20}, {"far": 25})
-    assert (waiting.break_even(wasted, Costs(), 1000) == 0).all()
+    assert (waiting_worth.break_even(wasted, Costs(), 1000) == 0).all()
     free = _made({"far": 20, "numa_hint_faults": 5.0}, {"far": 19})
-    assert np.isinf(waiting.break_even(free, Costs(), 1000)).all()
+    assert np.isinf(waiting_worth.break_even(free, Costs(), 1000)).all()
 
 
 def test_the_answer_says_the_differences_of_the_last_policy() -> None:
     found = SAVES.copy(deep=True)
     found["young"][{"policy": 0, "vma_delay_ms": 1}] = 9999.0
-    even = waiting.break_even(found, Costs(), 1000)
-    best = waiting.best_delay(waiting.paid(found, Costs(), [1e4, 1e9]).sel(bound="typical"))
+    even = waiting_worth.break_even(found, Costs(), 1000)
+    best = waiting_worth.best_delay(
+        waiting_worth.paid(found, Costs(), [1e4, 1e9]).sel(bound="typical")
+    )
     said = waiting_words.answer(found, even, best)
     assert said.startswith("In linux-7.2 a wait of 1000 ms, against none, changes what scans")
     assert "by -200 +-0 MB of mappings that live 100 ms on average" in said
@@ -161,8 +163,10 @@ def test_far_is_what_the_page_counts_of_shorter_runs_say() -> None:
 
 
 def test_tables_fit_and_name_every_shape(found) -> None:
-    even = waiting.break_even(found, Costs(), 1000)
-    best = waiting.best_delay(waiting.paid(found, Costs(), [1e4, 1e7]).sel(bound="typical"))
+    even = waiting_worth.break_even(found, Costs(), 1000)
+    best = waiting_worth.best_delay(
+        waiting_worth.paid(found, Costs(), [1e4, 1e7]).sel(bound="typical")
+    )
     made = waiting_words.tables(found, even, best)
     assert len(made) == 4
     assert "linux-7.2, fixed" in "".join(made.values())
@@ -196,4 +200,4 @@ def test_parameters_are_refused_before_anything_runs(what, message) -> None:
 @pytest.mark.parametrize("rates", [[], [1e4, 1e4], [0.0], [float("nan")]])
 def test_rates_of_misses_are_positive_and_differ(rates) -> None:
     with pytest.raises(InputError, match="misses_per_s"):
-        waiting.paid(SAVES, Costs(), rates)
+        waiting_worth.paid(SAVES, Costs(), rates)
