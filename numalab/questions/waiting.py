@@ -126,12 +126,12 @@ def runs(
     Returns
     -------
     xarray.Dataset
-        Totals a minute over (policy, vma_delay_ms, vma_lifetime_ms, shape, replicate), with
-        ``young`` and ``walked``: memory that scans walked, of the short-lived mappings and in
-        all [MB/min]; ``faults`` [1000/min]; ``far``: time that the pages of the mapping that
-        is filled on the wrong node spend there [s/min], from 25 samples or more in a mean
-        lifetime, at most one a tick. The pass at the start of a process, for which nothing
-        ever waits, is in them.
+        Totals a minute over (policy, vma_delay_ms, vma_lifetime_ms, shape, replicate), waits
+        and lifetimes rising, with ``young`` and ``walked``: memory that scans walked, of the
+        short-lived mappings and in all [MB/min]; ``faults`` [1000/min]; ``far``: time that the
+        pages of the mapping that is filled on the wrong node spend there [s/min], from 25
+        samples or more in a mean lifetime, at most one a tick. The pass at the start of a
+        process, for which nothing ever waits, is in them.
 
     Raises
     ------
@@ -158,14 +158,11 @@ def runs(
         ds = simulate(made, delayed(policy, delay), seed=seed, replicates=replicates)
         return _cell(ds, made, seed)
 
-    rising = sorted(delays_ms)
+    waits, lives = sorted(delays_ms), sorted(lifetimes_ms)
     along = {
-        "policy": policies, "vma_delay_ms": rising, "vma_lifetime_ms": lifetimes_ms,
-        "shape": shapes,
+        "policy": policies, "vma_delay_ms": waits, "vma_lifetime_ms": lives, "shape": shapes,
     }  # fmt: skip
-    cells = [
-        [[[at(p, d, x, s) for s in shapes] for x in lifetimes_ms] for d in rising] for p in policies
-    ]
+    cells = [[[[at(p, d, x, s) for s in shapes] for x in lives] for d in waits] for p in policies]
     found = xr.combine_nested(cells, list(along), join="exact", combine_attrs="override")
     return found.assign_coords({dim: list(labels) for dim, labels in along.items()})
 

@@ -116,13 +116,14 @@ def test_the_answer_says_the_differences_of_the_last_policy() -> None:
 @pytest.fixture(scope="module")
 def found() -> xr.Dataset:
     return waiting.runs(
-        ["gorman-prototype", "linux-7.2"], [1000, 0], [100.0, 8000.0], ["exponential", "fixed"],
+        ["gorman-prototype", "linux-7.2"], [1000, 0], [8000.0, 100.0], ["exponential", "fixed"],
         seconds=20, replicates=20, seed=2,
     )  # fmt: skip
 
 
 def test_a_wait_spares_short_lives_and_keeps_long_ones_far(found) -> None:
     assert found["vma_delay_ms"].values.tolist() == [0, 1000]
+    assert found["vma_lifetime_ms"].values.tolist() == [100, 8000], "the answer's first is shortest"
     changed = waiting.change(found, 1000).mean("replicate")
     assert (changed["young"].sel(vma_lifetime_ms=100.0) < -100).all()
     assert (changed["far"].sel(vma_lifetime_ms=8000.0, shape="fixed") > 2).all()
