@@ -72,7 +72,8 @@ def best_delay(
     """Find the delay of least mean time, with its percentile bootstrap interval.
 
     Whole replicates are drawn with replacement, so that the delays of one stay together; a
-    delay between those of the grid is never named.
+    delay between those of the grid is never named. The interval holds every delay that ties
+    with the best one; ``best`` is the shortest of them.
 
     Parameters
     ----------
@@ -87,18 +88,28 @@ def best_delay(
     Raises
     ------
     InputError
-        For fewer replicates than :data:`numalab.stats.intervals.FEWEST`.
+        For fewer replicates than :data:`numalab.stats.intervals.FEWEST`, or a time that is
+        not finite.
     """
     n = runs_of(time)
     enough_for_bootstrap(n)
+    if not np.isfinite(time).all():
+        raise InputError("a time is missing or not finite: no best delay can be given")
+    time = time.sortby("vma_delay_ms")
     drawn = np.random.default_rng(seed).integers(0, n, (resamples, n))
     delays = time["vma_delay_ms"].values
     tail = (1 - level) / 2
 
+    def tied(means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        least = means <= means.min(axis=0) * (1 + 1e-12)
+        return delays[least.argmax(axis=0)], delays[::-1][least[::-1].argmax(axis=0)]
+
     def one(values: np.ndarray) -> np.ndarray:
-        found = delays[values[:, drawn].mean(axis=-1).argmin(axis=0)]
-        ends = np.quantile(found, [tail, 1 - tail], method="closest_observation")
-        return np.array([delays[values.mean(axis=-1).argmin()], *ends], np.float64)
+        first, last = tied(values.mean(axis=-1))
+        firsts, lasts = tied(values[:, drawn].mean(axis=-1))
+        low = np.quantile(firsts, tail, method="closest_observation")
+        high = np.quantile(lasts, 1 - tail, method="closest_observation")
+        return np.array([first, min(first, low), max(last, high)], np.float64)
 
     best = xr.apply_ufunc(
         one,

@@ -51,6 +51,31 @@ def test_best_delay_resamples_as_many_runs_as_there_are() -> None:
     assert waiting_worth.best_delay(_times(ahead), level=0.99)[1:].values.tolist() == [0, 4000]
 
 
+@pytest.mark.parametrize(
+    ("times", "said"),
+    [
+        ([3.0, 1.0, 1.0], ([1000, 1000, 4000], "1 [1, 4+]")),
+        ([1.0, 1.0, 1.0], ([0, 0, 4000], "0 [0, 4+]")),
+        ([1.0, 2.0, 1.0], ([0, 0, 4000], "0 [0, 4+]")),
+        ([0.3, 0.1 + 0.2, 1.0], ([0, 0, 1000], "0 [0, 1]")),
+    ],
+)
+def test_delays_that_tie_with_the_best_are_in_its_interval(times, said) -> None:
+    """In the order of the grid or not."""
+    ties = _times([[t + i for t in times] for i in range(20)])
+    assert waiting_worth.best_delay(ties).values.tolist() == said[0]
+    best = waiting_worth.best_delay(ties[::-1])
+    assert best.values.tolist() == said[0]
+    cell = best.expand_dims(policy=["k"], shape=["s"], misses_per_s=[1e4], vma_lifetime_ms=[1.0])
+    assert waiting_words.best_table(cell, 4000).splitlines()[1].split(maxsplit=1)[1] == said[1]
+
+
+@pytest.mark.parametrize("hole", [np.nan, np.inf])
+def test_a_time_that_is_missing_has_no_best_delay(hole) -> None:
+    with pytest.raises(InputError, match="not finite: no best delay"):
+        waiting_worth.best_delay(_times([[1.0, 2.0, 3.0]] * 19 + [[1.0, 2.0, hole]]))
+
+
 COUNTS = dict.fromkeys(costs.NEEDED, 0.0)
 
 
