@@ -7,6 +7,7 @@ import xarray as xr
 
 from numalab.costs import BOUNDS, REMOTE, Costs
 from numalab.questions.waiting import DEFAULT_MS, MEASURES, change
+from numalab.questions.waiting_worth import UNKNOWN, UP_TO
 from numalab.report.tables import plain
 from numalab.stats.intervals import mean_interval
 
@@ -83,40 +84,70 @@ def best_table(best: xr.DataArray, longest_ms: float) -> str:
     return plain([f"{best['policy'].values[-1]}: misses/s", *_lives(best)], rows)
 
 
-def even_table(even: xr.DataArray) -> str:
-    """Table of break-even rates [1/s], low/typical/high costs: a row a policy."""
+def even_tables(even: xr.Dataset) -> str:
+    """Tables of break-even rates [1/s] with their intervals, one a policy.
+
+    A column each for the costs that make the rate lowest, typical and highest.
+    """
     mine = even.isel(shape=0)
-    rows = [
-        [
-            str(policy),
-            *(
-                rates(mine.sel(policy=policy, vma_lifetime_ms=x).values)
-                for x in even["vma_lifetime_ms"].values
-            ),
-        ]
+    return "\n\n".join(
+        plain(
+            [str(policy), "lowest", "typical", "highest"],
+            [
+                [
+                    life,
+                    *(
+                        rates(mine.sel(policy=policy, bound=b).isel(vma_lifetime_ms=i))
+                        for b in BOUNDS
+                    ),
+                ]
+                for i, life in enumerate(_lives(even))
+            ],
+        )
         for policy in even["policy"].values
-    ]
-    return plain(["misses/s", *_lives(even)], rows)
+    )
 
 
-def rates(values: np.ndarray) -> str:
-    """Print rates briefly, from low to high.
+def rates(cell: xr.Dataset, *, long: bool = False) -> str:
+    """Say at which rates a wait pays: in a cell of a table, or in a sentence.
+
+    Without the mean where its interval ends at any rate or at none.
 
     Examples
     --------
-    >>> rates(np.array([7.04e4, 4.2e5, 6.5e6])), rates(np.zeros(3)), rates(np.full(3, np.inf))
-    ('7e4/4e5/6e6', 'none', 'any')
+    >>> cell = xr.Dataset({"pays": "up to", "rate": ("at", [4.2e5, 7.04e4, 6.5e6])})
+    >>> rates(cell), rates(cell, long=True)
+    ('4e5 [7e4, 6e6]', 'up to about 4e5 [7e4, 6e6]')
+    >>> rates(cell.assign(pays="from")), rates(cell.assign(pays="from"), long=True)
+    ('>4e5 [7e4, 6e6]', 'from about 4e5 [7e4, 6e6] on')
+    >>> cell["rate"][2] = np.inf
+    >>> rates(cell), rates(cell, long=True)
+    ('[7e4, any]', 'up to 7e4 at least')
     """
-    if (values == 0).all():
-        return "none"
-    if np.isinf(values).all():
-        return "any"
-    return "/".join(_rate(x) for x in values)
+    pays = str(cell["pays"].item())
+    at = [float(x) for x in cell["rate"].values]
+    closed = [0.0 < x < np.inf for x in at]
+    if pays == UNKNOWN or (at[1] == 0 and at[2] == np.inf):
+        return "not resolved" if long else "?"
+    ends = {0.0: "none", np.inf: "any"} if pays == UP_TO else {0.0: "any", np.inf: "none"}
+    middle, low, high = (ends.get(x) or _rate(x) for x in at)
+    if not any(closed[1:]):
+        return low
+    interval = f"[{low}, {high}]"
+    if all(closed):
+        interval = middle if low == middle == high else f"{middle} {interval}"
+    if not long:
+        return interval if pays == UP_TO else f">{interval}"
+    if all(closed[1:]):
+        return f"up to about {interval}" if pays == UP_TO else f"from about {interval} on"
+    if pays == UP_TO:
+        return f"up to {low} at least" if closed[1] else f"up to {high} at most, or none"
+    return (
+        f"from {high} on at the latest" if closed[2] else f"from {low} on at the earliest, or none"
+    )
 
 
 def _rate(value: float) -> str:
-    if value == 0 or np.isinf(value):
-        return "any" if value else "0"
     return f"{value:.0e}".replace("e+0", "e").replace("e-0", "e-")
 
 
@@ -131,14 +162,16 @@ def assumed() -> str:
     return f"Assumed costs: {', '.join(words)}."
 
 
-def tables(found: xr.Dataset, even: xr.DataArray, best: xr.DataArray) -> dict[str, str]:
+def tables(found: xr.Dataset, even: xr.Dataset, best: xr.DataArray) -> dict[str, str]:
     """All tables of q04 by title."""
     shapes = [str(s) for s in found["shape"].values]
     said = {
         f"a wait of {DEFAULT_MS} ms against none, a minute; {shapes[0]} lifetimes": (
             change_tables(found)
         ),
-        "remote misses/s up to which it pays, at low/typical/high costs": even_table(even),
+        "remote misses/s up to which it pays (>: from which on; ?: not resolved)": even_tables(
+            even
+        ),
         "best wait [s] with its 95 % interval; 0: none, +: or longer": best_table(
             best, float(found["vma_delay_ms"].max())
         ),
@@ -148,7 +181,7 @@ def tables(found: xr.Dataset, even: xr.DataArray, best: xr.DataArray) -> dict[st
     return said
 
 
-def answer(found: xr.Dataset, even: xr.DataArray, best: xr.DataArray) -> str:
+def answer(found: xr.Dataset, even: xr.Dataset, best: xr.DataArray) -> str:
     """Answer q04 in words, with the numbers of the runs of the last policy.
 
     Of two mean lifetimes: the shortest, and the one that a wait keeps far for longest.
@@ -158,10 +191,8 @@ def answer(found: xr.Dataset, even: xr.DataArray, best: xr.DataArray) -> str:
     worst = lives[int(changed["far"].mean("replicate").argmax("vma_lifetime_ms"))]
     at = {x: changed.sel(vma_lifetime_ms=x) for x in (lives[0], worst)}
     typical = even.isel(shape=0, policy=-1).sel(bound="typical")
-    rate = {x: _rate(float(typical.sel(vma_lifetime_ms=x))) for x in at}
-    best_of = best.isel(shape=0, policy=-1).sel(at="best")
+    rate = (f"{rates(typical.sel(vma_lifetime_ms=x), long=True)} ({x:g} ms)" for x in at)
     delays = found["vma_delay_ms"].values
-    ends = int(((best_of == delays[0]) | (best_of == delays[-1])).sum())
     said = ", and by ".join(
         f"{difference(one['young'])} MB of mappings that live {x:g} ms on average (those filled "
         f"on the wrong node stay there {difference(one['far'], 1)} s longer)"
@@ -174,9 +205,18 @@ def answer(found: xr.Dataset, even: xr.DataArray, best: xr.DataArray) -> str:
         f"scans walk in a minute by {said}. A wait of {delays[1]:g} ms does the same (its "
         f"difference: {difference(-more['young'])} MB, {difference(-more['far'], 1)} s): a wait "
         "begins with the first scan that meets a VMA, and the next one comes later than either. "
-        "Counted as time, it pays up to about "
-        f"{' and '.join(f'{rate[x]} ({x:g} ms)' for x in at)} remote misses a second of the "
-        "thread with the far mapping, at typical costs, all assumed. The best wait is none, or "
-        f"the longest that was simulated ({delays[-1] / 1000:g} s), in {ends} of {best_of.size} "
-        "cells of its table: the rate of misses decides which."
+        "Counted as time, at typical costs, all assumed, it pays at these rates of remote misses "
+        f"a second of the thread with the far mapping: {', '.join(rate)}. "
+        f"{_ends(best.isel(shape=0, policy=-1), delays)}"
+    )
+
+
+def _ends(best: xr.DataArray, delays: np.ndarray) -> str:
+    """Say how often the best wait is an end of those simulated, whole interval and all."""
+    none, longest = ((best == end).all("at") for end in (delays[0], delays[-1]))
+    both = bool((none.any("misses_per_s") & longest.any("misses_per_s")).any())
+    return (
+        f"The best wait is surely none in {int(none.sum())}, and surely the longest that was "
+        f"simulated ({delays[-1] / 1000:g} s) in {int(longest.sum())}, of {none.size} cells of its "
+        f"table{': the rate of misses decides which' if both else ''}."
     )

@@ -12,6 +12,9 @@ from numalab.fields import InputError, distinct
 from numalab.questions.waiting import NONE_MS
 from numalab.stats.intervals import enough_for_bootstrap, runs_of
 
+UP_TO, FROM, UNKNOWN = "up to", "from", "unknown"
+"""Where a wait pays: up to a rate of misses, from one on, or the runs do not tell which."""
+
 
 def _remote() -> xr.DataArray:
     return xr.DataArray(
@@ -48,22 +51,73 @@ def paid(found: xr.Dataset, costs: Costs, misses_per_s: Sequence[float]) -> xr.D
     return _scanning(found, costs) + found["far"] * rates * _remote() / 1e6
 
 
-def break_even(found: xr.Dataset, costs: Costs, delay_ms: int) -> xr.DataArray:
+def break_even(
+    found: xr.Dataset,
+    costs: Costs,
+    delay_ms: int,
+    *,
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> xr.Dataset:
     """Remote misses a second at which a delay takes as much time as it saves.
 
     Returns
     -------
-    xarray.DataArray
-        [1/s], of the mean over replicates; ``bound`` (low, typical, high) takes the costs so
-        that the rate is lowest, typical, highest. ``inf`` where no page is far for longer; 0
-        where nothing is saved.
+    xarray.Dataset
+        ``rate`` [1/s], ``at`` the mean over replicates and the ends of its percentile bootstrap
+        interval (rate, low, high); ``bound`` (low, typical, high) takes the costs so that the
+        rate is lowest, typical, highest. ``pays`` is :data:`UP_TO` that rate where the delay
+        saves time or leaves pages far for longer: ``inf`` is any rate, 0 none. It is
+        :data:`FROM` it on where the delay costs time or brings pages home sooner: 0 is any,
+        ``inf`` none. Where the interval tells neither, :data:`UNKNOWN`, and ``rate`` is nan.
+
+    Raises
+    ------
+    InputError
+        For fewer replicates than :data:`numalab.stats.intervals.FEWEST`.
     """
     none, delay = (found.sel(vma_delay_ms=d, drop=True) for d in (NONE_MS, delay_ms))
-    saved = (_scanning(none, costs) - _scanning(delay, costs)).mean("replicate")
-    longer = (delay["far"] - none["far"]).mean("replicate")
     dearest_first = _remote()[::-1].assign_coords(bound=[*BOUNDS])
-    rate = saved * 1e6 / (longer * dearest_first)
-    return xr.where(saved <= 0, 0.0, xr.where(longer <= 0, np.inf, rate))
+    saved = (_scanning(none, costs) - _scanning(delay, costs)) * 1e6
+    lost = (delay["far"] - none["far"]) * dearest_first
+    n = runs_of(lost)
+    enough_for_bootstrap(n)
+    drawn = np.random.default_rng(seed).integers(0, n, (resamples, n))
+    ends = [(1 - level) / 2, (1 + level) / 2]
+
+    def one(saved: np.ndarray, lost: np.ndarray) -> tuple[str, np.ndarray]:
+        means = saved[drawn].mean(axis=-1), lost[drawn].mean(axis=-1)
+        signs = np.sign([np.quantile(x, ends) for x in means])
+        if (signs == 1).all(axis=1).any() or not signs.any():
+            pays, sign = UP_TO, 1
+        elif (signs == -1).all(axis=1).any():
+            pays, sign = FROM, -1
+        else:
+            return UNKNOWN, np.full(3, np.nan)
+        rates = _rates(sign * means[0], sign * means[1])
+        low, high = np.quantile(rates, ends, method="closest_observation")
+        return pays, np.array([*_rates(sign * saved.mean(), sign * lost.mean()), low, high])
+
+    pays, rate = xr.apply_ufunc(
+        one,
+        saved,
+        lost,
+        input_core_dims=[["replicate"], ["replicate"]],
+        output_core_dims=[[], ["at"]],
+        vectorize=True,
+        output_dtypes=[object, np.float64],
+    )
+    return xr.Dataset(
+        {"pays": pays.astype(str), "rate": rate.assign_coords(at=["rate", "low", "high"])}
+    )
+
+
+def _rates(gain: np.ndarray, loss: np.ndarray) -> np.ndarray:
+    """Rates up to which a gain exceeds a loss a miss: 0 without a gain, ``inf`` without a loss."""
+    gain, loss = np.atleast_1d(gain, loss)
+    rate = np.divide(gain, loss, out=np.full(gain.shape, np.inf), where=loss > 0)
+    return np.where(gain > 0, rate, 0.0)
 
 
 def best_delay(

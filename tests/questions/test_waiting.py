@@ -102,19 +102,90 @@ SAVES = _made(
 
 def test_break_even_is_the_time_saved_over_the_time_far() -> None:
     """2e6 hint faults of 0.5, 1, 4 us are saved; 5.04 s far at 150, 60, 20 ns a miss are lost."""
-    rate = waiting_worth.break_even(SAVES, Costs(), 1000).isel(policy=-1).squeeze()
-    expected = [1.0 / (5.04 * 150e-9), 2.0 / (5.04 * 60e-9), 8.0 / (5.04 * 20e-9)]
-    assert rate.values == pytest.approx(expected)
+    even = waiting_worth.break_even(SAVES, Costs(), 1000).isel(policy=-1).squeeze()
+    expected = np.array([1.0 / (5.04 * 150e-9), 2.0 / (5.04 * 60e-9), 8.0 / (5.04 * 20e-9)])
+    assert (even["pays"] == waiting_worth.UP_TO).all()
+    assert even["rate"].transpose("at", "bound").values == pytest.approx(np.array([expected] * 3))
     at = waiting_worth.paid(SAVES, Costs(), [float(expected[1])]).sel(bound="typical")
     none, wait = at.mean("replicate").isel(policy=-1).squeeze().values
     assert none == pytest.approx(wait)
 
 
-def test_break_even_without_a_gain_or_without_a_loss() -> None:
-    wasted = _made({"far": 20}, {"far": 25})
-    assert (waiting_worth.break_even(wasted, Costs(), 1000) == 0).all()
-    free = _made({"far": 20, "numa_hint_faults": 5.0}, {"far": 19})
-    assert np.isinf(waiting_worth.break_even(free, Costs(), 1000)).all()
+NOISE = np.linspace(-4, 4, 20)
+"""Its mean has a standard error of 0.54, so an interval of about +-1.06."""
+COSTLY = {"numa_hint_faults": 2e6}
+
+
+def _even(none: dict[str, float], wait: dict[str, float], noise: str = "") -> tuple[str, str]:
+    """Cell and sentence at typical costs; ``noise`` is a count that varies under the wait."""
+    made = _made({"far": 20, **none}, {"far": 20, **wait})
+    if noise:
+        scale = 1 if noise == "far" else 1e6
+        made[noise][{"vma_delay_ms": 1}] = made[noise][{"vma_delay_ms": 1}] + scale * NOISE
+    cell = waiting_worth.break_even(made, Costs(), 1000).isel(policy=-1).squeeze()
+    cell = cell.sel(bound="typical")
+    return waiting_words.rates(cell), waiting_words.rates(cell, long=True)
+
+
+@pytest.mark.parametrize(
+    ("none", "wait", "said"),
+    [
+        ({}, {"far": 25}, ("none", "none")),
+        (COSTLY, {"far": 19}, ("any", "any")),
+        (COSTLY, {}, ("any", "any")),
+        ({}, {}, ("none", "none")),
+        ({}, {"far": 19}, ("any", "any")),
+        ({}, {**COSTLY, "far": 25}, ("none", "none")),
+        ({}, {**COSTLY, "far": 19}, (">3e7", "from about 3e7 on")),
+        ({}, COSTLY, ("none", "none")),
+    ],
+)
+def test_break_even_has_a_case_for_every_gain_and_loss(none, wait, said) -> None:
+    """2e6 hint faults are 2 s: 1 s less far at 60 ns a miss makes up for them from 3e7 on."""
+    assert _even(none, wait) == said
+
+
+@pytest.mark.parametrize(
+    ("none", "wait", "noise", "said"),
+    [
+        (COSTLY, {"far": 20.02}, "far", ("[3e7, any]", "up to 3e7 at least")),
+        (COSTLY, {"far": 19.98}, "far", ("[3e7, any]", "up to 3e7 at least")),
+        (
+            {}, {**COSTLY, "far": 20.02}, "far",
+            (">[3e7, none]", "from 3e7 on at the earliest, or none"),
+        ),
+        ({}, {"far": 20.02}, "far", ("?", "not resolved")),
+        ({}, {"far": 28}, "numa_hint_faults", ("[none, 2e6]", "up to 2e6 at most, or none")),
+        ({}, {"far": 12}, "numa_hint_faults", (">[any, 2e6]", "from 2e6 on at the latest")),
+        ({}, {}, "numa_hint_faults", ("?", "not resolved")),
+        (COSTLY, {"far": 24}, "far", ("8e6 [7e6, 1e7]", "up to about 8e6 [7e6, 1e7]")),
+    ],
+)  # fmt: skip
+def test_break_even_says_no_more_than_the_runs_do(none, wait, noise, said) -> None:
+    """A difference whose interval holds zero leaves one end open, or everything.
+
+    2 s over 1.06 s of 60 ns are 3.1e7, 1.06 s over 8 s of 60 ns 2.2e6.
+    """
+    assert _even(none, wait, noise) == said
+
+
+def test_break_even_needs_runs_to_resample() -> None:
+    with pytest.raises(InputError, match="replicates = 19"):
+        waiting_worth.break_even(SAVES.isel(replicate=slice(19)), Costs(), 1000)
+
+
+@pytest.mark.parametrize(
+    ("misses", "said"),
+    [
+        ([1e4, 2e4], "none in 0, and surely the longest that was simulated (1 s) in 2, of 2"),
+        ([1e8, 1e9], "none in 2, and surely the longest that was simulated (1 s) in 0, of 2"),
+    ],
+)
+def test_misses_decide_only_where_both_ends_occur(misses, said) -> None:
+    even = waiting_worth.break_even(SAVES, Costs(), 1000)
+    best = waiting_worth.best_delay(waiting_worth.paid(SAVES, Costs(), misses).sel(bound="typical"))
+    answer = waiting_words.answer(SAVES, even, best)
+    assert answer.endswith(f"surely {said} cells of its table.")
 
 
 def test_the_answer_says_the_differences_of_the_last_policy() -> None:
@@ -129,13 +200,17 @@ def test_the_answer_says_the_differences_of_the_last_policy() -> None:
     assert "by -200 +-0 MB of mappings that live 100 ms on average" in said
     assert "stay there +5.0 +-0.0 s longer)" in said
     assert "does the same (its difference: 0 +-0 MB, 0.0 +-0.0 s)" in said
-    assert "up to about 7e6 (100 ms) remote misses" in said
-    assert "in 2 of 2 cells" in said
+    assert "of the thread with the far mapping: up to about 7e6 (100 ms). The best" in said
+    assert "surely none in 1, and surely the longest that was simulated (1 s) in 1, of 2" in said
+    assert said.endswith("cells of its table: the rate of misses decides which.")
     assert waiting_words.best_table(best, 1000).splitlines()[1:] == [
         "1e4                      1+",
         "1e9                       0",
     ]
-    assert waiting_words.even_table(even).splitlines()[2].split() == ["linux-7.2", "1e6/7e6/8e7"]
+    assert waiting_words.even_tables(even).splitlines()[3:] == [
+        "linux-7.2  lowest  typical  highest",
+        "100 ms        1e6      7e6      8e7",
+    ]
 
 
 @pytest.fixture(scope="module")
