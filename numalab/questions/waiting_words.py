@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy  # loads scipy.stats when it is first used
 import xarray as xr
 
 from numalab.costs import BOUNDS, REMOTE, Costs
 from numalab.questions.waiting import DEFAULT_MS, MEASURES, change
 from numalab.questions.waiting_worth import UNKNOWN, UP_TO
 from numalab.report.tables import plain
-from numalab.stats.intervals import mean_interval
+from numalab.stats.intervals import runs_of
 
 
 def difference(values: xr.DataArray, digits: int = 0) -> str:
-    """Say a mean difference over replicates and half the width of its 95 % interval.
+    """Say a mean difference over replicates and half the width of Student's 95 % interval.
 
     Examples
     --------
     >>> difference(xr.DataArray([-1.0, 0.0, 1.0, 4.0], dims="replicate"), 1)
     '+1.0 +-3.4'
     """
-    low, high = (float(x) for x in mean_interval(values))
-    mean = float(values.mean())
+    mean, half = _student(values)
     zero = abs(mean) < 0.5 * 10.0**-digits
-    return f"{0 if zero else mean:{'' if zero else '+'}.{digits}f} +-{(high - low) / 2:.{digits}f}"
+    return f"{0 if zero else mean:{'' if zero else '+'}.{digits}f} +-{half:.{digits}f}"
+
+
+def _student(values: xr.DataArray) -> tuple[float, float]:
+    """Mean and half width: one number for both sides, which BCa's interval does not have."""
+    n = runs_of(values)
+    half = scipy.stats.t.isf(0.025, n - 1) * scipy.stats.sem(values)
+    return float(values.mean()), float(half)
 
 
 def change_tables(found: xr.Dataset, delay_ms: int = DEFAULT_MS) -> str:

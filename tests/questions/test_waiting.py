@@ -95,6 +95,13 @@ def _made(none: dict[str, float], wait: dict[str, float]) -> xr.Dataset:
     return xr.Dataset(data, {**coords, "vma_lifetime_ms": [100.0], "shape": ["fixed"]})
 
 
+def test_a_difference_is_printed_with_an_interval_that_has_one_half_width() -> None:
+    """Standard error 5, t(19) at 97.5 % 2.093; BCa's [0, 25] is no +-12 about 5."""
+    lone = xr.DataArray([0.0] * 19 + [100.0], dims="replicate")
+    assert waiting_words.difference(lone) == "+5 +-10"
+    assert waiting_words.difference(lone * 0 - 3) == "-3 +-0"
+
+
 SAVES = _made(
     {"young": 300, "far": 20, "numa_hint_faults": 2e6}, {"young": 100, "far": 25.04}
 )  # fmt: skip
