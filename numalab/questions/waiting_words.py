@@ -201,20 +201,35 @@ def answer(found: xr.Dataset, even: xr.Dataset, best: xr.DataArray) -> str:
     rate = (f"{rates(typical.sel(vma_lifetime_ms=x), long=True)} ({x:g} ms)" for x in at)
     delays = found["vma_delay_ms"].values
     said = ", and by ".join(
-        f"{difference(one['young'])} MB of mappings that live {x:g} ms on average (those filled "
-        f"on the wrong node stay there {difference(one['far'], 1)} s longer)"
+        f"{difference(one['young'])} MB of mappings that live {x:g} ms on average (time on the "
+        f"wrong node of those filled there: {difference(one['far'], 1)} s)"
         for x, one in at.items()
     )
     shortest = change(found, int(delays[1])).isel(shape=0, policy=-1)
-    more = (changed - shortest).sel(vma_lifetime_ms=worst)
     return (
         f"In {found['policy'].values[-1]} a wait of {DEFAULT_MS} ms, against none, changes what "
-        f"scans walk in a minute by {said}. A wait of {delays[1]:g} ms does the same (its "
-        f"difference: {difference(-more['young'])} MB, {difference(-more['far'], 1)} s): a wait "
-        "begins with the first scan that meets a VMA, and the next one comes later than either. "
+        f"scans walk in a minute by {said}. "
+        f"{'' if delays[1] == DEFAULT_MS else _shorter(shortest - changed, worst, delays[1])}"
         "Counted as time, at typical costs, all assumed, it pays at these rates of remote misses "
         f"a second of the thread with the far mapping: {', '.join(rate)}. "
         f"{_ends(best.isel(shape=0, policy=-1), delays)}"
+    )
+
+
+def _shorter(more: xr.Dataset, life: float, delay_ms: int) -> str:
+    """Say what a shorter wait does otherwise at one lifetime; nothing only if both measures do."""
+    at = more[["young", "far"]].sel(vma_lifetime_ms=life)
+    if not any(at[name].any() for name in at):
+        return (
+            f"A wait of {delay_ms:g} ms does the same in every run where they live {life:g} ms: a "
+            "wait begins with the first scan that meets a VMA, and the next one comes later than "
+            "either. "
+        )
+    numbers = f"{difference(at['young'])} MB, {difference(at['far'], 1)} s"
+    same = all(abs(mean) <= half for mean, half in map(_student, at.values()))
+    does, told = ("does the same", ", as far as these runs tell") if same else ("differs", "")
+    return (
+        f"A wait of {delay_ms:g} ms {does} where they live {life:g} ms{told} ({numbers} with it). "
     )
 
 
