@@ -244,11 +244,11 @@ def _first_knobs(at: xr.Dataset) -> list[str]:
 
 
 def _outweighing(at: xr.Dataset) -> list[str]:
-    """Properties of the workload, by ST, whose interval lies above that of every knob."""
+    """Properties of the workload above chance, by ST, whose interval lies above every knob's."""
     knobs = at.sel(parameter=list(KNOBS))
     rest = at.sel(parameter=list(WORKLOAD)).sortby("ST", ascending=False)
     above = rest["ST"] - rest["ST_conf"] > (knobs["ST"] + knobs["ST_conf"]).max()
-    return [str(p) for p in rest["parameter"].values[above]]
+    return [str(p) for p in rest["parameter"].values[above & (rest["ST"] > rest["chance"])]]
 
 
 _Choice = Callable[[xr.Dataset], list[str]]

@@ -9,11 +9,10 @@ import numpy as np
 import xarray as xr
 
 from numalab.catalog.lifetimes import YOUNG_MB, lifetimes
-from numalab.costs import BOUNDS, REMOTE, Costs, time_of
 from numalab.engine import first_draws, simulate
 from numalab.fields import InputError, distinct
 from numalab.policy import Policy, get, with_rules
-from numalab.stats.intervals import enough_for_bootstrap, runs_of
+from numalab.stats.intervals import enough_for_bootstrap
 from numalab.sweeps.totals import totals
 from numalab.units import NSEC_PER_MSEC, PAGES_PER_MB
 from numalab.workload import Workload
@@ -127,12 +126,12 @@ def runs(
     Returns
     -------
     xarray.Dataset
-        Totals a minute over (policy, vma_delay_ms, vma_lifetime_ms, shape, replicate), with
-        ``young`` and ``walked``: memory that scans walked, of the short-lived mappings and in
-        all [MB/min]; ``faults`` [1000/min]; ``far``: time that the pages of the mapping that
-        is filled on the wrong node spend there [s/min], from 25 samples or more in a mean
-        lifetime, at most one a tick. The pass at the start of a process, for which nothing
-        ever waits, is in them.
+        Totals a minute over (policy, vma_delay_ms, vma_lifetime_ms, shape, replicate), waits
+        and lifetimes rising, with ``young`` and ``walked``: memory that scans walked, of the
+        short-lived mappings and in all [MB/min]; ``faults`` [1000/min]; ``far``: time that the
+        pages of the mapping that is filled on the wrong node spend there [s/min], from 25
+        samples or more in a mean lifetime, at most one a tick. The pass at the start of a
+        process, for which nothing ever waits, is in them.
 
     Raises
     ------
@@ -159,14 +158,11 @@ def runs(
         ds = simulate(made, delayed(policy, delay), seed=seed, replicates=replicates)
         return _cell(ds, made, seed)
 
-    rising = sorted(delays_ms)
+    waits, lives = sorted(delays_ms), sorted(lifetimes_ms)
     along = {
-        "policy": policies, "vma_delay_ms": rising, "vma_lifetime_ms": lifetimes_ms,
-        "shape": shapes,
+        "policy": policies, "vma_delay_ms": waits, "vma_lifetime_ms": lives, "shape": shapes,
     }  # fmt: skip
-    cells = [
-        [[[at(p, d, x, s) for s in shapes] for x in lifetimes_ms] for d in rising] for p in policies
-    ]
+    cells = [[[[at(p, d, x, s) for s in shapes] for x in lives] for d in waits] for p in policies]
     found = xr.combine_nested(cells, list(along), join="exact", combine_attrs="override")
     return found.assign_coords({dim: list(labels) for dim, labels in along.items()})
 
@@ -176,100 +172,3 @@ def change(found: xr.Dataset, delay_ms: int) -> xr.Dataset:
     ours = found[list(MEASURES)]
     with_it = ours.sel(vma_delay_ms=delay_ms, drop=True)
     return with_it - ours.sel(vma_delay_ms=NONE_MS, drop=True)
-
-
-def _remote() -> xr.DataArray:
-    return xr.DataArray(
-        [getattr(REMOTE, b) for b in BOUNDS], dims="bound", coords={"bound": [*BOUNDS]}
-    )
-
-
-def _scanning(found: xr.Dataset, costs: Costs) -> xr.DataArray:
-    """Time that scans, hint faults and migrations take; over ``bound`` too [ms/min]."""
-    time = time_of(found, costs, vcpus=0)
-    return time["scan"] + time["faults"]
-
-
-def paid(found: xr.Dataset, costs: Costs, misses_per_s: Sequence[float]) -> xr.DataArray:
-    """Time that scanning takes together with remote misses in far pages [ms/min].
-
-    Parameters
-    ----------
-    misses_per_s : sequence of float [1/s]
-        Cache misses of the thread that uses the far mapping, in that mapping: no count of the
-        model says how many, so the result is over them, as ``misses_per_s``.
-
-    Raises
-    ------
-    InputError
-        For a rate that is not positive or twice in the list.
-    """
-    distinct("misses_per_s", misses_per_s)
-    if not all(0 < x < np.inf for x in misses_per_s):
-        raise InputError(f"misses_per_s = {list(misses_per_s)}: must be above 0, and finite")
-    rates = xr.DataArray(
-        list(misses_per_s), dims="misses_per_s", coords={"misses_per_s": list(misses_per_s)}
-    )
-    return _scanning(found, costs) + found["far"] * rates * _remote() / 1e6
-
-
-def break_even(found: xr.Dataset, costs: Costs, delay_ms: int) -> xr.DataArray:
-    """Remote misses a second at which a delay takes as much time as it saves.
-
-    Returns
-    -------
-    xarray.DataArray
-        [1/s], of the mean over replicates; ``bound`` (low, typical, high) takes the costs so
-        that the rate is lowest, typical, highest. ``inf`` where no page is far for longer; 0
-        where nothing is saved.
-    """
-    none, delay = (found.sel(vma_delay_ms=d, drop=True) for d in (NONE_MS, delay_ms))
-    saved = (_scanning(none, costs) - _scanning(delay, costs)).mean("replicate")
-    longer = (delay["far"] - none["far"]).mean("replicate")
-    dearest_first = _remote()[::-1].assign_coords(bound=[*BOUNDS])
-    rate = saved * 1e6 / (longer * dearest_first)
-    return xr.where(saved <= 0, 0.0, xr.where(longer <= 0, np.inf, rate))
-
-
-def best_delay(
-    time: xr.DataArray, *, level: float = 0.95, resamples: int = 2000, seed: int = 0
-) -> xr.DataArray:
-    """Find the delay of least mean time, with its percentile bootstrap interval.
-
-    Whole replicates are drawn with replacement, so that the delays of one stay together; a
-    delay between those of the grid is never named.
-
-    Parameters
-    ----------
-    time : xarray.DataArray
-        Over ``vma_delay_ms``, ``replicate`` and anything else.
-
-    Returns
-    -------
-    xarray.DataArray
-        [ms], over the rest and ``at``: best, low, high.
-
-    Raises
-    ------
-    InputError
-        For fewer replicates than :data:`numalab.stats.intervals.FEWEST`.
-    """
-    n = runs_of(time)
-    enough_for_bootstrap(n)
-    drawn = np.random.default_rng(seed).integers(0, n, (resamples, n))
-    delays = time["vma_delay_ms"].values
-    tail = (1 - level) / 2
-
-    def one(values: np.ndarray) -> np.ndarray:
-        found = delays[values[:, drawn].mean(axis=-1).argmin(axis=0)]
-        ends = np.quantile(found, [tail, 1 - tail], method="closest_observation")
-        return np.array([delays[values.mean(axis=-1).argmin()], *ends], np.float64)
-
-    best = xr.apply_ufunc(
-        one,
-        time,
-        input_core_dims=[["vma_delay_ms", "replicate"]],
-        output_core_dims=[["at"]],
-        vectorize=True,
-    )
-    return best.assign_coords(at=["best", "low", "high"])

@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy  # loads scipy.stats when it is first used
 import xarray as xr
 
 from numalab.costs import BOUNDS, REMOTE, Costs
 from numalab.questions.waiting import DEFAULT_MS, MEASURES, change
+from numalab.questions.waiting_worth import UNKNOWN, UP_TO
 from numalab.report.tables import plain
-from numalab.stats.intervals import mean_interval
+from numalab.stats.intervals import runs_of
 
 
 def difference(values: xr.DataArray, digits: int = 0) -> str:
-    """Say a mean difference over replicates and half the width of its 95 % interval.
+    """Say a mean difference over replicates and half the width of Student's 95 % interval.
 
     Examples
     --------
     >>> difference(xr.DataArray([-1.0, 0.0, 1.0, 4.0], dims="replicate"), 1)
     '+1.0 +-3.4'
     """
-    low, high = (float(x) for x in mean_interval(values))
-    mean = float(values.mean())
+    mean, half = _student(values)
     zero = abs(mean) < 0.5 * 10.0**-digits
-    return f"{0 if zero else mean:{'' if zero else '+'}.{digits}f} +-{(high - low) / 2:.{digits}f}"
+    return f"{0 if zero else mean:{'' if zero else '+'}.{digits}f} +-{half:.{digits}f}"
+
+
+def _student(values: xr.DataArray) -> tuple[float, float]:
+    """Mean and half width: one number for both sides, which BCa's interval does not have."""
+    n = runs_of(values)
+    half = scipy.stats.t.isf(0.025, n - 1) * scipy.stats.sem(values)
+    return float(values.mean()), float(half)
 
 
 def change_tables(found: xr.Dataset, delay_ms: int = DEFAULT_MS) -> str:
@@ -83,40 +91,70 @@ def best_table(best: xr.DataArray, longest_ms: float) -> str:
     return plain([f"{best['policy'].values[-1]}: misses/s", *_lives(best)], rows)
 
 
-def even_table(even: xr.DataArray) -> str:
-    """Table of break-even rates [1/s], low/typical/high costs: a row a policy."""
+def even_tables(even: xr.Dataset) -> str:
+    """Tables of break-even rates [1/s] with their intervals, one a policy.
+
+    A column each for the costs that make the rate lowest, typical and highest.
+    """
     mine = even.isel(shape=0)
-    rows = [
-        [
-            str(policy),
-            *(
-                rates(mine.sel(policy=policy, vma_lifetime_ms=x).values)
-                for x in even["vma_lifetime_ms"].values
-            ),
-        ]
+    return "\n\n".join(
+        plain(
+            [str(policy), "lowest", "typical", "highest"],
+            [
+                [
+                    life,
+                    *(
+                        rates(mine.sel(policy=policy, bound=b).isel(vma_lifetime_ms=i))
+                        for b in BOUNDS
+                    ),
+                ]
+                for i, life in enumerate(_lives(even))
+            ],
+        )
         for policy in even["policy"].values
-    ]
-    return plain(["misses/s", *_lives(even)], rows)
+    )
 
 
-def rates(values: np.ndarray) -> str:
-    """Print rates briefly, from low to high.
+def rates(cell: xr.Dataset, *, long: bool = False) -> str:
+    """Say at which rates a wait pays: in a cell of a table, or in a sentence.
+
+    Without the mean where its interval ends at any rate or at none.
 
     Examples
     --------
-    >>> rates(np.array([7.04e4, 4.2e5, 6.5e6])), rates(np.zeros(3)), rates(np.full(3, np.inf))
-    ('7e4/4e5/6e6', 'none', 'any')
+    >>> cell = xr.Dataset({"pays": "up to", "rate": ("at", [4.2e5, 7.04e4, 6.5e6])})
+    >>> rates(cell), rates(cell, long=True)
+    ('4e5 [7e4, 6e6]', 'up to about 4e5 [7e4, 6e6]')
+    >>> rates(cell.assign(pays="from")), rates(cell.assign(pays="from"), long=True)
+    ('>4e5 [7e4, 6e6]', 'from about 4e5 [7e4, 6e6] on')
+    >>> cell["rate"][2] = np.inf
+    >>> rates(cell), rates(cell, long=True)
+    ('[7e4, any]', 'up to 7e4 at least')
     """
-    if (values == 0).all():
-        return "none"
-    if np.isinf(values).all():
-        return "any"
-    return "/".join(_rate(x) for x in values)
+    pays = str(cell["pays"].item())
+    at = [float(x) for x in cell["rate"].values]
+    closed = [0.0 < x < np.inf for x in at]
+    if pays == UNKNOWN or (at[1] == 0 and at[2] == np.inf):
+        return "not resolved" if long else "?"
+    ends = {0.0: "none", np.inf: "any"} if pays == UP_TO else {0.0: "any", np.inf: "none"}
+    middle, low, high = (ends.get(x) or _rate(x) for x in at)
+    if not any(closed[1:]):
+        return low
+    interval = f"[{low}, {high}]"
+    if all(closed):
+        interval = middle if low == middle == high else f"{middle} {interval}"
+    if not long:
+        return interval if pays == UP_TO else f">{interval}"
+    if all(closed[1:]):
+        return f"up to about {interval}" if pays == UP_TO else f"from about {interval} on"
+    if pays == UP_TO:
+        return f"up to {low} at least" if closed[1] else f"up to {high} at most, or none"
+    return (
+        f"from {high} on at the latest" if closed[2] else f"from {low} on at the earliest, or none"
+    )
 
 
 def _rate(value: float) -> str:
-    if value == 0 or np.isinf(value):
-        return "any" if value else "0"
     return f"{value:.0e}".replace("e+0", "e").replace("e-0", "e-")
 
 
@@ -131,14 +169,16 @@ def assumed() -> str:
     return f"Assumed costs: {', '.join(words)}."
 
 
-def tables(found: xr.Dataset, even: xr.DataArray, best: xr.DataArray) -> dict[str, str]:
+def tables(found: xr.Dataset, even: xr.Dataset, best: xr.DataArray) -> dict[str, str]:
     """All tables of q04 by title."""
     shapes = [str(s) for s in found["shape"].values]
     said = {
         f"a wait of {DEFAULT_MS} ms against none, a minute; {shapes[0]} lifetimes": (
             change_tables(found)
         ),
-        "remote misses/s up to which it pays, at low/typical/high costs": even_table(even),
+        "remote misses/s up to which it pays (>: from which on; ?: not resolved)": even_tables(
+            even
+        ),
         "best wait [s] with its 95 % interval; 0: none, +: or longer": best_table(
             best, float(found["vma_delay_ms"].max())
         ),
@@ -148,7 +188,7 @@ def tables(found: xr.Dataset, even: xr.DataArray, best: xr.DataArray) -> dict[st
     return said
 
 
-def answer(found: xr.Dataset, even: xr.DataArray, best: xr.DataArray) -> str:
+def answer(found: xr.Dataset, even: xr.Dataset, best: xr.DataArray) -> str:
     """Answer q04 in words, with the numbers of the runs of the last policy.
 
     Of two mean lifetimes: the shortest, and the one that a wait keeps far for longest.
@@ -158,25 +198,47 @@ def answer(found: xr.Dataset, even: xr.DataArray, best: xr.DataArray) -> str:
     worst = lives[int(changed["far"].mean("replicate").argmax("vma_lifetime_ms"))]
     at = {x: changed.sel(vma_lifetime_ms=x) for x in (lives[0], worst)}
     typical = even.isel(shape=0, policy=-1).sel(bound="typical")
-    rate = {x: _rate(float(typical.sel(vma_lifetime_ms=x))) for x in at}
-    best_of = best.isel(shape=0, policy=-1).sel(at="best")
+    rate = (f"{rates(typical.sel(vma_lifetime_ms=x), long=True)} ({x:g} ms)" for x in at)
     delays = found["vma_delay_ms"].values
-    ends = int(((best_of == delays[0]) | (best_of == delays[-1])).sum())
     said = ", and by ".join(
-        f"{difference(one['young'])} MB of mappings that live {x:g} ms on average (those filled "
-        f"on the wrong node stay there {difference(one['far'], 1)} s longer)"
+        f"{difference(one['young'])} MB of mappings that live {x:g} ms on average (time on the "
+        f"wrong node of those filled there: {difference(one['far'], 1)} s)"
         for x, one in at.items()
     )
     shortest = change(found, int(delays[1])).isel(shape=0, policy=-1)
-    more = (changed - shortest).sel(vma_lifetime_ms=worst)
     return (
         f"In {found['policy'].values[-1]} a wait of {DEFAULT_MS} ms, against none, changes what "
-        f"scans walk in a minute by {said}. A wait of {delays[1]:g} ms does the same (its "
-        f"difference: {difference(-more['young'])} MB, {difference(-more['far'], 1)} s): a wait "
-        "begins with the first scan that meets a VMA, and the next one comes later than either. "
-        "Counted as time, it pays up to about "
-        f"{' and '.join(f'{rate[x]} ({x:g} ms)' for x in at)} remote misses a second of the "
-        "thread with the far mapping, at typical costs, all assumed. The best wait is none, or "
-        f"the longest that was simulated ({delays[-1] / 1000:g} s), in {ends} of {best_of.size} "
-        "cells of its table: the rate of misses decides which."
+        f"scans walk in a minute by {said}. "
+        f"{'' if delays[1] == DEFAULT_MS else _shorter(shortest - changed, worst, delays[1])}"
+        "Counted as time, at typical costs, all assumed, it pays at these rates of remote misses "
+        f"a second of the thread with the far mapping: {', '.join(rate)}. "
+        f"{_ends(best.isel(shape=0, policy=-1), delays)}"
+    )
+
+
+def _shorter(more: xr.Dataset, life: float, delay_ms: int) -> str:
+    """Say what a shorter wait does otherwise at one lifetime; nothing only if both measures do."""
+    at = more[["young", "far"]].sel(vma_lifetime_ms=life)
+    if not any(at[name].any() for name in at):
+        return (
+            f"A wait of {delay_ms:g} ms does the same in every run where they live {life:g} ms: a "
+            "wait begins with the first scan that meets a VMA, and the next one comes later than "
+            "either. "
+        )
+    numbers = f"{difference(at['young'])} MB, {difference(at['far'], 1)} s"
+    same = all(abs(mean) <= half for mean, half in map(_student, at.values()))
+    does, told = ("does the same", ", as far as these runs tell") if same else ("differs", "")
+    return (
+        f"A wait of {delay_ms:g} ms {does} where they live {life:g} ms{told} ({numbers} with it). "
+    )
+
+
+def _ends(best: xr.DataArray, delays: np.ndarray) -> str:
+    """Say how often the best wait is an end of those simulated, whole interval and all."""
+    none, longest = ((best == end).all("at") for end in (delays[0], delays[-1]))
+    both = bool((none.any("misses_per_s") & longest.any("misses_per_s")).any())
+    return (
+        f"The best wait is surely none in {int(none.sum())}, and surely the longest that was "
+        f"simulated ({delays[-1] / 1000:g} s) in {int(longest.sum())}, of {none.size} cells of its "
+        f"table{': the rate of misses decides which' if both else ''}."
     )

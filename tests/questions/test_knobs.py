@@ -161,6 +161,17 @@ def test_a_workload_that_outweighs_nothing_is_said(by_hand) -> None:
     assert "The workload outweighs every knob: under k, nowhere. " in knobs.answer(light)
 
 
+def test_what_is_not_above_chance_outweighs_nothing(by_hand) -> None:
+    """2 % over knobs of 1 %, without spread, where chance brings 3 %."""
+    pin = by_hand["parameter"] == "pin_fraction"
+    faint = by_hand.assign(
+        ST=xr.where(pin, 0.02, 0.01).broadcast_like(by_hand["ST"]), ST_conf=by_hand["ST_conf"] * 0
+    )
+    loud, quiet = (faint.assign(chance=by_hand["chance"] * 0 + x) for x in (0.03, 0.015))
+    assert "every knob: under k, nowhere. " in knobs.answer(loud)
+    assert "every knob: under k, for PTE updates pin_fraction (2 +-0 %" in knobs.answer(quiet)
+
+
 def test_the_table_gives_ranges_indices_and_directions(by_hand) -> None:
     assert knobs.table(by_hand, "k").splitlines() == [
         "k                   range      PTEs     faults  migrated      calls",
