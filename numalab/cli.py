@@ -238,13 +238,17 @@ def report(
     param: Annotated[
         list[str] | None, typer.Option(help="name=value for the notebook of one question")
     ] = None,
-    quick: Annotated[bool, typer.Option(help="few replicates; every figure says so")] = False,
-    out: Annotated[Path, typer.Option(help="folder of the report")] = Path("reports"),
+    quick: Annotated[bool, typer.Option(help="few and short runs; every figure says so")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="folder of the report; else reports, or reports/quick with --quick"),
+    ] = None,
 ) -> None:
     """Run the question notebooks and write reports/index.html."""
     from numalab.report.notebooks import run
 
     root = Path.cwd()
+    out = out or Path("reports/quick" if quick else "reports")
     failed = run(root, questions or [], param or [], quick=quick, out=root / out, say=_say)
     _say(f"{'open' if not failed else 'what there is:'} {out}/index.html")
     if failed:
