@@ -70,10 +70,10 @@ def compare_calls(simulated: xr.Dataset, recorded: xr.Dataset) -> xr.Dataset:
     xarray.Dataset
         Over ``count``: ``recorded_median``, ``model_median``, ``low``, ``high``, ``inside``,
         ``recorded`` (count, run); ``same_ranges``: share of the recorded notifications by
-        scans whose range the model sends too; ``same_order``: share of the recorded runs of
-        which the ranges, one after the other, are those of a simulated run as far as the
-        shorter of the two goes; ``same_calls``: of which all of them are; ``largest_scan``
-        recorded and in the model [pages].
+        scans whose range the model sends too, NaN if none was recorded; ``same_order``: share
+        of the recorded runs of which the ranges, one after the other, are those of a simulated
+        run as far as the shorter of the two goes; ``same_calls``: of which all of them are;
+        ``largest_scan`` recorded and in the model [pages].
     """
     sim, rec = counts(simulated), counts(recorded)
     rows = []
@@ -96,7 +96,7 @@ def compare_calls(simulated: xr.Dataset, recorded: xr.Dataset) -> xr.Dataset:
         },
         coords={"count": list(COUNTS)},
     )
-    found["same_ranges"] = np.mean([one in known for one in sent]) if sent else 1.0
+    found["same_ranges"] = np.mean([one in known for one in sent]) if sent else np.nan
     found["same_order"] = np.mean([any(_agree(x, y) for y in model) for x in real])
     found["same_calls"] = np.mean([x in model for x in real])
     found["largest_scan"] = max(largest_scan(run) for run in _runs(recorded))

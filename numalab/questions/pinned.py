@@ -69,8 +69,8 @@ def _between(low: float, high: float) -> str:
 def calls_table(table: xr.Dataset, pinned_only: bool) -> str:
     """Table of recorded and simulated notifications, a row a guest and kernel.
 
-    ``same``: share of the recorded ranges that the model sends too; ``runs``: share of the
-    recorded runs that a simulated one equals call by call.
+    ``same``: share of the recorded ranges that the model sends too, ``none`` where none was
+    recorded; ``runs``: share of the recorded runs that a simulated one equals call by call.
     """
     rows = []
     for i in range(table.sizes["cell"]):
@@ -83,7 +83,8 @@ def calls_table(table: xr.Dataset, pinned_only: bool) -> str:
             one = cell.sel(count=count)
             model = _between(float(one["low"]), float(one["high"]))
             words += [_spread(one["recorded"].values), model]
-        words += [f"{100 * float(cell[s]):.0f}" for s in ("same_ranges", "same_calls")]
+        shares = [float(cell[s]) for s in ("same_ranges", "same_calls")]
+        words += ["none" if np.isnan(s) else f"{100 * s:.0f}" for s in shares]
         rows.append(words)
     heads = ["guest", "kernel", "scans", "model", "migr.", "model", "same %", "runs %"]
     return plain(heads, rows, left=2)
@@ -95,8 +96,8 @@ def equal_calls(table: xr.Dataset) -> tuple[float, float, float]:
     Returns
     -------
     tuple of (float, float, float)
-        Recorded ranges that the model sends too; recorded runs that a simulated one equals in
-        order as far as the shorter goes; that it equals call by call.
+        Recorded ranges that the model sends too, NaN if none was recorded; recorded runs that a
+        simulated one equals in order as far as the shorter goes; that it equals call by call.
     """
     full = table.isel(cell=["full" in str(w) for w in table["workload"].values])
     names = ("same_ranges", "same_order", "same_calls")

@@ -6,11 +6,13 @@ import dataclasses
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from numalab.catalog.guests import guest
+from numalab.dataset import WHYS
 from numalab.engine import simulate
 from numalab.policy import get
-from numalab.questions import guest_calls, guest_curves
+from numalab.questions import guest_calls, guest_curves, pinned
 from numalab.units import PAGES_PER_MB
 
 MB = 64
@@ -41,6 +43,22 @@ def test_what_the_model_does_not_send_is_seen(pair) -> None:
     assert float(found["same_ranges"]) == float(found["same_calls"]) == 0.0
     assert float(found["same_order"]) == 0.0
     assert not bool(found["inside"].sel(count="scan_pages"))
+
+
+def test_of_no_recorded_ranges_no_share_is_given(pair) -> None:
+    _, ds = pair
+    one = ds.isel(replicate=[0, 1])
+    silent = one.assign(notify_why=xr.full_like(one["notify_why"], WHYS.index("migrate")))
+    cells = [guest_calls.compare_calls(ds, recorded) for recorded in (silent, one)]
+    assert np.isnan(float(cells[0]["same_ranges"]))
+    assert float(cells[0]["same_calls"]) == 0.0
+    table = xr.concat(cells, dim="cell").assign_coords(
+        workload=("cell", ["guest-full-a", "guest-full-b"]), generation=("cell", ["6.12"] * 2)
+    )
+    rows = pinned.calls_table(table, pinned_only=True).splitlines()[-2:]
+    assert [row.split()[-2:] for row in rows] == [["none", "0"], ["100", "100"]]
+    assert pinned.equal_calls(table)[0] == 1.0
+    assert np.isnan(pinned.equal_calls(table.isel(cell=[0]))[0])
 
 
 def test_ranges_are_in_order_and_whole(pair) -> None:
