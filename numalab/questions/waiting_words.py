@@ -238,7 +238,7 @@ def _ends(best: xr.DataArray, delays: np.ndarray) -> str:
     none, longest = ((best == end).all("at") for end in (delays[0], delays[-1]))
     both = bool((none.any("misses_per_s") & longest.any("misses_per_s")).any())
     return (
-        f"The best wait is surely none in {int(none.sum())}, and surely the longest that was "
-        f"simulated ({delays[-1] / 1000:g} s) in {int(longest.sum())}, of {none.size} cells of its "
-        f"table{': the rate of misses decides which' if both else ''}."
+        f"The interval of the best wait is none alone in {int(none.sum())}, and the longest that "
+        f"was simulated ({delays[-1] / 1000:g} s) alone in {int(longest.sum())}, of {none.size} "
+        f"cells of its table{': the rate of misses decides which' if both else ''}."
     )

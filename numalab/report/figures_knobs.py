@@ -38,7 +38,7 @@ def delays_page(ds: xr.Dataset, variables: dict[str, str]) -> Figure:
     )
     marks, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(
-        marks, labels, loc="outside upper right", ncols=len(labels), fontsize=8, frameon=False
+        marks, labels, loc="outside upper left", ncols=len(labels), fontsize=8, frameon=False
     )
     return figure
 
@@ -91,7 +91,7 @@ def knobs_page(found: xr.Dataset, responses: dict[str, str], knobs: Sequence[str
     )
     marks, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(
-        marks, labels, loc="outside upper right", ncols=len(labels), fontsize=8, frameon=False
+        marks, labels, loc="outside upper left", ncols=len(labels), fontsize=8, frameon=False
     )
     return figure
 

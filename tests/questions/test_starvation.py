@@ -1,7 +1,5 @@
 """q05: measures on known cases, trials that repeat, tests of differences."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import xarray as xr
@@ -86,10 +84,12 @@ def test_trials_keep_their_order_on_many_threads():
 @pytest.mark.parametrize("shape", starvation.SHAPES.values(), ids=starvation.SHAPES)
 @pytest.mark.parametrize("tasks", [2, 5])
 def test_every_workload_can_be_laid_out_and_names_its_regions(shape, tasks):
-    w = shape(tasks, 1000.0, 3000.0)
-    names = [v.name for v in w.vmas] + [c.name for c in w.churns]
-    assert any(name.startswith("region") for name in names)
-    assert dataclasses.asdict(_trial(shape, tasks).setup)
+    trial = trials.draw(shape, tasks, seed=3, replicate=0, event_ms=1000, after_ms=2000)
+    held = trial.run(get("linux-6.4"))["pages_on_node"].sum("node").squeeze().to_series()
+    w = trial.workload
+    mb = {x.name: x.size_mb for x in (*w.vmas, *w.churns) if x.name.startswith("region")}
+    assert len(mb) >= 2
+    assert held.filter(like="region").to_dict() == {name: 256 * x for name, x in mb.items()}
 
 
 def test_holm_and_the_paired_test_on_known_numbers():
