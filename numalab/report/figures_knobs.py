@@ -86,7 +86,7 @@ def knobs_page(found: xr.Dataset, responses: dict[str, str], knobs: Sequence[str
     figure.supxlabel(
         "share of the variance of log2(1 + count) within the ranges given; simulated\n"
         f"lines: 95 % intervals, n = {given['n']} base samples, each point the mean of "
-        f"{given['replicates']} runs; below the dotted line: workload",
+        f"{given['replicates']} runs; below the line across: workload",
         fontsize=9,
     )
     marks, labels = axes[0, 0].get_legend_handles_labels()
