@@ -40,10 +40,8 @@ def _check_out(out: Path | None, *given: Path) -> None:
     if out is None:
         return
     try:
-        if out.is_dir():
-            raise InputError(f"--out {out}: is a folder: name a file")
         if out.exists() and not out.is_file():
-            raise InputError(f"--out {out}: is not a regular file")
+            raise InputError(f"--out {out}: is not a regular file: name another")
         if out.exists() and any(out.samefile(path) for path in given):
             raise InputError(f"--out {out}: is read by this command: name another file")
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -185,20 +183,13 @@ def _dataset_of(path: Path) -> xr.Dataset:
     return capture.open_capture(path) if path.is_dir() else dataset.load(path)
 
 
-def _said(ds: xr.Dataset) -> str:
-    source, kernel = ds.attrs["source"], ds.attrs["kernel"]
-    how = f"recorded on {kernel}" if source == "recorded" else f"simulated as {kernel}"
-    return f"{how} ({len(ds.replicate)} runs)"
-
-
 @app.command()
 def compare(
     simulated: Annotated[
         Path | None, typer.Argument(help="simulated Dataset (.nc); none with --capture")
     ] = None,
     other: Annotated[
-        Path | None,
-        typer.Argument(help="recording folder, or recorded or simulated Dataset (.nc)"),
+        Path | None, typer.Argument(help="recording folder, or any Dataset of that workload")
     ] = None,
     capture: Annotated[
         Path | None, typer.Option(help="recording folder to simulate and compare with")
@@ -211,6 +202,7 @@ def compare(
 ) -> None:
     """Say, counter by counter, whether runs lie where a simulation expects them."""
     from numalab.compare import compare as set_beside
+    from numalab.compare import said
     from numalab.fields import InputError
     from numalab.questions.agreement import simulate_capture
     from numalab.recorded.capture import generation_of
@@ -224,12 +216,12 @@ def compare(
     elif simulated is not None and other is not None:
         sim, rec = _dataset_of(simulated), _dataset_of(other)
         if sim.attrs["source"] != "simulated":
-            raise InputError(f"{simulated}: is {_said(sim)}: the simulated one comes first")
+            raise InputError(f"{simulated}: is {said(sim)}: the simulated one comes first")
     else:
         raise InputError("give a simulated Dataset and another one, or --capture FOLDER")
-    table = set_beside(sim, rec)
-    typer.echo(f"{_said(rec)}: min, median, max; {_said(sim)}: median and 95 % prediction interval")
-    typer.echo(agreement(table))
+    table = agreement(set_beside(sim, rec))
+    typer.echo(f"{said(rec)}: min, median, max")
+    typer.echo(f"{said(sim)}: median and 95 % prediction interval\n{table}")
 
 
 @app.command()
@@ -282,22 +274,10 @@ def mail(
 @app.command()
 def policies() -> None:
     """List the scan policies, their source, and what differs from the one before."""
-    import dataclasses
+    from numalab.report.tables import policies as lines
 
-    from numalab.policy import POLICIES, Policy, changes
-    from numalab.remedies import REMEDIES
-
-    docs = {f.name: f.metadata["doc"] for f in dataclasses.fields(Policy)}
-    for policy in POLICIES.values():
-        typer.echo(f"{policy.name}  ({policy.source})\n  {policy.about}")
-        if policy.before:
-            typer.echo(f"  against {policy.before}:")
-        for rule, value in changes(policy).items():
-            typer.echo(f"    {rule} = {value}: {docs[rule]}")
-    typer.echo("\nremedies, on top of any policy (POLICY+REMEDY):")
-    for remedy in REMEDIES.values():
-        typer.echo(f"{remedy.name}  ({remedy.source})\n  {remedy.about}")
-        typer.echo(f"    needs: {remedy.needs}\n    built: {remedy.built}")
+    for line in lines():
+        typer.echo(line)
 
 
 def main() -> None:

@@ -46,6 +46,12 @@ def final(ds: xr.Dataset, counter: str) -> xr.DataArray:
     return ds[counter].isel(time=-1)
 
 
+def said(ds: xr.Dataset) -> str:
+    """Say where runs come from: ``recorded on KERNEL (4 runs)``, ``simulated as POLICY (...)``."""
+    how = "recorded on" if ds.attrs["source"] == "recorded" else "simulated as"
+    return f"{how} {ds.attrs['kernel']} ({len(ds.replicate)} runs)"
+
+
 def _workload(ds: xr.Dataset) -> str:
     given = provenance(ds).get("workload", "")
     return str(given["name"] if isinstance(given, dict) else given)

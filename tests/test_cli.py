@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from numalab.policy import POLICIES
+from numalab.remedies import REMEDIES
+
 ROOT = Path(__file__).parent.parent
 WORKLOAD = ROOT / "data/workloads/private-converge.toml"
 
@@ -24,6 +27,14 @@ def test_help_names_the_commands():
     assert done.returncode == 0
     for word in ("simulate", "record", "compare", "report", "mail", "policies"):
         assert word in done.stdout
+
+
+def test_policies_are_listed_with_what_they_changed():
+    done = numalab("policies")
+    assert done.returncode == 0, done.stderr
+    listed = [line.split()[0] for line in done.stdout.splitlines() if line[:1].isalpha()]
+    assert listed == [*POLICIES, "remedies,", *REMEDIES]
+    assert "  against linux-6.12:\n" in done.stdout
 
 
 def test_simulate_prints_counters_and_writes_the_dataset(tmp_path):
@@ -47,7 +58,7 @@ def test_compare_of_two_files(tmp_path):
         assert numalab("simulate", WORKLOAD, *words).returncode == 0
     done = numalab("compare", tmp_path / "a.nc", tmp_path / "b.nc")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("simulated as linux-7.2 (40 runs): min, median, max; simulated")
+    assert done.stdout.startswith("simulated as linux-7.2 (40 runs): min, median, max\nsimulated")
     assert "numa_pages_migrated" in done.stdout
     thp = ROOT / "data/captures/thp/6.12"
     for words, message in (
@@ -102,9 +113,9 @@ def test_what_is_read_is_not_written_over(tmp_path):
         (("report", "q99"), "unknown question 'q99'"),
         (("record", WORKLOAD, "--kernel", "none"), "none: cannot be read"),
         (("record", WORKLOAD, "--kernel", "README.md"), "not an x86 kernel image"),
-        (("simulate", WORKLOAD, "--out", "docs"), "--out docs: is a folder: name a file"),
+        (("simulate", WORKLOAD, "--out", "docs"), "--out docs: is not a regular file"),
         (("simulate", WORKLOAD, "--out", "README.md/x.nc"), "--out README.md/x.nc: cannot be wri"),
-        (("record", WORKLOAD, "--kernel", "none", "--out", "docs"), "--out docs: is a folder"),
+        (("record", WORKLOAD, "--kernel", "none", "--out", "docs"), "--out docs: is not a regular"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(words, message):

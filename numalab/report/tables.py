@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import xarray as xr
@@ -11,6 +12,8 @@ import xarray as xr
 from numalab.compare import COUNTERS
 from numalab.costs import Costs, words
 from numalab.fields import InputError
+from numalab.policy import POLICIES, Policy, changes
+from numalab.remedies import REMEDIES
 from numalab.stats.crossing import Crossing
 from numalab.stats.intervals import mean_interval
 
@@ -232,3 +235,18 @@ def costs(table: Costs) -> str:
         lines.append(f"{name}  {values}")
         lines += textwrap.wrap(source, WIDTH, initial_indent=indent, subsequent_indent=indent)
     return "\n".join(lines)
+
+
+def policies() -> Iterator[str]:
+    """Say in lines what each policy and each remedy is, and what a policy changed."""
+    docs = {f.name: f.metadata["doc"] for f in dataclasses.fields(Policy)}
+    for policy in POLICIES.values():
+        yield f"{policy.name}  ({policy.source})\n  {policy.about}"
+        if policy.before:
+            yield f"  against {policy.before}:"
+        for rule, value in changes(policy).items():
+            yield f"    {rule} = {value}: {docs[rule]}"
+    yield "\nremedies, on top of any policy (POLICY+REMEDY):"
+    for remedy in REMEDIES.values():
+        yield f"{remedy.name}  ({remedy.source})\n  {remedy.about}"
+        yield f"    needs: {remedy.needs}\n    built: {remedy.built}"

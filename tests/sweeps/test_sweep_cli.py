@@ -96,7 +96,7 @@ def test_a_sweep_without_any_result_is_a_failure(file, tmp_path, drop_invalid):
 def test_a_place_that_cannot_be_written_is_refused_before_the_runs(file, tmp_path):
     (tmp_path / "f").write_text("")
     for out, why in (
-        (tmp_path, "is a folder: name a file"),
+        (tmp_path, "is not a regular file: name another"),
         (tmp_path / "f" / "s.nc", "cannot be written: "),
         (tmp_path / ("s" * 300), "cannot be written: File name too long"),
         ("/proc/none/s.nc", "cannot be written: No such file or directory"),
