@@ -40,6 +40,7 @@ def points_over_curves(points: xr.Dataset, curves: xr.Dataset) -> Figure:
                     )  # fmt: skip
             ax.margins(y=0.15)
             ax.set_ylim(0, max(1.0, ax.get_ylim()[1]))
+            ax.yaxis.set_major_locator(mpl.ticker.MaxNLocator("auto", integer=True))
             ax.yaxis.set_major_formatter(mpl.ticker.EngFormatter(sep=""))
             ax.set_title(f"{mapping}, {kernel}", loc="left", fontsize=9)
             if i == len(mappings) - 1:
