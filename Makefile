@@ -11,7 +11,7 @@ export NUMALAB_KERNELS ?= $(abspath $(CI_KERNELS))
 export MPLBACKEND := Agg
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 
-.PHONY: report quick test lint bench lock kernels env clean
+.PHONY: report quick test lint golden bench lock kernels env clean
 
 env: $(READY)
 
@@ -43,6 +43,11 @@ lint: $(READY)
 test: lint
 	@echo "tests (the engine compiles on its first run: about a minute)"
 	@$(BIN)/python -m pytest -rs
+
+# What every number is held to: run it where a change of numbers is meant, and say why in the
+# commit that changes tests/golden/digests.json.
+golden: $(READY)
+	@$(BIN)/python -m tests.golden.digests
 
 bench: $(READY)
 	@mkdir -p .cache

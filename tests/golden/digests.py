@@ -1,0 +1,117 @@
+"""Digests of everything that the model, the sweeps and the comparisons return.
+
+A change of the code that means to change no number changes no digest. ``make golden`` computes
+them anew; a commit that changes one says why.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from numalab import policy, remedies, workload_file
+from numalab.compare import compare
+from numalab.engine import simulate
+from numalab.questions.agreement import simulate_capture
+from numalab.questions.events import compare_events
+from numalab.questions.guest_calls import compare_calls
+from numalab.recorded import capture
+from numalab.sweeps import sweep_file
+from numalab.sweeps.sweep import run as run_sweep
+
+ROOT = Path(__file__).parents[2]
+FILE = Path(__file__).with_name("digests.json")
+SEEDS = (0, 7)
+POLICIES = (*policy.NAMES, *(f"linux-7.2+{name}" for name in remedies.REMEDIES))
+REPLICATES = 39
+
+
+def of_array(da: xr.DataArray) -> bytes:
+    """SHA-256 of a variable: its values as float64 or text, dimensions in alphabetical order."""
+    values = da.transpose(*sorted(map(str, da.dims))).values
+    kind = values.astype("U64") if values.dtype.kind in "USO" else values.astype(np.float64)
+    said = f"{sorted(map(str, da.dims))} {kind.shape}".encode()
+    return hashlib.sha256(said + np.ascontiguousarray(kind).tobytes()).digest()
+
+
+def joined(parts: Iterable[bytes]) -> str:
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
+
+
+def of_dataset(ds: xr.Dataset) -> dict[str, str]:
+    return {str(name): joined([of_array(ds[name])]) for name in sorted(map(str, ds.data_vars))}
+
+
+def of_simulate(path: Path) -> dict[str, dict[str, str]]:
+    """Digests of a workload: of each variable over all policies and seeds, and of each policy."""
+    workload = workload_file.load(path)
+    runs = {
+        (name, seed): simulate(workload, remedies.get(name), seed=seed)
+        for name in POLICIES
+        for seed in SEEDS
+    }
+    found = {key: {str(n): of_array(ds[n]) for n in ds.data_vars} for key, ds in runs.items()}
+    names = sorted(found[POLICIES[0], SEEDS[0]])
+    return {
+        "by_variable": {n: joined(one[n] for one in found.values()) for n in names},
+        "by_policy": {p: joined(found[p, s][n] for s in SEEDS for n in names) for p in POLICIES},
+    }
+
+
+def of_sweep(path: Path) -> dict[str, str]:
+    return of_dataset(run_sweep(replace(sweep_file.load(path), replicates=2)))
+
+
+def of_recording(folder: Path) -> dict[str, dict[str, str]]:
+    """Digests of a recording as it is read, and of the comparison of the model with it."""
+    recorded = capture.open_capture(folder)
+    rules = policy.get(f"linux-{capture.generation_of(folder)}")
+    simulated = simulate_capture(folder, rules, replicates=REPLICATES, seed=1)
+    found = {"recorded": recorded, "compared": compare(simulated, recorded)}
+    if folder.parent.name.startswith("guest-"):
+        found["calls"] = compare_calls(simulated, recorded)
+    else:
+        found["events"] = compare_events(simulated, recorded)
+    return {name: of_dataset(ds) for name, ds in found.items()}
+
+
+def recordings() -> dict[str, Path]:
+    return {
+        f"{name}/{generation}": folder
+        for root in ("captures", "guests")
+        for name, generation, folder in capture.captures(ROOT / "data" / root)
+    }
+
+
+def workloads() -> dict[str, Path]:
+    return {path.stem: path for path in sorted((ROOT / "data" / "workloads").glob("*.toml"))}
+
+
+def sweeps() -> dict[str, Path]:
+    return {path.stem: path for path in sorted((ROOT / "data" / "sweeps").glob("*.toml"))}
+
+
+def main() -> None:
+    """Compute all digests and write them down."""
+    found = {}
+    for name, function, of in (
+        ("simulate", of_simulate, workloads()),
+        ("sweep", of_sweep, sweeps()),
+        ("recording", of_recording, recordings()),
+    ):
+        with ThreadPoolExecutor(1 if name == "sweep" else 2) as pool:
+            found[name] = dict(zip(of, pool.map(function, of.values()), strict=True))
+        print(f"{name}: {len(of)} digested", file=sys.stderr)
+    FILE.write_text(json.dumps(found, indent=0, sort_keys=True) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
