@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from numalab.fields import InputError, as_identity, check_names, field, unknown_name, validate
 from numalab.machine import Machine, Speed
 from numalab.tunables import Tunables
-from numalab.units import PAGES_PER_MB
+from numalab.units import HPAGE_PMD_NR, PAGES_PER_MB, align_up
 from numalab.vma import GUESTS, MAX_MB, Vma, check_pages
 
 PATTERNS = ("walk", "rand", "hot")
@@ -94,6 +94,13 @@ class Churn:
         later=True,
         doc="node that it is filled on at once; -1: as its thread comes to touch it",
     )
+    pinned_fraction: float = field(
+        0.0,
+        at_least=0,
+        at_most=1,
+        later=True,
+        doc="fraction of the pages, from the head, filled at once and pinned until the unmap",
+    )
 
     def __post_init__(self) -> None:
         validate(self)
@@ -113,6 +120,12 @@ class Churn:
     def pages(self) -> int:
         """4 KiB pages of one mapping."""
         return round(self.size_mb * PAGES_PER_MB)
+
+    @property
+    def pinned_pages(self) -> int:
+        """Those of them that are pinned: the first ones, in whole folios."""
+        unit = HPAGE_PMD_NR if self.thp else 1
+        return int(align_up(round(self.pages * self.pinned_fraction), unit))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,11 +1,13 @@
 """Bad input is refused in one line that names the field, the value and the bound."""
 
+import dataclasses
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numalab import workload_file
-from numalab.fields import InputError
+from numalab.fields import InputError, as_identity
 from numalab.machine import Machine
 from numalab.workload import Churn, Workload
 
@@ -30,6 +32,12 @@ name = "c"
 size_mb = 1
 lifetime_ms = 10
 """
+
+
+def test_a_churn_without_a_pin_is_the_same_as_before_there_were_pins():
+    churn = Churn(name="c", size_mb=1, lifetime_ms=10)
+    assert "pinned_fraction" not in as_identity(churn)
+    assert as_identity(dataclasses.replace(churn, pinned_fraction=0.5))["pinned_fraction"] == 0.5
 
 
 def test_a_good_file_is_read():
@@ -192,6 +200,9 @@ def test_mutated_files_are_read_or_refused_in_one_line(edits):
         ("lifetime_ms = 10", 'lifetime_ms = 10\npattern = "hot"', "must be one of walk, rand"),
         ("lifetime_ms = 10", "lifetime_ms = 10\nthp = true", "thp needs a multiple of 2 MB"),
         ("lifetime_ms = 10", "lifetime_ms = inf", "must be finite"),
+        ("lifetime_ms = 10", "lifetime_ms = 10\npinned_fraction = 1.5", "must be at most 1"),
+        ("lifetime_ms = 10", "lifetime_ms = 10\npinned_fraction = -1", "must be at least 0"),
+        ("lifetime_ms = 10", "lifetime_ms = 10\npinned_fraction = true", "must be a number"),
         ("nodes = 2", "nodes = 65", "must be at most 64"),
         ("nodes = 2", "nodes = 1.0", "must be a whole number"),
         ("nodes = 2", "nodes = 2\ncpus_per_node = 0", "must be at least 1"),

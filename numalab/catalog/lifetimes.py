@@ -20,6 +20,7 @@ def lifetimes(
     lifetime_shape: float = 0.5,
     walker_node: int = 1,
     churns: int = 2,
+    churn_pin_fraction: float = 0.0,
     scale: int = 1,
     duration_ms: float = 60_000,
 ) -> Workload:
@@ -46,6 +47,8 @@ def lifetimes(
         Pages of ``old`` under a long-term pin, from its start.
     churns : int
         Threads that map and unmap.
+    churn_pin_fraction : float
+        Pages of each of their mappings under a long-term pin, for as long as it lives.
     scale : int
         Factor of all sizes.
     duration_ms : float [ms]
@@ -67,6 +70,7 @@ def lifetimes(
             lifetime=lifetime,
             lifetime_shape=lifetime_shape,
             first_touch_node=0,
+            pinned_fraction=churn_pin_fraction,
             cpu=i % 2 * per_node + 1 + i // 2,
         )
         for i in range(churns)

@@ -33,6 +33,7 @@ churn_type = np.dtype(
         ("gap_ns", "i8"),
         ("births", "i8"),
         ("node", "i8"),
+        ("pinned", "i8"),
     ]
 )
 

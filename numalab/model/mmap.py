@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from numalab.jit import jitted
 from numalab.linux.structs import NONE
-from numalab.linux.swap import lru_add_drain
+from numalab.linux.swap import PINNED, lru_add_drain
 from numalab.model.hardware import populate
-from numalab.population import ABSENT, NO_CPUPID, add, clear_segment, new_span, note
+from numalab.population import ABSENT, END, NO_CPUPID, add, clear_segment, new_span, note
 
 
 @jitted
@@ -76,20 +76,40 @@ def _birth(w, churn):
     vma.vm_start, vma.vm_end = start, start + churn.pages
     vma.numab_state = 0
     vma.pids_active0, vma.pids_active1, vma.next_pid_slot = 0, 0, 0
+    vma.pinned_until, vma.seen, vma.seen_pinned = 0, 0, 0
     guard = w.vmas[churn.guard]
     guard.vm_start, guard.vm_end = start - 1, start
     guard.numab_state = 0
     link_vma(mm, w.vmas, churn.vma)
     link_vma(mm, w.vmas, churn.guard)
     seg.lo, seg.hi = start, start + churn.pages
-    seg.span = new_span(w.pop, seg.lo, seg.hi, g)
-    folios = churn.pages // seg.unit
-    add(w.pop, seg.span, ABSENT, NO_CPUPID, 0, 0, folios)
-    note(w.pop, g, 0, folios)
     access.position = 0
-    if churn.node != NONE:
-        spent = populate(w, churn.task, seg.span, w.pop.spans[seg.span].cohort, folios, churn.node)
-        w.tasks[churn.task].debt_ns += int(spent)
+    _fill(w, churn, g)
+
+
+@jitted
+def _fill(w, churn, g):
+    """Give a new mapping its pages: those that are pinned or start on a node are there at once."""
+    pop, p = w.pop, w.tasks[churn.task]
+    seg = pop.segments[g]
+    border = seg.lo + churn.pinned
+    note(pop, g, 0, churn.pages // seg.unit)
+    seg.span = END
+    spent = 0.0
+    for pin, lo, hi in ((PINNED, seg.lo, border), (0, border, seg.hi)):
+        if lo == hi:
+            continue
+        s = new_span(pop, lo, hi, g)
+        if seg.span == END:
+            seg.span = s
+        else:
+            pop.spans[s].prev, pop.spans[seg.span].next = seg.span, s
+        folios = (hi - lo) // seg.unit
+        add(pop, s, ABSENT, NO_CPUPID, 0, pin, folios)
+        if pin or churn.node != NONE:
+            node = p.node if churn.node == NONE else churn.node
+            spent += populate(w, churn.task, s, pop.spans[s].cohort, folios, node)
+    p.debt_ns += int(spent)
 
 
 @jitted

@@ -94,6 +94,7 @@ def plan_churns(plan: Plan, workload: Workload) -> None:
                 "pages": churn.pages,
                 "gap_ns": int(churn.gap_ms * NSEC_PER_MSEC),
                 "node": churn.first_touch_node,
+                "pinned": churn.pinned_pages,
             }
         )
 

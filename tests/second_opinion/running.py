@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from numalab.workload import Churn, Task
 from tests.second_opinion import kernel_memory, kernel_scan
 from tests.second_opinion.machine import NSEC_PER_MSEC, folios, lifetime_ms, mmap, munmap
@@ -200,7 +202,10 @@ def _run_churn(sim: Sim, t: Thread, a: int, b: int, left: float) -> float:
 
 
 def _map(sim: Sim, t: Thread, now: float) -> float:
-    """Make a churn's next mapping, filled if it starts on a node; return the time it takes."""
+    """Make a churn's next mapping, filled if it starts on a node, its head pinned.
+
+    Return the time it takes.
+    """
     churn = t.spec
     assert isinstance(churn, Churn)
     t.mapped = mmap(sim, t.mm, churn)
@@ -211,11 +216,14 @@ def _map(sim: Sim, t: Thread, now: float) -> float:
     t.streams = [
         Touching(pages=t.mapped.pages, walk=walk, touch_ns=touch_ns, rate=churn.pages_per_s)
     ]
-    if churn.first_touch_node < 0:
-        return 0.0
+    here = folios(t.mapped.pages)
+    pinned = math.ceil(round(churn.pages * churn.pinned_fraction) / here[0].nr)
+    elsewhere = churn.first_touch_node >= 0
     takes = 0.0
-    for page in folios(t.mapped.pages):
-        kernel_memory.populate(sim, page, churn.first_touch_node)
+    for i, page in enumerate(here if elsewhere else here[:pinned]):
+        node = churn.first_touch_node if elsewhere else sim.node_of(t.cpu)
+        kernel_memory.populate(sim, page, node)
+        page.pinned = i < pinned
         t.mm.rss += page.nr
         takes += speed.first_touch_huge_ns if page.nr > 1 else speed.first_touch_ns
     return takes

@@ -104,6 +104,48 @@ CASES = {
             ),
         ),
     ),
+    # a kernel that marks pinned huge folios; the rest is filled by the thread
+    "mappings with a pinned head": (
+        "linux-6.12",
+        workload(
+            "pinned",
+            two(mb=4)[:1],
+            task(0, "a", 0, "walk"),
+            churns=(
+                Churn(
+                    name="c",
+                    size_mb=8,
+                    thp=True,
+                    lifetime_ms=200,
+                    lifetime="exponential",
+                    gap_ms=5,
+                    cpu=1,
+                    pinned_fraction=0.4,
+                ),
+            ),
+        ),
+    ),
+    # the head can never be brought home, the rest is
+    "mappings pinned elsewhere": (
+        "linux-6.1",
+        workload(
+            "pinned-far",
+            two(mb=4)[:1],
+            task(0, "a", 0, "walk"),
+            churns=(
+                Churn(
+                    name="c",
+                    size_mb=2,
+                    lifetime_ms=400,
+                    lifetime="exponential",
+                    gap_ms=5,
+                    cpu=1,
+                    first_touch_node=0,
+                    pinned_fraction=0.5,
+                ),
+            ),
+        ),
+    ),
     # a tick finds a task running with the probability that is its share
     "rates": (
         "linux-6.7",
@@ -212,6 +254,16 @@ def test_a_missing_pid_filter_is_noticed(case):
     rules = policy.with_rules(policy.get(name), "without", pid_filter=False)
     found = samples(engine(w, rules, quiet_setup(w), 11, RUNS))
     assert told_apart(found, by_second_opinion(case))
+
+
+def test_a_missing_pin_is_noticed():
+    """Power: the same mappings, filled on the other node and not pinned."""
+    case = "mappings pinned elsewhere"
+    name, w = CASES[case]
+    churns = tuple(dataclasses.replace(c, pinned_fraction=0.0) for c in w.churns)
+    assert told_apart(
+        by_engine(dataclasses.replace(w, churns=churns), name), by_second_opinion(case)
+    )
 
 
 UNFAIR = workload(

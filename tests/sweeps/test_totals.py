@@ -13,6 +13,13 @@ WORKLOADS = {
     "lifetimes": lifetimes(
         scan_delay_ms=300, vma_lifetime_ms=200, pin_fraction=0.5, duration_ms=4000
     ),
+    "pinned churns": lifetimes(
+        scan_delay_ms=100,
+        vma_lifetime_ms=300,
+        pin_fraction=0.0,
+        churn_pin_fraction=0.5,
+        duration_ms=4000,
+    ),
     "guest": guest(memory_mb=64, vcpus=4, pin_fraction=0.25, thp=True, duration_ms=4000),
     "two processes": workload_file.load("data/workloads/two-processes.toml"),
     "many": workload_file.load("data/workloads/many-vmas.toml"),
