@@ -1,5 +1,7 @@
 # make report   set up, run every question, write reports/index.html
+# make check    set up, lint, run the tests that take no time: under a minute
 # make test     set up, lint, run the whole suite
+# make test-loaded   the whole suite three times, beside a load that takes all CPUs
 # make bench    time everything, write the table into README.md
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -7,11 +9,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CI_KERNELS ?= .cache/kernels
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 export NUMALAB_KERNELS ?= $(abspath $(CI_KERNELS))
 export MPLBACKEND := Agg
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 
-.PHONY: report quick test lint golden bench lock kernels env clean
+.PHONY: report quick check test test-loaded lint golden bench lock kernels env clean
 
 env: $(READY)
 
@@ -40,9 +44,19 @@ lint: $(READY)
 	@$(BIN)/lint-imports
 	@$(BIN)/mypy
 
+check: lint
+	@echo "quick tests (the engine compiles on its first run: about a minute)"
+	@$(PYTEST) -m "not (kernel or cluster or notebook or statistical or slow)"
+
 test: lint
 	@echo "tests (the engine compiles on its first run: about a minute)"
-	@$(BIN)/python -m pytest -rs
+	@$(PYTEST) -rs --durations=20
+
+# No test may need an idle machine: one busy loop for each CPU takes half of it.
+test-loaded: lint
+	@trap 'kill $$(jobs -p)' EXIT; \
+	for cpu in $$(seq $$(nproc)); do $(BIN)/python -c 'while True: pass' & done; \
+	for run in 1 2 3; do echo "run $$run beside a load"; $(PYTEST) -rs || exit 1; done
 
 # What every number is held to: run it where a change of numbers is meant, and say why in the
 # commit that changes tests/golden/digests.json.

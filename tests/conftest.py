@@ -1,8 +1,85 @@
-"""Hypothesis draws the same examples in every run: a failure can be repeated."""
+"""What holds for every test: the same examples, a limit of time, nothing left behind.
+
+A test that takes longer than its limit (``timeout`` in pyproject.toml, or its own
+``@pytest.mark.timeout``) fails with the stack of every thread. One that cannot even be
+interrupted, in compiled code or in a finalizer, ends its process ``GRACE_S`` later, stacks first.
+"""
 
 from __future__ import annotations
 
+import faulthandler
+import os
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import settings
+
+from tests import leftovers
 
 settings.register_profile("numalab", derandomize=True, deadline=None)
 settings.load_profile("numalab")
+
+GRACE_S = 30.0
+TOGETHER = ("kernel", "cluster")
+"""Markers whose tests run one after another, so that they do not take each other's CPUs."""
+FIRST = (*TOGETHER, "notebook", "statistical", "slow")
+"""Markers of tests that start first, the longest before all others."""
+STDERR = pytest.StashKey[int]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep the real stderr: a process that is ended writes its stacks there."""
+    config.stash[STDERR] = os.dup(2)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Compile the engine once, before several processes would all do so."""
+    if (
+        getattr(session.config.option, "numprocesses", None)
+        and not session.config.option.collectonly
+    ):
+        from numalab import engine, policy, workload
+
+        task = workload.Task(name="t")
+        engine.simulate(workload.Workload(name="w", tasks=(task,)), policy.get("linux-7.2"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the tests, and keep those together that share runs: the tests of a file."""
+    for item in items:
+        names = {marker.name for marker in item.iter_markers()}
+        if not names & {"xdist_group", "notebook"}:
+            group = next((name for name in TOGETHER if name in names), item.location[0])
+            item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    return next((i for i, name in enumerate(FIRST) if item.get_closest_marker(name)), len(FIRST))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """End the process of a test that does not end when it is interrupted."""
+    marker = item.get_closest_marker("timeout")
+    limit = float(marker.args[0] if marker else item.config.getini("timeout"))
+    stderr = item.config.stash[STDERR]
+    faulthandler.dump_traceback_later(limit + GRACE_S, exit=True, file=stderr)
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End a process in which a thread goes on after all tests."""
+    faulthandler.dump_traceback_later(GRACE_S, exit=True, file=config.stash[STDERR])
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """Fail a test after which a process, a thread or a dask client of it is alive."""
+    before = leftovers.alive()
+    yield
+    left = leftovers.since(before)
+    assert not left, f"left behind: {', '.join(left)}"

@@ -6,6 +6,7 @@ import pytest
 
 from tests.golden import digests
 
+pytestmark = pytest.mark.slow
 HELD = json.loads(digests.FILE.read_text(encoding="utf-8"))
 CHANGED = "numbers changed: if that is meant, run 'make golden' and say why in the commit"
 

@@ -17,6 +17,7 @@ from tests.second_opinion.engine_side import engine
 from tests.second_opinion.reference import engine_end_ns, phase_of, quiet_setup, simulate
 from tests.second_opinion.test_whole_runs import FREE
 
+pytestmark = pytest.mark.slow
 MUTANTS = [
     (kernel_scan, "left.pages) // 512) * 512, vma", "left.pages + 1) // 512) * 512, vma"),
     (kernel_scan, "self.virtpages = 8 * self.pages", "self.virtpages = 7 * self.pages"),

@@ -18,6 +18,7 @@ from numalab.workload import Access, Task, Vma, Workload
 from tests.second_opinion.differences import both, differences
 from tests.second_opinion.drawn import NEVER_MS, policies, workloads
 
+pytestmark = pytest.mark.slow
 QUICK = settings(
     max_examples=30,
     deadline=None,

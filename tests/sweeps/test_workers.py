@@ -18,6 +18,7 @@ from numalab.sweeps import cases, sweep, sweep_file
 from numalab.sweeps.job import model_version
 from numalab.sweeps.workers import on_cluster, on_threads
 
+pytestmark = pytest.mark.cluster
 ROOT = Path(__file__).parents[2]
 FILE = """
 [sweep]
