@@ -88,9 +88,23 @@ def from_tables(table: dict[str, Any]) -> Workload:
 
 def to_tables(workload: Workload) -> dict[str, Any]:
     """Return the sections of the file that would be read as this workload."""
-    plain = as_plain(workload)
-    sections = {"processes": "process", "vmas": "vma", "tasks": "task", "churns": "churn"}
-    tables = {name: plain.pop(key) for key, name in sections.items()}
+    return _sections(as_plain(workload))
+
+
+def from_plain(values: dict[str, Any]) -> Workload:
+    """Build a workload from what :func:`numalab.fields.as_plain` makes of it.
+
+    Raises
+    ------
+    InputError
+        As :func:`from_tables`.
+    """
+    return from_tables(_sections(dict(values)))
+
+
+def _sections(plain: dict[str, Any]) -> dict[str, Any]:
+    names = {"processes": "process", "vmas": "vma", "tasks": "task", "churns": "churn"}
+    tables = {name: plain.pop(key) for key, name in names.items()}
     return {"machine": plain.pop("machine"), "tunables": plain.pop("tunables"), **tables} | {
         "workload": plain
     }

@@ -21,7 +21,7 @@ import numpy as np
 import xarray as xr
 
 from numalab import dataset, workload_file
-from numalab.fields import InputError
+from numalab.fields import InputError, as_plain
 from numalab.machine import Speed
 from numalab.recorded import runlog, trace_tables
 from numalab.workload import Workload, with_speed
@@ -101,7 +101,7 @@ def _dataset(facts: dict[str, str], workload: Workload) -> xr.Dataset:
         "source": "recorded",
         "kernel": release,
         "version": facts["uname"],
-        "workload": workload.name,
+        "workload": as_plain(workload),
         "identity": workload.identity(),
         "lost_events": lost,
         "latest_sample_ms": round(late, 3),

@@ -1,0 +1,32 @@
+"""From one run to named numbers: one definition of each.
+
+A measure is a function of the Dataset of one run, simulated or recorded, without a dimension
+``replicate``. It returns a dict of scalars and small DataArrays. What else it needs is given by
+keyword, with ``functools.partial``.
+"""
+
+from numalab.measures.locality import remote_s, remote_share
+from numalab.measures.notifications import (
+    largest_scan,
+    notified_per_minute,
+    notified_per_scan,
+    notified_ranges,
+)
+from numalab.measures.run import workload_of
+from numalab.measures.scans import each_scan, first_scan, scans, skip_shares, walked, walked_by_vma
+
+__all__ = [
+    "each_scan",
+    "first_scan",
+    "largest_scan",
+    "notified_per_minute",
+    "notified_per_scan",
+    "notified_ranges",
+    "remote_s",
+    "remote_share",
+    "scans",
+    "skip_shares",
+    "walked",
+    "walked_by_vma",
+    "workload_of",
+]

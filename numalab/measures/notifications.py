@@ -1,0 +1,103 @@
+"""What secondary MMUs are notified of, by the scan and by the minute."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from numalab.dataset import WHYS
+from numalab.measures.run import index_of, require, workload_of
+from numalab.measures.scans import Found, group_by_scan
+
+_TABLE = ("notify_ms", "notify_vma", "notify_why", "notify_pages")
+
+
+def _sent(run: xr.Dataset, vma: str | None, why: str) -> np.ndarray:
+    """Which rows of the table of notifications are of a mapping and a cause; bool[n_notify]."""
+    require(run, *_TABLE)
+    mine: np.ndarray = run["notify_vma"].values == index_of(run, vma)
+    return mine & (run["notify_why"].values == WHYS.index(why))
+
+
+def _columns(run: xr.Dataset, mine: np.ndarray, per: str) -> dict[str, np.ndarray]:
+    """Columns to add up; only a simulated run counts zapped entries."""
+    columns = {
+        f"notifications_per_{per}": np.ones(int(mine.sum())),
+        f"notified_per_{per}": run["notify_pages"].values[mine],
+    }
+    if "notify_zapped" in run:
+        columns[f"zapped_per_{per}"] = run["notify_zapped"].values[mine]
+    return columns
+
+
+def notified_per_scan(run: xr.Dataset, *, vma: str | None = None) -> Found:
+    """Notifications that the scans of a run sent of a mapping, added up by the scan.
+
+    Parameters
+    ----------
+    vma : str, optional
+        Name of the mapping; else the first one.
+
+    Returns
+    -------
+    dict
+        Over ``scan``, of those that notified any of the mapping, in order: ``sent_ms`` [ms] of
+        the first notification, ``notifications_per_scan`` [1], ``notified_per_scan`` [pages],
+        and, if simulated, ``zapped_per_scan`` [entries], each of which a guest fills again.
+    """
+    mine = _sent(run, vma, "scan")
+    require(run, "notify_chunk", "chunk_scan")
+    scan = run["chunk_scan"].values[run["notify_chunk"].values[mine]]
+    first, sums = group_by_scan(scan, _columns(run, mine, "scan"))
+    sums = {"sent_ms": run["notify_ms"].values[mine][first], **sums}
+    at = {"scan": np.arange(1, len(first) + 1)}
+    return {name: xr.DataArray(values, dims="scan", coords=at) for name, values in sums.items()}
+
+
+def largest_scan(run: xr.Dataset, *, vma: str | None = None) -> Found:
+    """Most pages of a mapping that one scan notified: ``largest_scan`` [pages]."""
+    each = notified_per_scan(run, vma=vma)["notified_per_scan"]
+    return {"largest_scan": float(np.max(np.asarray(each), initial=0.0))}
+
+
+def notified_per_minute(
+    run: xr.Dataset, *, vma: str | None = None, why: str = "scan", minutes: float = 1.0
+) -> Found:
+    """Notifications of a mapping in each minute of a run.
+
+    Parameters
+    ----------
+    vma : str, optional
+        Name of the mapping; else the first one.
+    why : str
+        Cause, of :data:`numalab.dataset.WHYS`.
+    minutes : float [min]
+        Length of a period, if not one minute. A last one that is not whole is left out; what
+        comes after the end of a run, as in a recording, counts in the last one.
+
+    Returns
+    -------
+    dict
+        Over ``minute``, the end of each period [min]: ``notifications_per_minute`` [1],
+        ``notified_per_minute`` [pages], and, if simulated, ``zapped_per_minute`` [entries]: sums
+        of the period, 0 if there is none.
+    """
+    mine = _sent(run, vma, why)
+    duration, period = workload_of(run).duration_ms, minutes * 60_000
+    count = max(1, int(duration // period))
+    at = np.minimum(run["notify_ms"].values[mine], np.nextafter(duration, 0)) // period
+    keep = (at >= 0) & (at < count)
+    ends = {"minute": np.arange(1, count + 1) * minutes}
+    found: Found = {}
+    for name, values in _columns(run, mine, "minute").items():
+        sums = np.bincount(at[keep].astype(np.int64), weights=values[keep], minlength=count)
+        found[name] = xr.DataArray(sums, dims="minute", coords=ends)
+    return found
+
+
+def notified_ranges(run: xr.Dataset, *, vma: str | None = None) -> tuple[tuple[int, int], ...]:
+    """Ranges of a mapping that scans notified, in order: (first page, pages)."""
+    mine = _sent(run, vma, "scan")
+    require(run, "notify_start")
+    start, pages = run["notify_start"].values[mine], run["notify_pages"].values[mine]
+    return tuple(zip(start.tolist(), pages.tolist(), strict=True))

@@ -1,0 +1,88 @@
+"""What a guest is notified of, on a run made by hand and on simulated ones."""
+
+from __future__ import annotations
+
+import pytest
+
+from numalab import measures
+from numalab.catalog.guests import guest
+from numalab.engine import simulate
+from numalab.fields import InputError
+from numalab.policy import get
+from tests.measures.hand_made import run_of
+
+GUEST = guest(memory_mb=64, vcpus=2, pin_fraction=0.5, thp=False, duration_ms=150_000)
+
+
+@pytest.fixture
+def run():
+    """Scans 5 and 7 of the guest; a migration; another mapping; padding; one after the end."""
+    return run_of(
+        GUEST,
+        chunk_scan=[5, 5, 7, 9],
+        notify_ms=[1000.0, 1001.0, 61_000.0, 61_500.0, 5.0, 150_001.0, -1.0],
+        notify_vma=[0, 0, 0, 0, 1, 0, -1],
+        notify_why=[0, 0, 0, 1, 0, 0, -1],
+        notify_chunk=[0, 1, 2, -1, 3, 3, -1],
+        notify_start=[0, 512, 0, 8, 0, 0, -1],
+        notify_pages=[512, 256, 1024, 1, 9, 50, -1],
+        notify_zapped=[10, 5, 3, 1, 7, 0, -1],
+    )
+
+
+def test_notifications_are_added_up_by_scan(run) -> None:
+    found = measures.notified_per_scan(run)
+    assert {name: da.values.tolist() for name, da in found.items()} == {
+        "sent_ms": [1000, 61_000, 150_001],
+        "notifications_per_scan": [2, 1, 1],
+        "notified_per_scan": [768, 1024, 50],
+        "zapped_per_scan": [15, 3, 0],
+    }
+    assert found["sent_ms"]["scan"].values.tolist() == [1, 2, 3]
+    assert measures.largest_scan(run) == {"largest_scan": 1024}
+    assert measures.largest_scan(run.isel(notify=slice(6, 7))) == {"largest_scan": 0}
+
+
+def test_another_mapping_is_asked_for_by_name(run) -> None:
+    found = measures.notified_per_scan(run, vma="image:heap")
+    assert found["notified_per_scan"].values.tolist() == [9]
+    with pytest.raises(InputError, match=r"vma = 'rom': the run has ram$"):
+        measures.notified_per_scan(run, vma="rom")
+
+
+def test_whole_minutes_are_counted_and_those_without_a_scan_too(run) -> None:
+    found = measures.notified_per_minute(run)
+    assert found["notified_per_minute"].values.tolist() == [768, 1024]
+    assert found["notifications_per_minute"]["minute"].values.tolist() == [1, 2]
+    migrated = measures.notified_per_minute(run, why="migrate")
+    assert migrated["zapped_per_minute"].values.tolist() == [0, 1]
+
+
+def test_what_comes_after_the_end_counts_in_a_last_period_that_is_whole(run) -> None:
+    halves = measures.notified_per_minute(run, minutes=1.25)["notified_per_minute"]
+    assert halves.values.tolist() == [1792, 50]
+    assert halves["minute"].values.tolist() == [1.25, 2.5]
+
+
+def test_ranges_are_in_order(run) -> None:
+    assert measures.notified_ranges(run) == ((0, 512), (512, 256), (0, 1024), (0, 50))
+
+
+def test_a_recording_counts_no_zapped_entries(run) -> None:
+    recorded = run.drop_vars("notify_zapped")
+    assert "zapped_per_scan" not in measures.notified_per_scan(recorded)
+    assert "zapped_per_minute" not in measures.notified_per_minute(recorded)
+    with pytest.raises(InputError, match="does not hold notify_pages"):
+        measures.notified_per_scan(run.drop_vars("notify_pages"))
+
+
+def test_it_adds_up_to_what_a_run_counted() -> None:
+    w = guest(memory_mb=64, vcpus=2, pin_fraction=0.5, thp=False, duration_ms=5000)
+    run = simulate(w, get("linux-7.2"), seed=1).isel(replicate=0)
+    ram, found = run.sel(vma="ram"), measures.notified_per_scan(run)
+    calls, pages = (int(ram[f"notifier_{n}"].sel(why="scan")) for n in ("calls", "pages"))
+    assert int(found["notifications_per_scan"].sum()) == calls > 0
+    assert int(found["notified_per_scan"].sum()) == pages
+    assert int(found["zapped_per_scan"].sum()) == int(ram["zapped"]) > 0
+    assert sum(n for _, n in measures.notified_ranges(run)) == pages
+    assert int(measures.notified_per_minute(run)["notified_per_minute"].sum()) == pages
