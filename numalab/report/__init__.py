@@ -1,1 +1,5 @@
-"""What a reader sees: figures, tables, mails, and the pages of a report."""
+"""From Datasets to pages, figures, and text for a mail; nothing is computed here."""
+
+from numalab.report.page import Page
+
+__all__ = ["Page"]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
 
@@ -20,10 +21,15 @@ class Finding:
     question: str
     answer: str
     figure: str
-    """File name of the main figure, in the folder of the report."""
+    """File name of the main figure, in the folder of the report; empty: none."""
+    alt: str = ""
+    """What the main figure shows, for those who cannot see it."""
+    envelope: str = ""
+    """What the answer was validated for."""
     quick: bool
     source: str
-    """``simulated``, ``recorded`` or ``simulated and recorded``."""
+    """``simulated``, ``recorded on KERNEL`` or ``simulated and recorded``."""
+    provenance: dict[str, Any] = field(default_factory=dict)
 
 
 def write(folder: str | Path, finding: Finding, mail: str) -> None:

@@ -42,16 +42,50 @@ def compose(
         If the result would not pass :func:`lint`.
     """
     said = f"{source}, quick run" if quick else source
-    parts = [textwrap.fill(f"{said}: {question}", WIDTH), textwrap.fill(machine, WIDTH)]
-    parts += [textwrap.indent(table, "  ") if _fits(table) else table for table in tables]
-    parts += [textwrap.fill(answer, WIDTH), f"reproduce: {reproduce}"]
+    parts = [textwrap.fill(f"{said}: {question}", WIDTH)]
+    parts += [textwrap.fill(answer, WIDTH), textwrap.fill(machine, WIDTH)]
+    parts += [indent(table) for table in tables]
+    parts += [f"reproduce: {reproduce}"]
     body = "\n\n".join(part.rstrip() for part in parts) + "\n"
     lint(body)
     return body
 
 
-def _fits(table: str) -> bool:
-    return all(len(line) <= WIDTH - 2 for line in table.splitlines())
+def reproduce(command: str, code: str) -> str:
+    r"""Return the last line of a mail: a command for a shell, and the code it was run with.
+
+    A command that is too long goes on in further lines, so that it can still be pasted.
+
+    Examples
+    --------
+    >>> print(reproduce("numalab report q02 --quick", "numalab 0.1.0, model 12ab"))
+    reproduce: numalab report q02 --quick  # numalab 0.1.0, model 12ab
+    >>> print(reproduce("numalab report q02 --param 'delays_ms=[0, 1000]' --param tasks=8",
+    ...                 "numalab 0.1.0, model 12ab"))
+    reproduce: numalab report q02 --param 'delays_ms=[0, 1000]' \
+        --param tasks=8  # numalab 0.1.0, model 12ab
+    """
+    first, *options = command.split(" --param ")
+    lines = [f"reproduce: {first}"]
+    for piece in [*(f"--param {option}" for option in options), f" # {code}"]:
+        if len(lines[-1].rpartition("\n")[2]) + len(piece) + 3 <= WIDTH:
+            lines[-1] += f" {piece}"
+        else:
+            lines.append("    " + (_broken(piece) if "=[" in piece else piece.strip()))
+    return " \\\n".join(lines)
+
+
+def _broken(option: str) -> str:
+    """Break a long list at its commas: a line break between brackets means nothing."""
+    return "\n      ".join(
+        textwrap.wrap(option, WIDTH - 8, break_long_words=False, break_on_hyphens=False)
+    )
+
+
+def indent(table: str) -> str:
+    """Set a table off by two columns, if it leaves room for them."""
+    fits = all(len(line) <= WIDTH - 2 for line in table.splitlines())
+    return textwrap.indent(table, "  ") if fits else table
 
 
 def lint(body: str) -> None:
@@ -64,12 +98,14 @@ def lint(body: str) -> None:
     """
     if not body.startswith(("simulated", "recorded on ")):
         raise InputError('mail: must begin with "simulated" or "recorded on KERNEL"')
+    *_, end = body.rstrip().split("\n\n")
+    last = len(body.rstrip().splitlines()) - len(end.splitlines()) + 1
     for i, line in enumerate(body.splitlines(), 1):
-        if len(line) > WIDTH and not line.startswith("reproduce: "):
+        if len(line) > WIDTH and i < last:
             raise InputError(f"mail: line {i} has {len(line)} columns: at most {WIDTH}")
         if not line.isascii() or "\t" in line or not line.isprintable():
             raise InputError(f"mail: line {i} holds a character that is not printable ASCII")
-    if not body.rstrip().splitlines()[-1].startswith("reproduce: "):
+    if not end.startswith("reproduce: "):
         raise InputError("mail: the last line must say how to reproduce it")
     if len(body) > MAX_BYTES:
         raise InputError(f"mail: {len(body)} bytes: at most {MAX_BYTES}")

@@ -1,0 +1,178 @@
+"""What one panel of a figure is made of: values with their bounds, and how they are drawn."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import seaborn as sns
+import xarray as xr
+from matplotlib.axes import Axes
+
+from numalab.stats.intervals import mean_interval, prediction_interval
+
+_BRIGHT = sns.color_palette("colorblind").as_hex()
+COLORS = ("#1b1b1b", *(_BRIGHT[i] for i in (3, 0, 2, 4, 1, 9, 7)))
+"""Of seaborn's palette for the colour-blind, what is dark enough on white."""
+MARKERS = "os^Dv<>PX"
+DASHES = ((0, (5, 2)), (0, (2, 1.5)), (0, (7, 2, 2, 2)), (0, (3, 1, 1, 1, 1, 1)))
+_CENTER = ("typical", "mean", "median")
+
+
+def looks(index: int, recorded: bool) -> dict[str, Any]:
+    """Return colour, marker and line style of the ``index``-th of any number of lines."""
+    return {
+        "color": COLORS[index % len(COLORS)],
+        "marker": MARKERS[index % len(MARKERS)],
+        "linestyle": "-" if recorded else DASHES[index // len(COLORS) % len(DASHES)],
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Bounded:
+    """Values with their bounds, all over the same dimensions."""
+
+    low: xr.DataArray
+    middle: xr.DataArray
+    high: xr.DataArray
+    note: str
+    """What the bounds are, for the caption; empty without bounds."""
+
+    def isel(self, dim: str, index: int) -> Bounded:
+        """Return the values at one position of a dimension."""
+        parts = (self.low, self.middle, self.high)
+        low, middle, high = (part.isel({dim: index}) for part in parts)
+        return Bounded(low, middle, high, self.note)
+
+
+def bounded(da: xr.DataArray, over: str) -> Bounded:
+    """Take the bounds that data has, or find them over its replicates.
+
+    Parameters
+    ----------
+    da : xarray.DataArray
+        With a dimension ``bound`` or ``statistic`` (first label is the low end, last one the
+        high end, or named low and high), or ``replicate``, or neither.
+    over : str
+        ``mean``: mean and 95 % interval of the mean; ``runs``: median and 95 % prediction
+        interval, where there are runs enough, else all runs.
+    """
+    for dim in ("bound", "statistic"):
+        if dim in da.dims:
+            labels = [str(label) for label in da[dim].values]
+            name = next((n for n in _CENTER if n in labels), None)
+            low, high = (da.sel({dim: end}, drop=True) for end in ("low", "high"))
+            middle = (low + high) / 2 if name is None else da.sel({dim: name}, drop=True)
+            return Bounded(low, middle, high, f"{name or 'middle'}, from low to high")
+    if "replicate" not in da.dims:
+        return Bounded(da, da, da, "")
+    n = da.sizes["replicate"]
+    whole = da.notnull().all("replicate")
+    filled = da.where(whole, 0.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # all missing: nothing is drawn there
+        middle = da.mean("replicate") if over == "mean" else da.median("replicate")
+        least, most = da.min("replicate"), da.max("replicate")
+    if n < (3 if over == "mean" else 39):
+        note = f"all of {n} runs" if n > 1 else "one run: no interval"
+        return Bounded(least, middle, most, note)
+    ends = (mean_interval if over == "mean" else prediction_interval)(filled)
+    low, high = (ends.sel(bound=end, drop=True).where(whole, middle) for end in ("low", "high"))
+    kind = "interval of the mean" if over == "mean" else "prediction interval"
+    return Bounded(low, middle, high, f"95 % {kind}, n = {n}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Style:
+    """How the lines of all panels are drawn."""
+
+    kind: str
+    """``line``, ``point`` or ``bar``."""
+    flat: bool = False
+    """Values along the horizontal axis."""
+    dodge: float = 0.0
+    """Distance of two lines side by side; 0: on top of each other."""
+
+
+def draw(ax: Axes, at: np.ndarray, y: Bounded, look: dict[str, Any], style: Style) -> None:
+    """Draw values over positions: a line in a band, marks or bars with intervals.
+
+    Parameters
+    ----------
+    ax : Axes
+    at : ndarray, float64[n]
+        Positions; what is missing in ``y`` is left out.
+    y : Bounded
+        Over one dimension of length n.
+    look : dict
+        Of :func:`looks`, and ``label``.
+    style : Style
+    """
+    known = np.flatnonzero(np.isfinite(y.middle.values))
+    at, low, middle, high = at[known], *(v.values[known] for v in (y.low, y.middle, y.high))
+    color = look["color"]
+    if style.kind == "line" and not style.dodge:
+        ax.fill_between(at, low, high, color=color, alpha=0.16, linewidth=0)
+        marks = look | ({"marker": ""} if len(at) > 40 else {})
+        ax.plot(at, middle, markersize=4, linewidth=1.2, **marks)
+        return
+    if style.kind == "bar":
+        bar = ax.barh if style.flat else ax.bar
+        bar(at, middle, 0.9 * style.dodge, color=color, alpha=0.5, label=look["label"])
+    else:
+        dashed = look | ({} if style.kind == "line" else {"linestyle": "none"})
+        xy = (middle, at) if style.flat else (at, middle)
+        ax.plot(*xy, markersize=4.5, linewidth=0.8, **dashed)
+    lines = ax.hlines if style.flat else ax.vlines
+    lines(at, low, high, color="#1b1b1b" if style.kind == "bar" else color, linewidth=1.3)
+
+
+def draw_runs(
+    ax: Axes, at: np.ndarray, runs: np.ndarray, look: dict[str, Any], style: Style
+) -> None:
+    """Draw every recorded run, a row of ``runs``, by itself: thin solid lines, or open marks."""
+    over = {"linestyle": "-", "linewidth": 0.8, "marker": ""}
+    if style.kind != "line" or len(at) < 8:
+        over = {"linestyle": "none", "markerfacecolor": "none", "markersize": 5}
+    for values in runs:
+        known = np.flatnonzero(np.isfinite(values))
+        xy = (at[known], values[known])
+        ax.plot(*(xy[::-1] if style.flat else xy), clip_on=False, **(look | over))
+
+
+def finish(ax: Axes, values: xr.DataArray, scale: str, flat: bool) -> None:
+    """Set the scale of the values; show zero where none is negative; write units briefly."""
+    axis = ax.xaxis if flat else ax.yaxis
+    set_scale, set_limits = (ax.set_xscale, ax.set_xlim) if flat else (ax.set_yscale, ax.set_ylim)
+    least, most = float(values.min()), float(values.max())
+    if scale == "symlog":
+        set_scale("symlog", linthresh=max(1.0, most) / 1e4)
+    elif scale != "linear":
+        set_scale(scale)
+    if scale != "log" and least >= 0:
+        set_limits(0, None if most > 0 else 1)
+    if scale != "log" and least < 0 < most:
+        (ax.axvline if flat else ax.axhline)(0, color="#888888", linewidth=0.8, zorder=0)
+    axis.set_major_formatter(mpl.ticker.EngFormatter(sep=""))
+
+
+def categories(ax: Axes, labels: list[str], flat: bool, room: int) -> None:
+    """Name positions 0, 1, ... of an axis; long names across are turned.
+
+    ``room`` is how many characters have room beside each other.
+    """
+    if flat:
+        ax.set_yticks(range(len(labels)), labels)
+        ax.set_ylim(len(labels) - 0.5, -0.5)
+        for between in np.arange(len(labels) - 1) + 0.5:
+            ax.axhline(between, color="#e4e4e0", linewidth=0.6, zorder=0)
+        return
+    turned = sum(len(label) + 1 for label in labels) > room
+    ends: dict[str, Any] = (
+        {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if turned else {}
+    )
+    ax.set_xticks(range(len(labels)), labels, **ends)
+    ax.set_xlim(-0.5, len(labels) - 0.5)

@@ -1,0 +1,108 @@
+"""Facets: any number of lines and panels; recorded solid, simulated dashed, bounds drawn."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import xarray as xr
+
+from numalab.report import figures
+
+RNG = np.random.default_rng(3)
+
+
+@pytest.fixture(autouse=True)
+def _close():
+    yield
+    plt.close("all")
+
+
+def _data(policies=3, sizes=4, lives=2, runs=5):
+    shape = (policies, sizes, lives, runs)
+    names = [f"linux-{i}" for i in range(policies)]
+    sizes_mb = 2 ** np.arange(sizes)
+    return xr.Dataset(
+        {
+            "marked": (("policy", "memory_mb", "life_ms", "replicate"), RNG.random(shape)),
+            "far": (
+                ("policy", "memory_mb", "life_ms", "replicate"),
+                RNG.random(shape),
+                {"units": "s", "long_name": "time on the wrong node"},
+            ),
+        },
+        {"policy": names, "memory_mb": sizes_mb, "life_ms": np.arange(lives)},
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "flat", "shape"),
+    [
+        *(
+            (kind, flat, (3, 2, 2, 20))
+            for kind in ("line", "point", "bar")
+            for flat in (False, True)
+        ),
+        ("line", False, (12, 6, 9, 2)),
+        ("point", True, (12, 2, 5, 2)),
+        ("line", False, (1, 1, 1, 1)),
+        ("bar", True, (1, 1, 1, 1)),
+    ],
+)
+def test_any_number_of_lines_panels_and_runs_is_drawn(kind, flat, shape):
+    ds = _data(*shape)
+    figure = figures.facets(
+        ds, y="marked", x="memory_mb", hue="policy", col="life_ms", kind=kind, flat=flat
+    )
+    assert len(figure.axes) == shape[2]
+    assert len(figure.axes[0].get_legend_handles_labels()[1]) == shape[0]
+    figure.canvas.draw()
+
+
+def test_several_variables_have_panels_titles_and_units():
+    figure = figures.facets(
+        _data(), y=["marked", "far"], x="memory_mb", row="variable", col="life_ms"
+    )
+    assert len(figure.axes) == 4
+    assert [ax.get_ylabel() for ax in figure.axes] == [
+        "marked",
+        "",
+        "time on the wrong node [s]",
+        "",
+    ]
+    assert figure.axes[0].get_title("left") == "life 0 ms"
+    assert figure.get_supxlabel() == "memory [MB]; simulated; 95 % interval of the mean, n = 5"
+
+
+def test_dimensions_that_nothing_takes_become_lines():
+    figure = figures.facets(_data(), y="marked", x="memory_mb")
+    labels = figure.axes[0].get_legend_handles_labels()[1]
+    assert labels == [f"linux-{i}, {j}" for i in range(3) for j in range(2)]
+
+
+def test_simulated_is_dashed_recorded_is_solid():
+    ds = _data(2, 10, 1, 5).isel(life_ms=0)
+    simulated = figures.facets(ds, y="marked", x="memory_mb").axes[0].lines
+    assert all(line.get_linestyle() == "--" for line in simulated)
+    recorded = figures.facets(ds.assign_attrs(source="recorded"), y="marked", x="memory_mb").axes[0]
+    assert all(line.get_linestyle() == "-" for line in recorded.lines)
+    both = figures.facets(
+        ds, y="marked", x="memory_mb", recorded=ds.isel(policy=[1]), over="runs"
+    ).axes[0]
+    assert [line.get_linestyle() for line in both.lines] == ["--", "--", *["-"] * 5]
+
+
+def test_the_bounds_of_costs_are_taken_as_they_are():
+    da = xr.DataArray(
+        [[1.0, 2.0], [3.0, 4.0], [10.0, 20.0]],
+        {"bound": ["low", "typical", "high"], "memory_mb": [1, 2]},
+    )
+    figure = figures.facets(da, y="stall [ms]", x="memory_mb")
+    assert figure.axes[0].lines[0].get_ydata().tolist() == [3.0, 4.0]
+    assert "typical, from low to high" in figure.get_supxlabel()
+
+
+def test_missing_values_are_left_out():
+    ds = _data()
+    ds["marked"][{"memory_mb": 1}] = np.nan
+    line = figures.facets(ds, y="marked", x="memory_mb").axes[0].lines[0]
+    assert line.get_xdata().tolist() == [1, 4, 8]
+    figures.facets(ds * np.nan, y="marked", x="memory_mb", kind="bar").canvas.draw()
