@@ -1,7 +1,7 @@
 """The guest's root: an uncompressed cpio archive with one static program and its text.
 
-No shell and no disk: ``workload.c`` and its fellows, compiled by the host's gcc, are
-``/init``. Modules lie in ``/modules`` when the workload needs KVM.
+No shell and no disk: the files of ``init/``, compiled by the host's gcc, are ``/init``.
+Modules lie in ``/modules`` when the workload needs KVM.
 """
 
 from __future__ import annotations
@@ -20,8 +20,15 @@ from numalab.fields import InputError
 
 log = logging.getLogger(__name__)
 
-SOURCES = tuple(Path(__file__).with_name(f"{name}.c") for name in ("workload", "vmm", "trace"))
-_HEADER = Path(__file__).with_name("workload.h")
+_INIT = Path(__file__).parent / "init"
+SOURCES = tuple(
+    _INIT / f"{name}.c"
+    for name in (
+        *("workload", "report", "sampling", "touches", "mappings"),
+        *("vmm", "trace", "program", "output"),
+    )
+)
+"""The init's files; each calls only files that stand after it."""
 _FLAGS = ("-O2", "-static", "-pthread")
 _FOLDERS = ("dev", "proc", "sys", "tmp", "cgroup", "modules")
 MODULES = ("irqbypass", "kvm", "kvm-amd")
@@ -64,7 +71,7 @@ def compiled(cache: Path | None = None) -> bytes:
         Without gcc, or if it fails (static C library missing).
     """
     gcc = tool("gcc")
-    text = b"".join(path.read_bytes() for path in (_HEADER, *SOURCES))
+    text = b"".join(path.read_bytes() for path in sorted(_INIT.iterdir()))
     key = hashlib.sha256(text + " ".join(_FLAGS).encode()).hexdigest()[:16]
     folder = cache or _cache_folder()
     target = folder / f"workload-{key}"

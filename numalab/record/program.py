@@ -1,4 +1,4 @@
-"""A workload as the guest's program: the flat text that ``workload.c`` reads.
+"""A workload as the guest's program: the flat text that ``init/program.c`` reads.
 
 All fractions become whole pages here, so that the model and the guest agree:
 ``populated`` and ``pinned_fraction`` are of each mapping, the range of an access is of
@@ -26,14 +26,17 @@ def _ns(ms: float) -> int:
 
 def populated_pages(vma: Vma) -> int:
     """Pages of one mapping that are touched before the start; whole 2 MiB where huge."""
-    unit = PMD_PAGES if vma.thp or vma.kind == "hugetlb" else 1
-    return round(vma.populated * vma.pages / unit) * unit
+    return _whole_folios(vma, vma.populated)
 
 
 def pinned_pages(vma: Vma) -> int:
     """Pages of one mapping that are pinned; whole 2 MiB where huge."""
+    return min(_whole_folios(vma, vma.pinned_fraction), populated_pages(vma))
+
+
+def _whole_folios(vma: Vma, fraction: float) -> int:
     unit = PMD_PAGES if vma.thp or vma.kind == "hugetlb" else 1
-    return min(round(vma.pinned_fraction * vma.pages / unit) * unit, populated_pages(vma))
+    return round(fraction * vma.pages / unit) * unit
 
 
 def access_range(access: Access, vma: Vma) -> tuple[int, int, int]:
@@ -115,6 +118,7 @@ def _churn_line(churn: Churn) -> str:
         repr(float(churn.pages_per_s)),
         int(churn.write),
         churn.first_touch_node,
+        churn.pinned_pages,
     )
     return " ".join(str(v) for v in ("churn", *values))
 
@@ -156,7 +160,7 @@ def program(workload: Workload, seed: int = 0) -> str:
     Returns
     -------
     str
-        The lines described at the top of ``workload.c``.
+        The lines described at the top of ``init/program.c``.
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """The text that a recorded run brings home: its sections, facts and trace events.
 
-The guest's program (``record/workload.c``) writes ``@section BYTES NAME`` lines, each
+The guest's program (``record/init``) writes ``@section BYTES NAME`` lines, each
 followed by that many bytes; ``@done`` ends the text, so a cut is always seen.
 """
 

@@ -21,14 +21,14 @@ def test_every_part_of_a_workload_becomes_a_line() -> None:
         processes=(Process(name="p", cpuset_mems=(0, 1)),),
         vmas=(Vma(name="v", size_mb=2, process="p", kind="shmem", policy="interleave"),),
         tasks=(Task(name="t", cpu=1, process="p", access=(Access(vma="v", pattern="hot"),)),),
-        churns=(Churn(name="c", size_mb=1, lifetime_ms=300, process="p"),),
+        churns=(Churn(name="c", size_mb=1, lifetime_ms=300, process="p", pinned_fraction=0.5),),
     )
     lines = program(workload, seed=7).splitlines()
     assert lines[0] == "run w 20000000000 250000000 7 1 1"
     assert "process p 0,1" in lines
     assert "vma v 1 0 512 1 0 512 0 0 3 0" in lines
     assert "access 0 0 512 2 0.0 1 51 0.9 0 1000000000000000" in lines
-    assert "churn 256 0 300000000 0 0.5 0 0 0.0 1 -1" in lines
+    assert "churn 256 0 300000000 0 0.5 0 0 0.0 1 -1 128" in lines
     assert lines[-1] == "go"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 
@@ -88,8 +87,3 @@ def test_threads_do_not_mix(split) -> None:
     )
     assert migrations == ["4000001 94 3 1 1"]
     assert trace == [_notice(95, 2, 9)]
-
-
-def test_the_files_of_the_program_lie_beside_each_other() -> None:
-    assert all(path.is_file() for path in SOURCES)
-    assert (Path(FOLDER) / "workload.h").is_file()

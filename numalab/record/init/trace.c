@@ -17,7 +17,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "workload.h"
+#include "output.h"
+#include "trace.h"
 
 #define TRACING "/sys/kernel/tracing/"
 #define NOTIFIED "kvm_unmap_hva_range"

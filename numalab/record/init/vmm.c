@@ -22,7 +22,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "workload.h"
+#include "vmm.h"
 
 #define MEMORY_AT 0x200000UL /* 2 MiB: a huge page of the host is one of the guest */
 #define KVM_MINOR 232
@@ -218,7 +218,7 @@ struct vcpu *vmm_vcpu(struct vm *vm)
 	return c;
 }
 
-/* Touch n pages of an access, as workload.c's touch_pages(); return how many were touched. */
+/* Touch n pages of an access, as touches.c does for a task; return how many were touched. */
 u64 vmm_touch(struct vcpu *c, struct access *a, u64 n)
 {
 	const char *const loops[2][2] = { { walk_read, walk_write }, { rand_read, rand_write } };
