@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,17 @@ from numalab.workload import Workload
 
 _FIRST_ROOM = 1 << 12
 _MOST_ROOM = 1 << 24
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Start:
+    """What a run begins with, but for its policy."""
+
+    workload: Workload
+    setup: Setup | None = None
+    """Address space and clocks; None: the default layout."""
+    seed: int | None = None
+    """Root of the random streams of this start; None: the caller's."""
 
 
 def simulate(
