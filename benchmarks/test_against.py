@@ -10,11 +10,10 @@ import workloads
 from parts import measure
 
 from numalab import policy
+from numalab.captures import open_recording
 from numalab.engine import simulate
 from numalab.record import guest
 from numalab.record.recorder import record
-from numalab.recorded import capture
-from numalab.recorded.beginning import from_run, workload_on_its_machine
 from tests.second_opinion import reference
 
 KERNEL = "linux-6.1"
@@ -72,8 +71,8 @@ def _image():
 @pytest.mark.benchmark(group="recorded")
 def test_engine_recorded(benchmark):
     """From the address space and the clocks that the first recorded run started with."""
-    w = workload_on_its_machine(RECORDED)
-    measure(benchmark, w, kernel=KERNEL, setup=from_run(capture.setup_of(RECORDED, 0), w))
+    start = open_recording(RECORDED).start(0)
+    measure(benchmark, start.workload, kernel=KERNEL, setup=start.setup)
 
 
 @pytest.mark.benchmark(group="recorded")
@@ -86,9 +85,10 @@ def test_kernel_recorded(benchmark):
         info |= {"how": "boot and run", "hint_faults": int(ds["numa_hint_faults"][0, -1])}
         return
     benchmark.pedantic(lambda: None, rounds=1)
-    runs = capture.open_capture(RECORDED)["numa_hint_faults"].isel(time=-1)
+    recording = open_recording(RECORDED)
+    runs = recording.dataset()["numa_hint_faults"].isel(time=-1)
     info |= {
         "how": "run only, as recorded",
         "hint_faults": int(runs.median()),
-        "seconds": capture.manifest(RECORDED)["duration_ms"] / 1000,
+        "seconds": recording.workload.duration_ms / 1000,
     }

@@ -178,9 +178,9 @@ def record(
 
 def _dataset_of(path: Path) -> xr.Dataset:
     from numalab import dataset
-    from numalab.recorded import capture
+    from numalab.captures import open_recording
 
-    return capture.open_capture(path) if path.is_dir() else dataset.load(path)
+    return open_recording(path).dataset() if path.is_dir() else dataset.load(path)
 
 
 @app.command()
@@ -201,18 +201,17 @@ def compare(
     seed: Annotated[int, typer.Option(help="of the model, with --capture")] = 1,
 ) -> None:
     """Say, counter by counter, whether runs lie where a simulation expects them."""
+    from numalab.captures import open_recording
     from numalab.compare import compare as set_beside
     from numalab.compare import said
     from numalab.fields import InputError
-    from numalab.questions.agreement import simulate_capture
-    from numalab.recorded.capture import generation_of
     from numalab.remedies import get
     from numalab.report.tables import agreement
 
     if capture is not None:
-        rules = get(policy or f"linux-{generation_of(capture)}")
-        sim = simulate_capture(capture, rules, replicates=replicates, seed=seed)
-        rec = _dataset_of(capture)
+        recording = open_recording(capture)
+        rules = get(policy) if policy else recording.policy
+        sim, rec = recording.simulate(replicates, seed, rules), recording.dataset()
     elif simulated is not None and other is not None:
         sim, rec = _dataset_of(simulated), _dataset_of(other)
         if sim.attrs["source"] != "simulated":

@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 
 from numalab import workload_file
+from numalab.captures import find
 from numalab.fields import InputError
-from numalab.recorded import capture
 from numalab.vma import SUBSCRIBERS, Vma
 from numalab.workload import Access, Task, Workload
 
 ROOT = Path(__file__).parents[1]
 RECORDED = [
-    folder
+    recording
     for root in (ROOT / "data", ROOT / "tests" / "data")
-    for _, _, folder in capture.captures(root / "captures")
+    for recording in find(root / "captures")
 ]
 
 
@@ -69,9 +69,9 @@ def test_a_vcpu_belongs_to_one_guest():
 
 def test_recordings_made_before_a_field_keep_their_identity():
     assert len(RECORDED) >= 45
-    for folder in RECORDED:
-        source = workload_file.load(folder / "workload.toml")
-        assert capture.manifest(folder)["identity"] == source.identity(), folder
+    for recording in RECORDED:
+        source = workload_file.load(recording.folder / "workload.toml")
+        assert recording.manifest["identity"] == source.identity(), recording.label
 
 
 def test_a_subscriber_is_part_of_the_identity():

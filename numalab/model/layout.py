@@ -1,6 +1,6 @@
 """The address space a process starts with, and when its threads came to be.
 
-A recording says where every VMA was (:func:`numalab.recorded.capture.setup_of`); without one,
+A recording says where every VMA was (:func:`numalab.captures.start.setup`); without one,
 :func:`default_setup` lays a process out as the recorder's program does: the program at
 the bottom, mappings from the top down in the order they were made, each between
 PROT_NONE guard pages, thread stacks below them, the main stack on top.

@@ -10,38 +10,10 @@ import numpy as np
 import xarray as xr
 
 from numalab import __version__
+from numalab.captures import find
 from numalab.compare import COUNTERS, compare
-from numalab.dataset import concat
-from numalab.engine import simulate
-from numalab.fields import InputError, unknown_name
-from numalab.policy import Policy, get
+from numalab.fields import unknown_name
 from numalab.questions.events import compare_events, share_differences
-from numalab.recorded import capture
-from numalab.recorded.beginning import from_run, workload_on_its_machine
-
-
-def simulate_capture(folder: Path, policy: Policy, *, replicates: int, seed: int) -> xr.Dataset:
-    """Simulate what a recording recorded, from each run's own start.
-
-    The model gets the workload, the machine's measured speed, and for each recorded run
-    the address space and clocks at its start; of what happened afterwards only how late
-    other CPUs answered a TLB flush.
-
-    Returns
-    -------
-    xarray.Dataset
-        With about ``replicates`` replicates, the same number for every recorded run.
-    """
-    workload = workload_on_its_machine(folder)
-    runs = len(capture.manifest(folder).get("run", []))
-    each = -(-replicates // runs)
-    found: list[xr.Dataset] = []
-    for run in range(runs):
-        setup = from_run(capture.setup_of(folder, run), workload)
-        found.append(
-            simulate(workload, policy, seed=seed * 1000 + run, replicates=each, setup=setup)
-        )
-    return concat(found)
 
 
 def over_captures(root: str | Path, *, replicates: int = 200, seed: int = 1) -> xr.Dataset:
@@ -58,19 +30,15 @@ def over_captures(root: str | Path, *, replicates: int = 200, seed: int = 1) -> 
     InputError
         If there is no recording.
     """
-    found = capture.captures(root)
-    if not found:
-        raise InputError(f"{root}: holds no recordings")
+    found = find(root)
     cells = []
-    for _, generation, folder in found:
-        rules = get(f"linux-{generation}")
-        simulated = simulate_capture(folder, rules, replicates=replicates, seed=seed)
-        recorded = capture.open_capture(folder)
+    for recording in found:
+        simulated, recorded = recording.simulate(replicates, seed), recording.dataset()
         cells.append(compare(simulated, recorded).merge(compare_events(simulated, recorded)))
     table = xr.concat(cells, dim="cell", join="outer", data_vars="all")
     return table.assign_coords(
-        workload=("cell", [name for name, _, _ in found]),
-        generation=("cell", [generation for _, generation, _ in found]),
+        workload=("cell", [recording.name for recording in found]),
+        generation=("cell", [recording.generation for recording in found]),
     )
 
 
@@ -84,14 +52,12 @@ def examples(
     InputError
         If one does not exist.
     """
-    found = {f"{name}/{generation}": folder for name, generation, folder in capture.captures(root)}
+    found = {recording.label: recording for recording in find(root)}
     rows = []
     for label in chosen:
         if label not in found:
             raise unknown_name("recording", label, list(found))
-        rules = get(f"linux-{label.split('/')[1]}")
-        sim = simulate_capture(found[label], rules, replicates=replicates, seed=seed)
-        rows.append((label, capture.open_capture(found[label]), sim))
+        rows.append((label, found[label].dataset(), found[label].simulate(replicates, seed)))
     return rows
 
 
@@ -176,22 +142,21 @@ def worst_share(table: xr.Dataset) -> float:
 
 def recorded_on(root: str | Path) -> str:
     """Say which kernels were recorded, as the first words of a mail."""
-    kernels = {str(capture.manifest(folder)["kernel"]) for _, _, folder in capture.captures(root)}
+    kernels = {recording.kernel for recording in find(root)}
     return f"recorded on {', '.join(sorted(kernels))}, and simulated"
 
 
 def machine(root: str | Path, replicates: int) -> str:
     """Describe the recordings and the simulation in one paragraph."""
-    found = capture.captures(root)
-    facts = [capture.manifest(folder) for _, _, folder in found]
-    runs = sum(len(fact["run"]) for fact in facts)
-    qemu = {run["qemu"].split("(")[0].strip() for fact in facts for run in fact["run"]}
-    workloads = len({name for name, _, _ in found})
+    found = find(root)
+    runs = [run for recording in found for run in recording.manifest["run"]]
+    qemu = {run["qemu"].split("(")[0].strip() for run in runs}
+    workloads = len({recording.name for recording in found})
     return (
-        f"{workloads} workloads, {runs} recorded runs of Debian kernels in a guest with 2 nodes "
-        f"({', '.join(sorted(qemu))}, software emulation); {replicates} simulated runs of each. "
-        "Model median over recorded mean; ! marks a recorded median outside the model's 95 % "
-        "prediction interval."
+        f"{workloads} workloads, {len(runs)} recorded runs of Debian kernels in a guest with 2 "
+        f"nodes ({', '.join(sorted(qemu))}, software emulation); {replicates} simulated runs of "
+        "each. Model median over recorded mean; ! marks a recorded median outside the model's "
+        "95 % prediction interval."
     )
 
 
@@ -200,7 +165,6 @@ def birth(root: str | Path) -> dict[str, object]:
     return {
         "numalab": __version__,
         "recordings": {
-            f"{name}/{generation}": capture.manifest(folder)["image_sha256"][:12]
-            for name, generation, folder in capture.captures(root)
+            recording.label: recording.manifest["image_sha256"][:12] for recording in find(root)
         },
     }

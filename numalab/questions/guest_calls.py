@@ -7,12 +7,10 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from numalab.captures import find
 from numalab.compare import compare
 from numalab.dataset import WHYS
 from numalab.fields import InputError
-from numalab.policy import get
-from numalab.questions.agreement import simulate_capture
-from numalab.recorded import capture
 from numalab.stats.intervals import prediction_interval
 
 COUNTS = ("scan_calls", "scan_pages", "migrate_calls")
@@ -125,19 +123,17 @@ def over_guests(
     InputError
         If there is no recording.
     """
-    found = [one for one in capture.captures(root) if only in one[0]]
+    found = [recording for recording in find(root) if only in recording.name]
     if not found:
         raise InputError(f"{root}: holds no recordings of guests named {only or 'anything'}")
     cells = []
-    for _, generation, folder in found:
-        rules = get(f"linux-{generation}")
-        simulated = simulate_capture(folder, rules, replicates=replicates, seed=seed)
-        recorded = capture.open_capture(folder)
+    for recording in found:
+        simulated, recorded = recording.simulate(replicates, seed), recording.dataset()
         cell = compare_calls(simulated, recorded)
         cell["counters_inside"] = compare(simulated, recorded)["inside"]
         cells.append(cell)
     table = xr.concat(cells, dim="cell", join="outer", data_vars="all")
     return table.assign_coords(
-        workload=("cell", [name for name, _, _ in found]),
-        generation=("cell", [generation for _, generation, _ in found]),
+        workload=("cell", [recording.name for recording in found]),
+        generation=("cell", [recording.generation for recording in found]),
     )

@@ -9,12 +9,10 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from numalab.captures import Recording, find, open_recording
 from numalab.engine import simulate
 from numalab.fields import InputError
-from numalab.policy import get
 from numalab.questions.guest_calls import counts, guest_of
-from numalab.recorded import capture
-from numalab.recorded.beginning import from_run, workload_on_its_machine
 from numalab.workload import Workload
 
 MAPPINGS = ("4k-anon", "thp-anon", "4k-memfd", "thp-memfd")
@@ -23,11 +21,11 @@ FRACTIONS = {"none": 0.0, "half": 0.5, "full": 1.0}
 """Pinned fraction of a recorded guest, by the word in its name."""
 
 
-def _folder(root: str | Path, pinned: str, mapping: str, generation: str) -> Path:
+def _guest(root: str | Path, pinned: str, mapping: str, generation: str) -> Recording:
     folder = Path(root) / f"guest-{pinned}-{mapping}" / generation
     if not folder.is_dir():
         raise InputError(f"{folder}: no such recording of a guest")
-    return folder
+    return open_recording(folder)
 
 
 def _per_minute(ds: xr.Dataset, seconds: float) -> xr.Dataset:
@@ -46,7 +44,7 @@ def _per_minute(ds: xr.Dataset, seconds: float) -> xr.Dataset:
 
 def generations(root: str | Path) -> list[str]:
     """Kernel generations with recorded guests under ``root``, oldest first."""
-    found = {g for name, g, _ in capture.captures(root) if name.startswith("guest-")}
+    found = {r.generation for r in find(root) if r.name.startswith("guest-")}
     if not found:
         raise InputError(f"{root}: holds no recorded guests")
     return sorted(found, key=lambda g: [int(n) for n in g.split(".")])
@@ -67,9 +65,9 @@ def points(root: str | Path) -> xr.Dataset:
         for generation in kernels:
             cells = []
             for pinned in FRACTIONS:
-                folder = _folder(root, pinned, mapping, generation)
-                seconds = capture.workload_of(folder).duration_ms / 1000
-                cells.append(_per_minute(capture.open_capture(folder), seconds))
+                recording = _guest(root, pinned, mapping, generation)
+                seconds = recording.workload.duration_ms / 1000
+                cells.append(_per_minute(recording.dataset(), seconds))
             row.append(xr.concat(cells, dim="pin_fraction"))
         rows.append(xr.concat(row, dim="policy"))
     return xr.concat(rows, dim="mapping").assign_coords(
@@ -96,20 +94,18 @@ def curves(
     for mapping in MAPPINGS:
         row = []
         for generation in kernels:
-            folder = _folder(root, "full", mapping, generation)
-            workload = workload_on_its_machine(folder)
-            setup = from_run(capture.setup_of(folder, 0), workload)
-            policy = get(f"linux-{generation}")
+            recording = _guest(root, "full", mapping, generation)
+            start = recording.start(0)
             cells = []
             for fraction in pin_fractions:
                 ds = simulate(
-                    _pinned(workload, fraction),
-                    policy,
+                    _pinned(start.workload, fraction),
+                    recording.policy,
                     seed=seed,
                     replicates=replicates,
-                    setup=setup,
+                    setup=start.setup,
                 )
-                cells.append(_per_minute(ds, workload.duration_ms / 1000))
+                cells.append(_per_minute(ds, start.workload.duration_ms / 1000))
             row.append(xr.concat(cells, dim="pin_fraction"))
         rows.append(xr.concat(row, dim="policy"))
     return xr.concat(rows, dim="mapping").assign_coords(

@@ -11,12 +11,12 @@ import numpy as np
 import xarray as xr
 
 from numalab import __version__
+from numalab.captures import Recording, find
 from numalab.catalog.guests import guest
 from numalab.engine import simulate
 from numalab.questions.guest_calls import largest_scan
 from numalab.questions.guest_curves import notified_each_minute
 from numalab.questions.trials import each
-from numalab.recorded import capture
 from numalab.remedies import get
 from numalab.report.tables import plain
 from numalab.units import PAGES_PER_MB
@@ -120,12 +120,11 @@ def largest_scans(root: str | Path) -> xr.Dataset:
         notified in the first and second half of a run, medians over runs.
     """
     rows: dict[str, list[list[float]]] = {"largest": [], "first": [], "second": []}
-    found = [c for c in capture.captures(root) if c[0].startswith("guest-big-")]
-    guests = sorted({name for name, _, _ in found})
-    kernels = sorted({g for _, g, _ in found}, key=lambda g: [int(n) for n in g.split(".")])
-    folders = {(name, g): folder for name, g, folder in found}
+    found = {(r.name, r.generation): r for r in find(root) if r.name.startswith("guest-big-")}
+    guests = sorted({name for name, _ in found})
+    kernels = sorted({g for _, g in found}, key=lambda g: [int(n) for n in g.split(".")])
     for name in guests:
-        values = [_of_recording(folders[name, g]) for g in kernels]
+        values = [_of_recording(found[name, g]) for g in kernels]
         for key, column in zip(rows, zip(*values, strict=True), strict=True):
             rows[key].append(list(column))
     return xr.Dataset(
@@ -134,9 +133,9 @@ def largest_scans(root: str | Path) -> xr.Dataset:
     )
 
 
-def _of_recording(folder: Path) -> tuple[float, float, float]:
-    ds = capture.open_capture(folder)
-    half = capture.workload_of(folder).duration_ms / 2
+def _of_recording(recording: Recording) -> tuple[float, float, float]:
+    ds = recording.dataset()
+    half = recording.workload.duration_ms / 2
     each = []
     for i in range(ds.sizes["replicate"]):
         run = ds.isel(replicate=i)
@@ -276,6 +275,6 @@ def _large(found: xr.DataArray) -> str:
 
 def birth(ds: xr.Dataset, root: str | Path) -> dict[str, object]:
     """Return the provenance of the sweeps and the recordings."""
-    known = sorted({name for name, _, _ in capture.captures(root)})
+    known = sorted({recording.name for recording in find(root)})
     policies = [str(p) for p in ds["policy"].values]
     return {"numalab": __version__, "policies": policies, "recordings": known}

@@ -14,13 +14,19 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from numalab.captures import runlog
+from numalab.captures.scan_times import (
+    first_scan,
+    flush_waits,
+    late_flushes,
+    scan_costs,
+    scan_spread,
+)
 from numalab.fields import as_plain
 from numalab.machine import Machine, Speed
 from numalab.record import guest
 from numalab.record.initramfs import RecordError, compiled, initramfs
 from numalab.record.program import TIMED, program
-from numalab.recorded import runlog
-from numalab.recorded.scan_times import first_scan, late_flushes, scan_costs, scan_spread
 from numalab.tunables import Tunables
 from numalab.units import PAGE_BYTES, PMD_PAGES
 from numalab.workload import Access, Task, Vma, Workload
@@ -172,7 +178,7 @@ def _slowest(facts: dict[str, str], count: int) -> float | None:
     return float(at(count / 2) - at((count + kept) / 2))
 
 
-def _measure(facts: dict[str, str]) -> dict[str, float]:
+def _measure(facts: runlog.RunLog) -> dict[str, float]:
     name = facts["run"]
     if name in ("walk", "rand"):
         return {f"touch_{name}_ns": _touch_ns(facts), "lost_share": _lost_share(facts)}
@@ -212,16 +218,17 @@ def evaluate(text: str) -> dict[str, Any]:
         If an experiment gave nothing to measure.
     """
     raw: dict[str, list[float]] = {}
-    for facts in runlog.runs(text):
+    runs = runlog.read(text)
+    for facts in runs:
         for name, value in _measure(facts).items():
             raw.setdefault(_FIELDS.get(name, name), []).append(float(f"{value:.4g}"))
     values = {name: median(found) for name, found in raw.items()}
     if "scan_call_ns" in raw:
         # A scan that loses its CPU in a call measures the other task: take the quickest.
         values["scan_call_ns"] = min(raw["scan_call_ns"])
-    runs = runlog.runs(text)
     scanning = [facts for facts in runs if facts["run"] in ("scan", "shared")]
-    found = late_flushes(runs) | scan_spread(scanning) | first_scan(scanning[0])
+    waits = [ns for run in runs for ns in flush_waits(run)]
+    found = late_flushes(waits) | scan_spread(scanning) | first_scan(scanning[0])
     values |= {name: float(f"{value:.4g}") for name, value in found.items()}
     for fault, migration in (("hint_fault", "migrate_page"), ("hint_fault_huge", "migrate_huge")):
         if f"{migration}_ns" in values and f"{fault}_ns" in values:
@@ -231,7 +238,7 @@ def evaluate(text: str) -> dict[str, Any]:
     if missing:
         raise RecordError(f"the calibration gave no {', '.join(missing)}; record it again")
     speed = Speed(**{name: max(0.0, v) for name, v in values.items() if name in known})
-    clock = re.sub(r"\s+", "", runlog.runs(text)[-1].get("clocksource", ""))
+    clock = re.sub(r"\s+", "", runs[-1].get("clocksource", ""))
     return {
         "speed": as_plain(speed),
         "raw": raw,

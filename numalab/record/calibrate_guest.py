@@ -15,13 +15,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from numalab.captures import runlog
+from numalab.captures.scan_times import chunk_times
 from numalab.fields import as_plain
 from numalab.machine import Machine, Speed
 from numalab.record import guest
 from numalab.record.initramfs import RecordError, compiled, initramfs, modules_of
 from numalab.record.program import program
-from numalab.recorded import runlog
-from numalab.recorded.scan_times import chunk_times
 from numalab.tunables import Tunables
 from numalab.units import PMD_PAGES
 from numalab.workload import Access, Task, Vma, Workload
@@ -136,7 +136,7 @@ def _refault_ns(facts: dict[str, str]) -> list[float]:
     ]
 
 
-def _chunks_ns(facts: dict[str, str], size: str) -> list[float]:
+def _chunks_ns(facts: runlog.RunLog, size: str) -> list[float]:
     """Times of the chunks before which a guest had the time to map all its memory."""
     wait_ms = _SCANS[size][1] - _SLACK_MS
     found, last_ms = [], 0.0
@@ -147,7 +147,7 @@ def _chunks_ns(facts: dict[str, str], size: str) -> list[float]:
     return found
 
 
-def _measure(facts: dict[str, str]) -> tuple[str, list[float]]:
+def _measure(facts: runlog.RunLog) -> tuple[str, list[float]]:
     """Name and values that a run gave."""
     name = facts["run"]
     if name in ("walk", "rand"):
@@ -183,7 +183,7 @@ def evaluate(text: str) -> dict[str, Any]:
         If an experiment gave nothing to measure.
     """
     raw: dict[str, list[float]] = {}
-    for facts in runlog.runs(text):
+    for facts in runlog.read(text):
         name, values = _measure(facts)
         raw.setdefault(name, []).extend(float(f"{value:.4g}") for value in values)
     missing = [name for name, values in raw.items() if not values]

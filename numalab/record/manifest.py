@@ -15,10 +15,10 @@ from typing import Any
 import xarray as xr
 
 from numalab import dataset
+from numalab.captures.recording import MANIFEST, read_file, read_manifest
 from numalab.fields import InputError
 from numalab.record.guest import QEMU, Boot
 from numalab.record.initramfs import RecordError, tool
-from numalab.recorded import capture
 from numalab.workload import Workload
 
 
@@ -79,7 +79,7 @@ def image_sha256(kernel: Path) -> str:
     return hashlib.sha256(kernel.read_bytes()).hexdigest()
 
 
-class Recording:
+class RecordingWriter:
     """A recording folder that grows run by run; what is finished stays finished."""
 
     def __init__(self, folder: Path, workload: Workload, source: str, kernel: Path) -> None:
@@ -96,14 +96,14 @@ class Recording:
             "files": {},
             "run": [],
         }
-        if (folder / capture.MANIFEST).exists():
+        if (folder / MANIFEST).exists():
             self._resume()
         else:
             sha256 = write(folder / "workload.toml", source.encode())
             self.facts["files"]["workload.toml"] = sha256
 
     def _resume(self) -> None:
-        old = capture.manifest(self.folder)
+        old = read_manifest(self.folder)
         for key in ("identity", "image_sha256"):
             if old.get(key) != self.facts[key]:
                 what = "workload" if key == "identity" else "kernel image"
@@ -113,7 +113,7 @@ class Recording:
                 )
         try:
             for run in old.get("run", []):
-                capture.checked(self.folder, run["file"], run["sha256"])
+                read_file(self.folder / run["file"], run["sha256"])
         except InputError as error:
             raise RecordError(f"{error}") from None
         self.facts = {**self.facts, **old}
@@ -127,7 +127,7 @@ class Recording:
         """Write the manifest."""
         ordered = {k: v for k, v in self.facts.items() if k not in ("files", "run")}
         ordered |= {"files": self.facts["files"], "run": self.facts["run"]}
-        write(self.folder / capture.MANIFEST, as_toml(ordered).encode())
+        write(self.folder / MANIFEST, as_toml(ordered).encode())
 
     def add_calibration(self, calibration: dict[str, Any]) -> None:
         """Store the measured speed of the machine and the numbers behind it."""

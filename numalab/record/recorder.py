@@ -16,15 +16,16 @@ from typing import Any
 import xarray as xr
 
 from numalab import dataset
+from numalab.captures import open_recording
+from numalab.captures.run import LATE_MS, read_run
 from numalab.fields import InputError, as_plain
 from numalab.machine import Speed
 from numalab.record import guest
 from numalab.record.calibrate import calibrate
 from numalab.record.calibrate_guest import calibrate_guest, merged
 from numalab.record.initramfs import RecordError, compiled, initramfs, modules_of
-from numalab.record.manifest import Recording
+from numalab.record.manifest import RecordingWriter
 from numalab.record.program import populated_pages, program
-from numalab.recorded import capture
 from numalab.units import PAGES_PER_MB
 from numalab.workload import Workload, with_speed
 
@@ -127,7 +128,7 @@ def record(
     if keep is not None:
         if source is None:
             raise InputError("source is missing: keep stores the TOML text of the workload")
-        folder = Recording(keep, workload, source, kernel)
+        folder = RecordingWriter(keep, workload, source, kernel)
         if "calibration.json" not in folder.facts["files"]:
             folder.add_calibration(
                 {"speed": as_plain(speed)} if speed else calibration_of(workload, kernel)
@@ -137,13 +138,13 @@ def record(
     timed = with_speed(workload, speed) if speed else workload
     for number in range(folder.runs if folder else 0, runs):
         boot = run_once(workload, kernel, seed + number)
-        ds = capture.parse_run(boot.text, timed)
+        ds = read_run(boot.text, timed).dataset
         dataset.check_invariants(ds)
         found.append(ds)
         if folder:
             folder.add_run(boot, ds, seed + number)
         late = dataset.provenance(ds)["latest_sample_ms"]
-        if late > capture.LATE_MS:
+        if late > LATE_MS:
             tell(f"{workload.name}: a sample is {late:.0f} ms late: was the host busy?")
         updates = int(ds["numa_pte_updates"][-1])
         tell(
@@ -151,7 +152,7 @@ def record(
             f"numa_pte_updates {updates}, numa_hint_faults {int(ds['numa_hint_faults'][-1])}, "
             f"numa_pages_migrated {int(ds['numa_pages_migrated'][-1])}"
         )
-    return capture.open_capture(keep) if keep is not None else dataset.concat(found)
+    return open_recording(keep).dataset() if keep is not None else dataset.concat(found)
 
 
 __all__ = ["RecordError", "record", "run_once", "time_limit_s"]

@@ -18,12 +18,11 @@ import numpy as np
 import xarray as xr
 
 from numalab import policy, remedies, workload_file
+from numalab.captures import Recording, find
 from numalab.compare import compare
 from numalab.engine import simulate
-from numalab.questions.agreement import simulate_capture
 from numalab.questions.events import compare_events
 from numalab.questions.guest_calls import compare_calls
-from numalab.recorded import capture
 from numalab.sweeps import sweep_file
 from numalab.sweeps.sweep import run as run_sweep
 
@@ -70,24 +69,22 @@ def of_sweep(path: Path) -> dict[str, str]:
     return of_dataset(run_sweep(replace(sweep_file.load(path), replicates=2)))
 
 
-def of_recording(folder: Path) -> dict[str, dict[str, str]]:
+def of_recording(recording: Recording) -> dict[str, dict[str, str]]:
     """Digests of a recording as it is read, and of the comparison of the model with it."""
-    recorded = capture.open_capture(folder)
-    rules = policy.get(f"linux-{capture.generation_of(folder)}")
-    simulated = simulate_capture(folder, rules, replicates=REPLICATES, seed=1)
+    recorded, simulated = recording.dataset(), recording.simulate(REPLICATES, seed=1)
     found = {"recorded": recorded, "compared": compare(simulated, recorded)}
-    if folder.parent.name.startswith("guest-"):
+    if recording.name.startswith("guest-"):
         found["calls"] = compare_calls(simulated, recorded)
     else:
         found["events"] = compare_events(simulated, recorded)
     return {name: of_dataset(ds) for name, ds in found.items()}
 
 
-def recordings() -> dict[str, Path]:
+def recordings() -> dict[str, Recording]:
     return {
-        f"{name}/{generation}": folder
+        recording.label: recording
         for root in ("captures", "guests")
-        for name, generation, folder in capture.captures(ROOT / "data" / root)
+        for recording in find(ROOT / "data" / root)
     }
 
 

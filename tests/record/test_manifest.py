@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from numalab.captures import open_recording
+from numalab.captures.run import read_run
 from numalab.record.guest import Boot
 from numalab.record.initramfs import RecordError
-from numalab.record.manifest import Recording, as_toml
-from numalab.recorded import capture
+from numalab.record.manifest import RecordingWriter, as_toml
 from numalab.workload import Workload
 from numalab.workload_file import parse
 
@@ -26,21 +27,21 @@ def kernel(tmp_path: Path) -> Path:
     return image
 
 
-def _recording(folder: Path, kernel: Path, source: str) -> tuple[Recording, Workload]:
+def _recording(folder: Path, kernel: Path, source: str) -> tuple[RecordingWriter, Workload]:
     workload = parse(source)
-    return Recording(folder, workload, source, kernel), workload
+    return RecordingWriter(folder, workload, source, kernel), workload
 
 
 def test_a_recording_grows_and_can_be_read(tmp_path: Path, kernel: Path) -> None:
     source = (SHORT / "workload.toml").read_text()
-    text = capture.log_of(SHORT)
+    text = open_recording(SHORT).log(0)
     folder = tmp_path / "short" / "6.12"
     for number in range(2):
         recording, workload = _recording(folder, kernel, source)
         assert recording.runs == number
-        recording.add_run(Boot(text, "tcg", 0), capture.parse_run(text, workload), number)
-    assert capture.open_capture(folder).sizes["replicate"] == 2
-    facts = capture.manifest(folder)
+        recording.add_run(Boot(text, "tcg", 0), read_run(text, workload).dataset, number)
+    assert open_recording(folder).dataset().sizes["replicate"] == 2
+    facts = open_recording(folder).manifest
     assert facts["package"] == "linux-image-x 1-1"
     assert [run["seed"] for run in facts["run"]] == [0, 1]
     assert not list(folder.glob(".part-*"))
@@ -48,11 +49,11 @@ def test_a_recording_grows_and_can_be_read(tmp_path: Path, kernel: Path) -> None
 
 def test_a_recording_is_byte_for_byte_reproducible(tmp_path: Path, kernel: Path) -> None:
     source = (SHORT / "workload.toml").read_text()
-    text = capture.log_of(SHORT)
+    text = open_recording(SHORT).log(0)
     sums = []
     for name in ("one", "two"):
         recording, workload = _recording(tmp_path / name, kernel, source)
-        recording.add_run(Boot(text, "tcg", 0), capture.parse_run(text, workload), 0)
+        recording.add_run(Boot(text, "tcg", 0), read_run(text, workload).dataset, 0)
         sums.append(recording.facts["run"][0]["sha256"])
     assert sums[0] == sums[1]
 
@@ -70,10 +71,10 @@ def test_another_workload_or_kernel_is_refused(tmp_path: Path, kernel: Path) -> 
 
 def test_a_damaged_run_is_not_extended(tmp_path: Path, kernel: Path) -> None:
     source = (SHORT / "workload.toml").read_text()
-    text = capture.log_of(SHORT)
+    text = open_recording(SHORT).log(0)
     folder = tmp_path / "kept"
     recording, workload = _recording(folder, kernel, source)
-    recording.add_run(Boot(text, "tcg", 0), capture.parse_run(text, workload), 0)
+    recording.add_run(Boot(text, "tcg", 0), read_run(text, workload).dataset, 0)
     shutil.copy(SHORT / "workload.toml", folder / "run0.log.gz")
     with pytest.raises(RecordError, match=r"run0\.log\.gz: altered"):
         _recording(folder, kernel, source)

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from numalab import dataset
-from numalab.recorded import runlog, trace_tables
+from numalab.captures import trace_tables
+from numalab.captures.runlog import RunLog
+from numalab.model.layout import Mapping, ProcessSetup, Setup
 from numalab.workload import Access, Task, Vma, Workload
 
 RAM, DATA = 0x7F0000000000, 0x400000
@@ -23,22 +25,19 @@ WORKLOAD = Workload(
     ),
 )
 VMAS = ["ram", *dataset.IMAGE_VMAS]
-SETUP = runlog.Setup(
-    (
-        runlog.ProcessSetup(
-            "main",
-            90,
-            -100.0,
-            (
-                runlog.Region(DATA, DATA + 0x10000, "rw-p", "/init", "image:data", 0, (16, 0)),
-                runlog.Region(RAM, RAM + (1000 << 20), "rw-p", "", "ram", 0, (256000, 0)),
+SETUP = Setup(
+    processes=(
+        ProcessSetup(
+            name="main",
+            mappings=(
+                Mapping(start=DATA >> 12, pages=16, kind="data", owner="image:data"),
+                Mapping(start=RAM >> 12, pages=256_000, kind="anon", owner="ram"),
             ),
+            pids=(91, 92),
+            runtime_ms=(0.1, 0.1),
+            reset_ms=-50.0,
         ),
     ),
-    tuple(
-        runlog.ThreadSetup(name, "main", tid, -50.0, 0.1) for name, tid in (("v0", 91), ("v1", 92))
-    ),
-    -60.0,
 )
 
 
@@ -67,14 +66,14 @@ def _chunk_end(tid, ms, n):
 
 
 def _tables(trace, migrations="", workload=WORKLOAD, **more):
-    facts = {
+    log = {
         "setup": f"process main 90 0\nbalancing 0\nstart {START_NS}\n",
         "trace": "# tracer: nop\n" + trace,
         "migrations": migrations,
         "guests": "ram 100 110 7 130\n",
         **more,
     }
-    return trace_tables.scans(facts, workload, SETUP, VMAS, ["v0", "v1"])
+    return trace_tables.scans(RunLog(log), workload, SETUP, VMAS, ["v0", "v1"])
 
 
 def _rows(tables):
@@ -153,10 +152,10 @@ def test_two_guests_of_a_process_hear_each_notification_once_each():
 
 
 def test_a_run_without_a_guest_tells_of_no_notification():
-    facts = {"setup": f"start {START_NS}\n", "trace": ""}
-    found = trace_tables.scans(facts, WORKLOAD, SETUP, VMAS, ["v0", "v1"])
+    log = RunLog({"setup": f"start {START_NS}\n", "trace": ""})
+    found = trace_tables.scans(log, WORKLOAD, SETUP, VMAS, ["v0", "v1"])
     assert not [name for name in found if name.startswith("notif")]
-    assert trace_tables.guests(facts, VMAS) == {}
+    assert trace_tables.guests(log, VMAS) == {}
 
 
 def test_an_event_that_the_kernel_does_not_have_gives_no_zeros():
@@ -165,10 +164,10 @@ def test_an_event_that_the_kernel_does_not_have_gives_no_zeros():
 
 
 def test_kvm_counts_for_each_guest():
-    found = trace_tables.guests({"guests": "ram 100 110 7 130\n"}, VMAS)
+    found = trace_tables.guests(RunLog({"guests": "ram 100 110 7 130\n"}), VMAS)
     assert found["refaults"][:2] == [100, 0]
     assert found["remote_flushes"][:2] == [7, 0]
-    assert trace_tables.guests({"guests": "ram -1 -1 -1 -1\n"}, VMAS) == {}
+    assert trace_tables.guests(RunLog({"guests": "ram -1 -1 -1 -1\n"}), VMAS) == {}
 
 
 @pytest.mark.parametrize("rows", [(0, 2), (3, 1)])

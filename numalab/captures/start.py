@@ -1,0 +1,206 @@
+"""Where a recorded run stood when its tasks started: address spaces, threads and clocks."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import NamedTuple
+
+from numalab.captures.runlog import RunLog
+from numalab.model.layout import IMAGE_KINDS, Mapping, ProcessSetup, Setup, threads_of, vcpus_of
+from numalab.units import PAGE_BYTES
+from numalab.workload import Workload
+
+
+class Region(NamedTuple):
+    """A VMA: a line of /proc/PID/maps, and its present pages on each node."""
+
+    start: int
+    end: int
+    path: str
+    kind: str
+    label: str
+    """Name of the workload's VMA or churn, or ``image:`` and what it is of the program."""
+    first_page: int
+    """Where it begins in the concatenated mappings of its label."""
+    pages_on_node: tuple[int, ...]
+
+    @property
+    def pages(self) -> int:
+        """4 KiB pages it spans."""
+        return (self.end - self.start) // PAGE_BYTES
+
+
+class Thread(NamedTuple):
+    """A thread at the start or the end: when it was created, and what it has done since."""
+
+    tid: int
+    created_ns: int
+    touches: int
+    sum_exec_runtime_ns: int
+
+
+def threads(log: RunLog, when: str) -> dict[str, Thread]:
+    """Return the threads at ``start`` or ``end`` by name."""
+    rows = [line.split() for line in log[f"threads {when}"].splitlines()]
+    return {name: Thread(*(int(word) for word in rest[:4])) for name, *rest in rows}
+
+
+def regions(log: RunLog, process: str, when: str, workload: Workload) -> list[Region]:
+    """Return the address space of a process at ``start`` or ``end``, by address.
+
+    A mapping that is neither the workload's nor in the image of the start is a churn's
+    if its size is; else ``image:other``.
+    """
+    vmas = {v.name: v for v in workload.vmas}
+    churns = churns_of(workload, process)
+    none = (0,) * workload.machine.nodes
+    own = _own_mappings(log, process, workload)
+    present = _numa_maps(log[f"numa_maps {process} {when}"], workload.machine.nodes)
+    old = {int(x.split("-")[0], 16) for x in log[f"maps {process} start"].splitlines()}
+    found: list[Region] = []
+    for line in log[f"maps {process} {when}"].splitlines():
+        words = line.split(maxsplit=5)
+        start, end = (int(x, 16) for x in words[0].split("-"))
+        path = words[5].strip() if len(words) > 5 else ""
+        data_end = found[-1].end if found and found[-1].path == "/init" else -1
+        kind = _kind(words[1], path, start == data_end)
+        label, first = IMAGE_KINDS[kind], 0
+        if start in own:
+            label, first = own[start]
+            kind = vmas[label].kind
+        elif start not in old and kind == "thread-stack":
+            label = churns.get((end - start) // PAGE_BYTES, "image:other")
+        found.append(Region(start, end, path, kind, label, first, present.get(start, none)))
+    return found
+
+
+def churns_of(workload: Workload, process: str) -> dict[int, str]:
+    """Names of the churns of a process by their pages, which is how they are found."""
+    return {c.pages: c.name for c in workload.churns if c.process == process}
+
+
+def _own_mappings(log: RunLog, process: str, workload: Workload) -> dict[int, tuple[str, int]]:
+    """VMA of the workload, and the page of it, that begins at an address."""
+    sizes = {v.name: v.pages for v in workload.vmas}
+    found: dict[int, tuple[str, int]] = {}
+    seen = dict.fromkeys(sizes, 0)
+    for line in log[f"mappings {process}"].splitlines():
+        name, at, _ = line.split()
+        found[int(at, 16)] = (name, seen[name] * sizes[name])
+        seen[name] += 1
+    return found
+
+
+def _numa_maps(text: str, nodes: int) -> dict[int, tuple[int, ...]]:
+    pages = {}
+    for line in text.splitlines():
+        words = dict(w.split("=", 1) for w in line.split()[2:] if "=" in w)
+        scale = int(words.get("kernelpagesize_kB", 4)) // 4
+        counts = (int(words.get(f"N{node}", 0)) * scale for node in range(nodes))
+        pages[int(line.split()[0], 16)] = tuple(counts)
+    return pages
+
+
+def _kind(permissions: str, path: str, follows_program: bool) -> str:
+    """Kind of a mapping that is not the workload's own: a key of IMAGE_KINDS."""
+    if permissions.startswith("---"):
+        return "guard"
+    if path.startswith("[vvar"):
+        return "vvar"
+    if path.startswith(("[vdso", "[vsyscall")):
+        return "vdso"
+    if path in ("[heap]", "[stack]"):
+        return path[1:-1]
+    if path == "/init":
+        return "file-data" if "w" in permissions else "text"
+    if path.startswith("anon_inode:kvm-vcpu"):
+        return "vcpu"
+    if permissions.endswith("s"):
+        return "shared"
+    if path:
+        return "other"
+    return "data" if follows_program else "thread-stack"
+
+
+def _present(region: Region, workload: Workload) -> tuple[int, ...]:
+    """Pages present; a thread's stack gets its first page when the thread starts.
+
+    What a vCPU shares with KVM lies on the node where its thread made it: its own. vCPUs are
+    numbered in the order in which they came to be, which is that of the tasks.
+    """
+    if not region.label.startswith("image:"):
+        return ()  # of the workload's own VMAs the workload says
+    if region.kind == "thread-stack" and not sum(region.pages_on_node):
+        return (1,)
+    if region.kind == "vcpu":
+        task = vcpus_of(workload)[int(region.path.rsplit(":", 1)[1])]
+        node = max(task.cpu, 0) // workload.machine.cpus_per_node
+        return tuple(int(n == node) for n in range(workload.machine.nodes))
+    return region.pages_on_node
+
+
+def setup(log: RunLog, workload: Workload) -> Setup:
+    """Start the model where a recorded run started.
+
+    Returns
+    -------
+    Setup
+        Every VMA at its address; pids, CPU time used and the last reset of the scan clock
+        (the first clone of a process with several threads, else its fork), in ms from the
+        start, so mostly negative. Pages were laid out with NUMA balancing off; it was
+        switched on ``balancing_ms`` before the threads were let go.
+    """
+    lines = [line.split() for line in log["setup"].splitlines()]
+    at = threads(log, "start")
+    switched_ns = next(int(words[1]) for words in lines if words[0] == "balancing")
+
+    def ms(ns: int) -> float:
+        return (ns - log.start_ns) / 1e6
+
+    processes = []
+    for name, forked_ns in ((w[1], int(w[3])) for w in lines if w[0] == "process"):
+        mine = [at[thread] for thread in threads_of(workload, name)]
+        mappings = tuple(
+            Mapping(
+                start=region.start // PAGE_BYTES,
+                pages=region.pages,
+                kind=region.kind,
+                owner=region.label,
+                offset=region.first_page,
+                present=_present(region, workload),
+            )
+            for region in regions(log, name, "start", workload)
+        )
+        processes.append(
+            ProcessSetup(
+                name=name,
+                mappings=mappings,
+                pids=tuple(t.tid for t in mine),
+                runtime_ms=tuple(t.sum_exec_runtime_ns / 1e6 for t in mine),
+                reset_ms=min((ms(t.created_ns) for t in mine[1:]), default=ms(forked_ns)),
+                fork_ms=ms(forked_ns),
+                balancing_ms=ms(switched_ns),
+            )
+        )
+    return Setup(processes=tuple(processes))
+
+
+class AddressSpace:
+    """Finds the label and the page of an address in a process as it started."""
+
+    def __init__(self, process: ProcessSetup, workload: Workload) -> None:
+        self._mappings = process.mappings
+        self._starts = [m.start for m in process.mappings]
+        self._churns = churns_of(workload, process.name)
+
+    def locate(self, address: int, vm_start: int, vm_end: int) -> tuple[str, int]:
+        """Label of the VMA that spans [vm_start, vm_end), and the page of ``address`` in it."""
+        page = address // PAGE_BYTES
+        index = bisect_right(self._starts, page) - 1
+        known = self._mappings[index] if index >= 0 else None
+        within = (address - vm_start) // PAGE_BYTES
+        if known is None or page >= known.start + known.pages:
+            return self._churns.get((vm_end - vm_start) // PAGE_BYTES, "image:other"), within
+        if known.kind == "guard":
+            return known.owner, within
+        return known.owner, known.offset + page - known.start

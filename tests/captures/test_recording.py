@@ -1,0 +1,182 @@
+"""Recordings of real kernels: what is read, that it is read once, and what is refused."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import xarray as xr
+
+from numalab import captures, dataset
+from numalab.engine import simulate
+from numalab.fields import InputError
+from numalab.policy import get
+
+ROOT = Path(__file__).parents[1] / "data" / "captures"
+LONGER = Path(__file__).parents[2] / "data" / "captures" / "fast-knobs" / "6.12"
+GENERATIONS = ("6.1", "6.12", "7.2")
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(ROOT / "short" / "6.12", tmp_path / "mine"))
+
+
+def test_find_opens_every_recording() -> None:
+    found = captures.find(ROOT)
+    assert [r.label for r in found] == [f"short/{g}" for g in GENERATIONS]
+    assert [r.runs for r in found] == [1, 1, 1]
+
+
+def test_a_recording_says_what_it_is_whatever_its_folder_is_called(copy: Path) -> None:
+    recording = captures.open_recording(copy)
+    assert (recording.name, recording.generation) == ("short", "6.12")
+    assert recording.kernel.startswith("6.12.")
+    assert recording.policy is get("linux-6.12")
+
+
+def test_each_file_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: Counter[str] = Counter()
+    unpacked: Counter[int] = Counter()
+    original, gunzip = Path.read_bytes, gzip.decompress
+
+    def read_bytes(path: Path) -> bytes:
+        opened[path.name] += path.is_relative_to(LONGER)
+        return original(path)
+
+    def decompress(data: bytes) -> bytes:
+        unpacked[hash(data)] += 1
+        return gunzip(data)
+
+    def read_text(path: Path, **more: str) -> str:
+        return read_bytes(path).decode(**more)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    monkeypatch.setattr(Path, "read_text", read_text)
+    monkeypatch.setattr(gzip, "decompress", decompress)
+    recording = captures.open_recording(LONGER)
+    assert +opened == {"manifest.toml": 1}
+    for _ in range(2):
+        assert recording.dataset().sizes["replicate"] == recording.runs == 4
+        assert [recording.start(run).setup for run in range(recording.runs)]
+        assert recording.workload.machine.speed.late_flush_ns > 0
+    logs = {f"run{i}.log.gz": 1 for i in range(4)}
+    assert +opened == {"manifest.toml": 1, "workload.toml": 1, "calibration.json": 1, **logs}
+    assert list(unpacked.values()) == [1] * 4
+
+
+def test_the_machine_is_at_the_measured_speed() -> None:
+    recording = captures.open_recording(LONGER)
+    measured = recording.calibrated_workload.machine.speed
+    speed = recording.workload.machine.speed
+    assert measured.touch_walk_ns == speed.touch_walk_ns > 0
+    assert measured.late_flush_ns != speed.late_flush_ns
+
+
+def test_a_simulation_starts_where_each_run_started() -> None:
+    recording = captures.open_recording(LONGER)
+    found = recording.simulate(4, seed=3)
+    runs = []
+    for run in range(recording.runs):
+        start = recording.start(run, seed=3)
+        assert start.seed == 3000 + run
+        runs.append(simulate(start.workload, recording.policy, seed=start.seed, setup=start.setup))
+    xr.testing.assert_identical(found, dataset.concat(runs))
+    assert recording.start(0).seed is None
+
+
+def test_another_policy_may_simulate_a_recording(copy: Path) -> None:
+    recording = captures.open_recording(copy)
+    assert recording.simulate(1, 0).attrs["kernel"] == "linux-6.12"
+    assert recording.simulate(1, 0, get("linux-6.1")).attrs["kernel"] == "linux-6.1"
+
+
+def test_a_run_that_does_not_exist_is_refused(copy: Path) -> None:
+    recording = captures.open_recording(copy)
+    for ask in (recording.log, recording.start):
+        with pytest.raises(InputError, match="run 5: the recording has 1 runs"):
+            ask(5)
+
+
+def test_a_missing_file_is_named(copy: Path) -> None:
+    (copy / "run0.log.gz").unlink()
+    with pytest.raises(InputError, match=r"run0\.log\.gz: No such file.*record again"):
+        captures.open_recording(copy).dataset()
+
+
+def test_an_altered_file_is_named(copy: Path) -> None:
+    path = copy / "run0.log.gz"
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(InputError, match=r"run0\.log\.gz: altered or truncated"):
+        captures.open_recording(copy).dataset()
+
+
+def _replace_log(folder: Path, data: bytes) -> None:
+    """Put another file in the place of the log, and its checksum into the manifest."""
+    path, manifest = folder / "run0.log.gz", folder / "manifest.toml"
+    old = hashlib.sha256(path.read_bytes()).hexdigest()
+    path.write_bytes(data)
+    manifest.write_text(manifest.read_text().replace(old, hashlib.sha256(data).hexdigest()))
+
+
+def test_a_log_that_is_not_gzip_is_named(copy: Path) -> None:
+    _replace_log(copy, b"text")
+    with pytest.raises(InputError, match=r"run0\.log\.gz: not gzip; record it again"):
+        captures.open_recording(copy).dataset()
+
+
+def test_a_sealed_log_that_is_cut_is_named_once(copy: Path) -> None:
+    text = gzip.decompress((copy / "run0.log.gz").read_bytes())
+    _replace_log(copy, gzip.compress(text[:5000]))
+    with pytest.raises(InputError, match=r"^\S+run0\.log\.gz: the run log is cut") as caught:
+        captures.open_recording(copy).dataset()
+    assert str(caught.value).endswith("; record it again")
+    assert str(caught.value).count("run0.log.gz") == 1
+
+
+def test_a_folder_without_manifest_is_no_recording(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"manifest\.toml: missing"):
+        captures.open_recording(tmp_path)
+    with pytest.raises(InputError, match="holds no recordings"):
+        captures.find(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("format = [", "cannot be read"),
+        ("format = 1\n", "workload is missing; restore it"),
+    ],
+)
+def test_a_damaged_manifest_is_named(copy: Path, text: str, line: str) -> None:
+    (copy / "manifest.toml").write_text(text)
+    with pytest.raises(InputError, match=rf"manifest\.toml: {line}"):
+        captures.open_recording(copy)
+
+
+def test_a_kernel_without_a_version_has_no_generation(copy: Path) -> None:
+    path = copy / "manifest.toml"
+    path.write_text(path.read_text().replace('kernel = "6', 'kernel = "v6'))
+    with pytest.raises(InputError, match=r"kernel = 'v6.*must begin with a version"):
+        captures.open_recording(copy).policy  # noqa: B018
+
+
+def test_a_recording_that_has_not_begun_is_refused(copy: Path) -> None:
+    path = copy / "manifest.toml"
+    path.write_text(path.read_text().partition("[[run]]")[0])
+    with pytest.raises(InputError, match="no run was recorded yet"):
+        captures.open_recording(copy).simulate(1, 0)
+
+
+def test_a_recording_without_calibration_is_at_the_default_speed(copy: Path) -> None:
+    path = copy / "manifest.toml"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(x for x in lines if not x.startswith('"calibration')) + "\n")
+    recording = captures.open_recording(copy)
+    speed = recording.calibrated_workload.machine.speed
+    assert speed == type(speed)()
+    assert recording.dataset().sizes["replicate"] == 1
