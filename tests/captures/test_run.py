@@ -120,7 +120,7 @@ def test_a_log_without_a_section_is_refused(one: Recording, section: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("was", "is_"), [("\nstart 1", "\nsturt 1"), ("\nprocess main ", "\nprocess other ")]
+    ("was", "is_"), [("\nstart ", "\nstort "), ("\nprocess main ", "\nprocess moin ")]
 )
 def test_a_log_with_a_damaged_line_is_refused(one: Recording, was: str, is_: str) -> None:
     text = one.log(0)
