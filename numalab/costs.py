@@ -147,7 +147,7 @@ NEEDED = (
     "refaults",
     "evictions",
 )
-"""Totals that a time is made of: those of :func:`numalab.sweeps.totals.totals`."""
+"""Totals that a time is made of: those of :func:`numalab.totals.totals`."""
 
 
 def time_of(totals: xr.Dataset, costs: Costs, *, vcpus: int) -> xr.Dataset:

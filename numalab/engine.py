@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from numalab import __version__
-from numalab.dataset import COUNTERS, SECONDARY, make_runs
+from numalab.dataset import COUNTERS, SECONDARY, make, make_runs
 from numalab.fields import InputError, as_plain
 from numalab.model.beforehand import run_before
 from numalab.model.build import START_JIFFIES, START_NS, before_records, owners_of
@@ -84,19 +84,52 @@ def simulate(
     first = one(0)  # compiles, once, outside the pool
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         runs = [first, *pool.map(one, range(1, replicates))]
-    attrs = {
+    attrs = _attrs(workload, policy, seed, 0)
+    attrs["chunks_dropped"] = max(chunks for _, (chunks, _) in runs)
+    attrs["notices_dropped"] = max(notices for _, (_, notices) in runs)
+    return make_runs([variables for variables, _ in runs], _coords(workload), attrs)
+
+
+def simulate_one(
+    start: Start, policy: Policy, seed: int, index: int, made_by: Callable[..., Assembly] = assemble
+) -> xr.Dataset:
+    """Simulate replicate ``index`` of a start: a Dataset without the dimension ``replicate``.
+
+    Its provenance says seed and number of the replicate, so that what was drawn before the
+    run can be drawn again (:func:`first_draws`).
+
+    Parameters
+    ----------
+    seed : int
+        Root of the random streams, unless the start has its own.
+    made_by : callable
+        As of :func:`run_one`.
+
+    Raises
+    ------
+    InputError
+        As :func:`simulate`.
+    """
+    w, seed = start.workload, seed if start.seed is None else start.seed
+    place = start.setup or default_setup(w)
+    a, samples, seqs = run_one(w, policy, place, seed, index, made_by)
+    attrs = _attrs(w, policy, seed, index)
+    attrs["chunks_dropped"], attrs["notices_dropped"] = _dropped(a)
+    return make(_variables(w, a, samples, seqs), _coords(w), attrs)
+
+
+def _attrs(w: Workload, policy: Policy, seed: int, replicate: int) -> dict[str, Any]:
+    """Say what a run follows from."""
+    return {
         "source": "simulated",
         "kernel": policy.name,
         "numalab": __version__,
         "policy": as_plain(policy),
-        "workload": as_plain(workload),
-        "workload_identity": workload.identity(),
+        "workload": as_plain(w),
+        "workload_identity": w.identity(),
         "seed": seed,
-        "replicate": 0,
-        "chunks_dropped": max(chunks for _, (chunks, _) in runs),
-        "notices_dropped": max(notices for _, (_, notices) in runs),
+        "replicate": replicate,
     }
-    return make_runs([variables for variables, _ in runs], _coords(workload), attrs)
 
 
 def run_one(

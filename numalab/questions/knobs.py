@@ -17,7 +17,7 @@ from numalab.stats import sensitivity
 from numalab.stats.intervals import alike
 from numalab.sweeps import workers
 from numalab.sweeps.job import Job
-from numalab.sweeps.totals import NAMES
+from numalab.totals import NAMES
 from numalab.tunables import Tunables
 from numalab.workload import Workload
 

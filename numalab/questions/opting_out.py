@@ -14,7 +14,7 @@ from numalab.engine import simulate
 from numalab.remedies import get
 from numalab.report.tables import crossing_words, number, plain, span
 from numalab.stats.crossing import Crossing, crossing_interval
-from numalab.sweeps.totals import totals
+from numalab.totals import totals
 
 WAYS = ("", "+process-opt-out", "+mbind")
 """Balancing as it is; off for the process; off for the registered memory."""

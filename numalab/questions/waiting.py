@@ -13,7 +13,7 @@ from numalab.engine import first_draws, simulate
 from numalab.fields import InputError, distinct
 from numalab.policy import Policy, get, with_rules
 from numalab.stats.intervals import enough_for_bootstrap
-from numalab.sweeps.totals import totals
+from numalab.totals import totals
 from numalab.units import NSEC_PER_MSEC, PAGES_PER_MB
 from numalab.workload import Workload
 

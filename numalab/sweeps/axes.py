@@ -12,7 +12,7 @@ import numpy as np
 
 from numalab.fields import InputError, field, shown, types_of, validate, where_of
 from numalab.sweeps.settings import Base, declaration
-from numalab.sweeps.totals import NAMES
+from numalab.totals import NAMES
 
 MAX_VALUES = 100_000
 _LARGEST = 1e100

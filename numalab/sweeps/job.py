@@ -15,9 +15,10 @@ from typing import Any
 import numba
 import numpy as np
 
+from numalab.engine import Start
 from numalab.fields import InputError, as_identity, as_plain
 from numalab.policy import Policy
-from numalab.sweeps.totals import run_totals
+from numalab.totals import run_totals
 from numalab.workload import Workload
 
 _FOLDER = Path(__file__).parents[1]
@@ -41,7 +42,7 @@ class Outcome(typing.NamedTuple):
 
     job: Job
     totals: np.ndarray | None
-    """int64[count, n_total], columns as in :data:`numalab.sweeps.totals.NAMES`; stopped: less."""
+    """int64[count, n_total], columns as in :data:`numalab.totals.NAMES`; stopped: less."""
     reason: str
     model: str
     """Version of the model that ran it."""
@@ -59,7 +60,11 @@ def run(job: Job, stop: Callable[[], bool] | None = None) -> Outcome:
     replicates = range(job.first, job.first + job.count)
     try:
         found = run_totals(
-            job.workload, job.policy, seed=job.seed, replicates=replicates, stop=stop
+            Start(workload=job.workload),
+            job.policy,
+            seed=job.seed,
+            replicates=replicates,
+            stop=stop,
         )
     except InputError as error:
         return Outcome(job, None, str(error), model_version())
@@ -82,7 +87,7 @@ def _imported(path: Path) -> set[Path]:
 def sources() -> list[Path]:
     """Return every module of the package that :func:`run_totals` reaches, with its own."""
     found: set[Path] = set()
-    new = {_FOLDER / "sweeps" / "totals.py"}
+    new = {_FOLDER / "totals.py"}
     while new:
         found |= new
         new = {file for path in new for file in _imported(path)} - found

@@ -25,7 +25,7 @@ import h5py
 import numpy as np
 
 from numalab.fields import InputError
-from numalab.sweeps.totals import NAMES
+from numalab.totals import NAMES
 
 _FILE = re.compile(r"[0-9a-f]{64}\.nc")
 _PART = re.compile(r"[0-9a-f]{64}\.[0-9a-f]{32}\.part")

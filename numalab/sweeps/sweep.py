@@ -22,7 +22,7 @@ from numalab.sweeps.design import Sweep
 from numalab.sweeps.job import Outcome, model_version
 from numalab.sweeps.settings import policy_name
 from numalab.sweeps.store import Record
-from numalab.sweeps.totals import NAMES, attributes
+from numalab.totals import NAMES, attributes
 from numalab.workload import Workload
 
 _WRITE_S = (0.1, 2.0)
@@ -67,7 +67,7 @@ def run(sweep: Sweep, where: Where | None = None, say: Callable[[str], None] = q
     Returns
     -------
     xarray.Dataset
-        Totals (:func:`numalab.sweeps.totals.totals`) over the axes of the sweep and ``replicate``;
+        Totals (:func:`numalab.totals.totals`) over the axes of the sweep and ``replicate``;
         the points of a sample lie along ``point``. ``status`` is ``done``, ``dropped`` or
         ``failed`` and ``reason`` says why. Where there is no result, totals are NaN.
 

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from numalab.engine import Start
 from numalab.fields import InputError
 from numalab.policy import get
 from numalab.questions import knobs
 from numalab.report import figures_knobs, tables
 from numalab.stats import sensitivity
-from numalab.sweeps.totals import NAMES, run_totals
+from numalab.totals import NAMES, run_totals
 from numalab.tunables import Tunables
 
 
@@ -41,7 +42,9 @@ def test_a_point_is_run_with_its_values() -> None:
     assert w.tunables.scan_delay_ms == round(2 ** point["scan_delay_ms"])
     assert w.vmas[0].pinned_fraction == point["pin_fraction"]
     assert w.churns[0].lifetime_ms == 2 ** point["vma_lifetime_ms"]
-    counts = run_totals(w, get("linux-7.2"), seed=5, replicates=range(2)).mean(axis=0)
+    counts = run_totals(Start(workload=w), get("linux-7.2"), seed=5, replicates=range(2)).mean(
+        axis=0
+    )
     for name in knobs.RESPONSES:
         assert float(found[name][4]) == np.log2(1 + counts[NAMES.index(name)])
 

@@ -8,11 +8,12 @@ import pytest
 
 from numalab import workload_file
 from numalab.catalog.lifetimes import lifetimes
+from numalab.engine import Start
 from numalab.fields import declared
 from numalab.policy import get
 from numalab.sweeps import job
 from numalab.sweeps.job import Job, key_of, run, sources
-from numalab.sweeps.totals import NAMES, run_totals
+from numalab.totals import NAMES, run_totals
 
 ROOT = Path(job.__file__).parents[1]
 WORKLOAD = lifetimes(scan_delay_ms=100, vma_lifetime_ms=50, pin_fraction=0.5, duration_ms=500)
@@ -35,7 +36,7 @@ def test_what_the_imports_say_is_what_is_loaded():
     """No module of the package is imported behind the back of the search."""
     import subprocess
 
-    line = "import numalab.sweeps.totals, sys; print(*[m for m in sys.modules if 'numalab' in m])"
+    line = "import numalab.totals, sys; print(*[m for m in sys.modules if 'numalab' in m])"
     done = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=True)
     found = {".".join(("numalab", *p.relative_to(ROOT).with_suffix("").parts)) for p in sources()}
     assert set(done.stdout.split()) - found == {
@@ -96,7 +97,10 @@ def test_a_number_is_one_number_however_it_is_written(name):
     assert key_of(dataclasses.replace(floats, duration_ms=1500.5), policy, 1) != key_of(
         floats, policy, 1
     )
-    found = [run_totals(one, policy, seed=1, replicates=range(2)) for one in (ints, floats)]
+    found = [
+        run_totals(Start(workload=one), policy, seed=1, replicates=range(2))
+        for one in (ints, floats)
+    ]
     assert (found[0] == found[1]).all()
     assert found[0].sum() > 0
 

@@ -15,7 +15,7 @@ import xarray as xr
 from numalab.fields import InputError
 from numalab.sweeps import store
 from numalab.sweeps.store import Record
-from numalab.sweeps.totals import NAMES
+from numalab.totals import NAMES
 
 
 def _record(word, first, count):

@@ -24,7 +24,7 @@ from numalab.sweeps import cases, sweep, sweep_file, workers
 from numalab.sweeps.axes import Axis, Range
 from numalab.sweeps.design import Sample, Sweep
 from numalab.sweeps.sweep import Where
-from numalab.sweeps.totals import NAMES, totals
+from numalab.totals import NAMES, totals
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,8 @@ import pytest
 
 from numalab import remedies
 from numalab.catalog.guests import gpu_process, guest
-from numalab.engine import simulate
-from numalab.sweeps.totals import NAMES, run_totals, totals
+from numalab.engine import Start, simulate
+from numalab.totals import NAMES, run_totals, totals
 
 WORKLOADS = {
     "kvm": guest(memory_mb=64, vcpus=2, pin_fraction=0.5, thp=False, duration_ms=5000),
@@ -23,7 +23,7 @@ WORKLOADS = {
 @pytest.mark.parametrize("name", list(WORKLOADS))
 def test_totals_of_many_runs_are_those_of_their_datasets(name, policy) -> None:
     chosen = remedies.get(policy)
-    found = run_totals(WORKLOADS[name], chosen, seed=3, replicates=range(4))
+    found = run_totals(Start(workload=WORKLOADS[name]), chosen, seed=3, replicates=range(4))
     ds = totals(simulate(WORKLOADS[name], chosen, seed=3, replicates=4))
     for i, column in enumerate(NAMES):
         assert np.array_equal(found[:, i], ds[column].values), column

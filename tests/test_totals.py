@@ -5,9 +5,9 @@ import pytest
 from numalab import workload_file
 from numalab.catalog.guests import guest
 from numalab.catalog.lifetimes import lifetimes
-from numalab.engine import simulate
+from numalab.engine import Start, simulate
 from numalab.policy import get
-from numalab.sweeps.totals import NAMES, attributes, run_totals, totals
+from numalab.totals import NAMES, attributes, run_totals, totals
 
 WORKLOADS = {
     "lifetimes": lifetimes(
@@ -30,7 +30,7 @@ WORKLOADS = {
 @pytest.mark.parametrize("policy", ["linux-6.1", "linux-7.2"])
 def test_totals_of_runs_are_those_of_their_datasets(name, policy):
     w = WORKLOADS[name]
-    found = run_totals(w, get(policy), seed=4, replicates=range(1, 4))
+    found = run_totals(Start(workload=w), get(policy), seed=4, replicates=range(1, 4))
     ds = totals(simulate(w, get(policy), seed=4, replicates=4)).isel(replicate=slice(1, None))
     assert set(ds.data_vars) == set(NAMES)
     assert found.sum() > 0

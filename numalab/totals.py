@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from numalab.dataset import COUNTERS, REASONS, SCHEMA, SECONDARY, WHYS
-from numalab.engine import run_one, touches_of
+from numalab.engine import Start, run_one, touches_of
 from numalab.model.build import ScanLog
 from numalab.model.image import Image, draw_image
 from numalab.model.layout import Setup, default_setup
@@ -56,8 +56,8 @@ def totals(ds: xr.Dataset) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        Over ``replicate`` only. What a notifier was sent for stands behind its name, except
-        for ``scan``; reasons of skips likewise.
+        Over ``replicate``, if the runs are. What a notifier was sent for stands behind its
+        name, except for ``scan``; reasons of skips likewise.
     """
     own = [str(v) for v in ds["vma"].values if not str(v).startswith("image:")]
     found = {}
@@ -96,7 +96,7 @@ def _arrays(value: Any) -> Iterator[np.ndarray]:
         yield value.view(np.ndarray).view(np.uint8)  # records would be copied field by field
 
 
-class _Layouts:
+class Layouts:
     """Worlds of one workload under one policy, laid out once for each outcome of the draws.
 
     The world of a run is overwritten by the next one: memory that is used again costs a
@@ -109,6 +109,7 @@ class _Layouts:
     def assemble(
         self, w: Workload, policy: Policy, setup: Setup, room: int, draws: np.random.Generator
     ) -> Assembly:
+        """As :func:`numalab.model.world.assemble`, from memory where it is known."""
         image: Image = draw_image(w, setup, draws)
         lru_added = draw_lru_added(w, policy, draws)
         key = (room, *image.values())
@@ -124,26 +125,24 @@ class _Layouts:
 
 
 def run_totals(
-    workload: Workload,
+    start: Start,
     policy: Policy,
     *,
     seed: int,
     replicates: range,
-    setup: Setup | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> np.ndarray:
-    """Run replicates of a workload and keep their totals only.
+    """Run replicates of a start and keep their totals only.
 
     Parameters
     ----------
-    workload : Workload
+    start : Start
     policy : Policy
     seed : int
-        As of :func:`numalab.engine.simulate`; replicate ``i`` is the same run there and here.
+        Root of the random streams, unless the start has its own; replicate ``i`` is the same run
+        as of :func:`numalab.engine.simulate`.
     replicates : range
         Numbers of the replicates.
-    setup : Setup, optional
-        Address space and clocks at the start; else the default layout.
     stop : callable, optional
         Asked before each replicate; once it says so, no further one is run.
 
@@ -157,8 +156,9 @@ def run_totals(
     InputError
         If the workload cannot be laid out, or needs more memory than the engine has.
     """
-    place = setup or default_setup(workload)
-    layouts = _Layouts()
+    workload, seed = start.workload, seed if start.seed is None else start.seed
+    place = start.setup or default_setup(workload)
+    layouts = Layouts()
     own = len(workload.vmas) + len(workload.churns)
     found = np.zeros((len(replicates), len(NAMES)), np.int64)
     for done, (row, index) in enumerate(zip(found, replicates, strict=True)):

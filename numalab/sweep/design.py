@@ -1,0 +1,282 @@
+"""What a sweep varies: axes of values, ranges of numbers, and designs that spread points."""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from numalab.engine import Start
+from numalab.fields import InputError, field, shown, types_of, validate
+from numalab.policy import Policy
+from numalab.sweep.settings import Source, checked, declaration, wants_whole
+from numalab.workload import Workload
+
+MAX_VALUES = 100_000
+_LARGEST = 1e100
+_DIGITS = 12
+_TAKEN = ("replicate", "status", "reason")
+_LONGEST_NAME = 100
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.{_DIGITS}g}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """Numbers between two bounds, evenly spaced, or evenly in the logarithm.
+
+    Both bounds are included; where values are rounded to multiples of a step, the first and
+    the last multiple between the bounds take their place.
+    """
+
+    lowest: float = field(at_least=-_LARGEST, at_most=_LARGEST, doc="first value (from)")
+    highest: float = field(at_least=-_LARGEST, at_most=_LARGEST, doc="last value (to)")
+    num: int = field(0, at_least=0, at_most=MAX_VALUES, doc="how many values; 0 in a design")
+    log: bool = field(False, doc="evenly spaced in the logarithm")
+    step: float = field(0.0, at_least=0, at_most=_LARGEST, doc="round to a multiple; 0: not")
+
+    def __post_init__(self) -> None:
+        validate(self)
+        if not self.lowest < self.highest:
+            raise InputError(f"from = {self.lowest:g}: must be below to = {self.highest:g}")
+        if self.log and self.lowest < 1 / _LARGEST:
+            raise InputError(f"from = {self.lowest:g}: must be above 0 with log = true")
+        finest = max(abs(self.lowest), abs(self.highest)) / 10**_DIGITS
+        if 0 < self.step < finest:
+            raise InputError(
+                f"step = {self.step:g}: finer than the {_DIGITS} digits of values: "
+                f"must be at least {finest:g}, or 0"
+            )
+        if self.step:
+            self._multiples(self.step)
+
+    def _multiples(self, step: float) -> tuple[int, int]:
+        first = math.ceil(_rounded(self.lowest / step))
+        last = math.floor(_rounded(self.highest / step))
+        if first > last:
+            raise InputError(
+                f"no multiple of {step:g} lies between from = {self.lowest:g} and to = "
+                f"{self.highest:g}"
+            )
+        return first, last
+
+    def at(self, share: float, *, whole: bool = False) -> float:
+        """Return the value at a share of the way, to 12 digits; a whole number on demand.
+
+        So many digits that a finer range meets the values of a coarser one exactly.
+
+        Raises
+        ------
+        InputError
+            If no whole number lies in the range.
+        """
+        lo, hi = self.lowest, self.highest
+        value = lo + share * (hi - lo) if not self.log else lo * (hi / lo) ** share
+        step = self.step or float(whole)
+        if step:
+            first, last = self._multiples(step)
+            value = min(max(round(_rounded(value / step)), first), last) * step
+        return round(value) if whole else _rounded(value)
+
+    def values(self, *, whole: bool = False) -> tuple[float, ...]:
+        """Return all ``num`` values.
+
+        Raises
+        ------
+        InputError
+            If there are fewer than two, or steps between whole numbers where those are wanted.
+        """
+        if self.num < 2:
+            raise InputError(f"num = {self.num}: at least 2")
+        if whole and self.step % 1:
+            raise InputError(f"step = {self.step:g}: holds whole numbers")
+        return tuple(self.at(i / (self.num - 1), whole=whole) for i in range(self.num))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Axis:
+    """A dimension of the result, and the fields that are set along it."""
+
+    name: str
+    labels: tuple[Any, ...]
+    settings: Mapping[str, tuple[Any, ...]]
+    """Values of each field, one for each label."""
+    coords: Mapping[str, tuple[Any, ...]]
+    """Labels of further coordinates along the dimension."""
+
+
+Values: TypeAlias = Sequence[Any] | Mapping[str, Any] | Range | pd.DataFrame
+"""What is given for an axis: values, values by label, a range, or rows that set fields together."""
+
+
+def read_axis(source: Source, name: str, given: Values, fields: Sequence[str] = ()) -> Axis:
+    """Read an axis of a sweep.
+
+    Parameters
+    ----------
+    source : Source
+        The workload that is varied.
+    name : str
+        Of the dimension.
+    given : list, dict, Range or pandas.DataFrame
+        Values; values by label; a range; or a table whose columns are fields: its rows are
+        labelled by its index, its columns become coordinates along the dimension.
+    fields : sequence of str
+        Fields that take the value, if the name is none.
+
+    Raises
+    ------
+    InputError
+        One line: the axis, the value, and what it must be.
+    """
+    where = f'axis "{name}"'
+    _check_name(name, where)
+    try:
+        if isinstance(given, pd.DataFrame):
+            columns = {str(k): checked(source, str(k), given[k], where) for k in given}
+            coords = {k: labels(v) for k, v in columns.items()}
+            for taken in {name, *_TAKEN} & {*coords}:
+                raise InputError(f"column {taken}: is the name of a dimension")
+            return Axis(name=name, labels=_distinct(given.index), settings=columns, coords=coords)
+        targets = tuple(fields) or (name,)
+        if isinstance(given, Range):
+            hints = [declaration(source, target)[0] for target in targets]
+            if any(hint is not Any and not {int, float} & {*types_of(hint)} for hint in hints):
+                raise InputError("a range is of numbers, the field is not: give a list of values")
+            given = given.values(whole=any(wants_whole(source, target) for target in targets))
+        values = list(given.values() if isinstance(given, Mapping) else given)
+        named = list(given) if isinstance(given, Mapping) else labels(values)
+        if not values:
+            raise InputError("holds no value")
+        settings = {target: checked(source, target, values, where) for target in targets}
+        return Axis(name=name, labels=_distinct(named), settings=settings, coords={})
+    except InputError as error:
+        raise InputError(f"{where}: {str(error).removeprefix(f'{where}: ')}") from None
+
+
+def _check_name(name: str, where: str) -> None:
+    letter = name[:1].isalnum() or name[:1] == "_"
+    fits = name.isprintable() and "/" not in name and "`" not in name and name[-1:] != " "
+    if not (letter and fits and len(name) <= _LONGEST_NAME):
+        raise InputError(
+            f"{where}: not a name that a dimension can have: up to {_LONGEST_NAME} "
+            "printable characters, first a letter, no '/' or '`', no blank at the end"
+        )
+    if name in _TAKEN:
+        raise InputError(f"{where}: the result holds something else of that name")
+
+
+def _distinct(values: Sequence[Any]) -> tuple[Any, ...]:
+    found = labels(values)
+    seen = set()
+    for one in found:
+        if one in seen:
+            raise InputError(f"holds {shown(one)} twice")
+        seen.add(one)
+    return found
+
+
+def labels(values: Sequence[Any]) -> tuple[Any, ...]:
+    """Return values as labels of a result: policies and workloads by name, lists as JSON text.
+
+    Raises
+    ------
+    InputError
+        For a value that no file can hold as a label, or values of several kinds.
+    """
+    found = [_label(value) for value in values]
+    kinds = {float if type(one) is int else type(one): one for one in found}
+    if len(kinds) > 1:
+        one, other = [shown(value) for value in kinds.values()][:2]
+        raise InputError(
+            f"holds {one} and {other}: must be all numbers, all texts, all true or false, or "
+            "all lists"
+        )
+    return tuple(found)
+
+
+def _label(value: Any) -> Any:
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, Start):
+        value = value.workload
+    if isinstance(value, (Policy, Workload)):
+        value = value.name
+    if isinstance(value, (list, tuple)):
+        return json.dumps([_label(one) for one in value])
+    if isinstance(value, bool):
+        return value
+    good = isinstance(value, int) and -(1 << 63) <= value < 1 << 63
+    good = good or (isinstance(value, float) and math.isfinite(value))
+    if not (good or (isinstance(value, str) and value.isprintable())):
+        raise InputError(
+            f"{shown(value)}: no finite number of 64 bits, printable text, true, false, or list "
+            "of them: name it, as in {name: value}"
+        )
+    return value
+
+
+def sobol(ranges: Mapping[str, Any], points: int, seed: int = 0) -> pd.DataFrame:
+    """Spread points over ranges as a scrambled Sobol sequence.
+
+    Twice as many points with the same seed begin with the same points.
+
+    Parameters
+    ----------
+    ranges : mapping
+        Name of each field to its :class:`Range`, to (lowest, highest), or to a list of choices.
+    points : int
+        A power of two.
+    seed : int
+        Of the design, not of the runs.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each point, a column for each name.
+
+    Raises
+    ------
+    InputError
+        For a number of points that is no power of two, or a range that says how many values.
+    """
+    if points < 1 or points & (points - 1):
+        below = 1 << (max(points, 1).bit_length() - 1)
+        raise InputError(
+            f"points = {points}: a Sobol design needs a power of 2, such as {below} or {2 * below}"
+        )
+    return _spread("Sobol", ranges, points, seed)
+
+
+def latin_hypercube(ranges: Mapping[str, Any], points: int, seed: int = 0) -> pd.DataFrame:
+    """Spread points over ranges, one in each of ``points`` slices of each; as :func:`sobol`."""
+    return _spread("LatinHypercube", ranges, points, seed)
+
+
+def _spread(method: str, ranges: Mapping[str, Any], points: int, seed: int) -> pd.DataFrame:
+    from scipy.stats import qmc  # slow to import, and only wanted here
+
+    if not ranges or points < 1:
+        raise InputError(f"design: {points} points over {len(ranges)} ranges: at least 1 of each")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scipy renames the argument from release to release
+        made = getattr(qmc, method)(len(ranges), seed=np.random.default_rng(seed))
+        shares = made.random(points).T.tolist()
+    table = {}
+    for (name, given), column in zip(ranges.items(), shares, strict=True):
+        if isinstance(given, tuple) and len(given) == 2:
+            given = Range(lowest=given[0], highest=given[1])
+        if not isinstance(given, Range):
+            table[name] = [given[min(int(share * len(given)), len(given) - 1)] for share in column]
+            continue
+        if given.num:
+            raise InputError(f"{name}: num = {given.num}: a design says points, not num")
+        table[name] = [given.at(share) for share in column]
+    return pd.DataFrame(table, index=pd.RangeIndex(points, name="point"))

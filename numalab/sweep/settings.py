@@ -1,0 +1,291 @@
+"""What the names of a sweep set: an argument, the policy, or a field of the workload.
+
+A name is an argument of the function that makes the workload, ``policy``, a rule of it
+(``policy.pid_filter``), ``remedy``, ``workload`` where there is no other, or a field of the
+workload: ``duration_ms``, the knobs and the machine's fields by their own name, all others by
+their place in a workload file (``vma.old.pinned_fraction``, ``churn.*.lifetime_ms``,
+``task.t0.access.0.pages_per_s``).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib
+import inspect
+import pkgutil
+import typing
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from numalab import catalog, remedies
+from numalab import policy as policies
+from numalab.engine import Start
+from numalab.fields import InputError, check_kind, declared, shown, types_of, unknown_name
+from numalab.machine import Machine, Speed
+from numalab.policy import Policy
+from numalab.tunables import Tunables
+from numalab.vma import Vma
+from numalab.workload import Access, Churn, Process, Task, Workload
+from numalab.workload_file import from_tables, to_tables
+
+Source = Workload | Start | Callable[..., Workload | Start] | None
+"""What a sweep changes: a workload, or a function whose arguments it sets; None: an axis has it."""
+
+_PLAIN = {"workload": Workload, "tunables": Tunables, "machine": Machine, "machine.speed": Speed}
+_LISTS = {"vma": Vma, "churn": Churn, "task": Task, "process": Process}
+_NESTED = ("machine", "tunables", "processes", "vmas", "tasks", "churns", "speed")
+_CHECKED = {int, float, str, bool, tuple, type(None)}
+"""Types of arguments that values are checked against; of any other hint nothing is known."""
+
+
+class ClashError(InputError):
+    """Two names for one field: what one of them sets would not be so, at every point."""
+
+
+def catalog_function(name: str) -> Callable[..., Workload]:
+    """Return a function of :mod:`numalab.catalog` that makes a workload.
+
+    Raises
+    ------
+    InputError
+        Naming the nearest one that exists.
+    """
+    found: dict[str, Callable[..., Workload]] = {}
+    for info in pkgutil.iter_modules(catalog.__path__):
+        module = importlib.import_module(f"{catalog.__name__}.{info.name}")
+        for known, function in inspect.getmembers(module, inspect.isfunction):
+            own = function.__module__ == module.__name__ and not known.startswith("_")
+            if own and typing.get_type_hints(function).get("return") is Workload:
+                found[known] = function
+    if name not in found:
+        raise unknown_name("workload of the catalog", name, list(found))
+    return found[name]
+
+
+@functools.lru_cache(maxsize=64)
+def _signature(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    try:
+        found = inspect.signature(function, eval_str=True)
+    except NameError:  # a hint that only a type checker could resolve
+        found = inspect.signature(function)
+    return {"**" if p.kind is p.VAR_KEYWORD else p.name: p for p in found.parameters.values()}
+
+
+def arguments(source: Source) -> dict[str, Any]:
+    """Types of the arguments of a source by name; ``**`` stands for any other name."""
+    if not callable(source):
+        return {"workload": Any} if source is None else {}
+    hints = {name: p.annotation for name, p in _signature(source).items()}
+    return {name: h if _CHECKED.issuperset(types_of(h)) else Any for name, h in hints.items()}
+
+
+def check_complete(source: Source, given: Collection[str]) -> None:
+    """Refuse a source with an argument that nobody gives.
+
+    Raises
+    ------
+    InputError
+        Naming the first of them.
+    """
+    needed = {"workload": None} if source is None else {}
+    if callable(source):
+        by_name = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        needed = {
+            name: None
+            for name, p in _signature(source).items()
+            if p.kind in by_name and p.default is p.empty
+        }
+    for name in needed:
+        if name not in given:
+            raise InputError(f"sweep: {name} is missing: give it in [fixed] or [axes]")
+
+
+def _place(source: Source, name: str) -> tuple[tuple[str, ...], type]:
+    """Return where a field of the workload stands, and the class that declares it."""
+    *section, last = name.split(".")
+    if not section:
+        found = [(*key.split("."), name) for key, cls in _PLAIN.items() if _declares(cls, name)]
+        if not found:
+            known = [*arguments(source), "policy", "remedy"] + [
+                f.name for cls in _PLAIN.values() for f in dataclasses.fields(cls)
+            ]
+            known = [k for k in dict.fromkeys(known) if k not in (*_NESTED, "**")]
+            raise unknown_name("field of a sweep", name, known)
+        return found[0], _PLAIN[".".join(found[0][:-1])]
+    cls: Any = _PLAIN.get(".".join(section))
+    if cls is None:
+        if section[0] not in _LISTS:
+            raise unknown_name("section in the field of a sweep", section[0], [*_PLAIN, *_LISTS])
+        nested = section[0] == "task" and section[2:3] == ["access"] and len(section) == 4
+        if len(section) != 2 and not nested:
+            raise InputError(f"field {shown(name)}: must be '{section[0]}.NAME.FIELD'")
+        cls = Access if nested else _LISTS[section[0]]
+    if not _declares(cls, last):
+        known = [f.name for f in dataclasses.fields(cls) if f.name not in _NESTED]
+        raise unknown_name(f"field of {'.'.join(section)}", last, known)
+    return (*section, last), cls
+
+
+def _declares(cls: type, name: str) -> bool:
+    return name not in _NESTED and any(f.name == name for f in dataclasses.fields(cls))
+
+
+def declaration(source: Source, name: str) -> tuple[Any, Mapping[str, Any]]:
+    """Return the declared type of a field or an argument, and its metadata.
+
+    Raises
+    ------
+    InputError
+        For a field that does not exist, naming the nearest one that does.
+    """
+    known = arguments(source)
+    if name in known:
+        return known[name], {}
+    if name in ("policy", "remedy"):
+        return str, {}
+    if name.startswith("policy."):
+        rule, rules = name.removeprefix("policy."), policies.get("linux-6.1").rules()
+        if rule not in rules:
+            raise unknown_name("rule", rule, list(rules))
+        return declared(Policy)[rule]
+    if "**" in known:
+        return Any, {}
+    path, cls = _place(source, name)
+    if source is not None and not callable(source):
+        _find(to_tables(source.workload if isinstance(source, Start) else source), path)
+    return declared(cls)[path[-1]]
+
+
+def wants_whole(source: Source, name: str) -> bool:
+    """Say whether a field takes whole numbers only."""
+    types = types_of(declaration(source, name)[0])
+    return int in types and float not in types
+
+
+def checked(source: Source, name: str, values: Iterable[Any], where: str) -> tuple[Any, ...]:
+    """Return values as a field takes them: plain Python, whole numbers where it wants them.
+
+    Bounds are not looked at: a point beyond them fails by itself.
+
+    Raises
+    ------
+    InputError
+        One line: where, the value, and what it must be.
+    """
+    hint, metadata = declaration(source, name)
+    whole = wants_whole(source, name)
+    found = []
+    for value in values:
+        plain = _plain(value)
+        if whole and isinstance(plain, float) and plain.is_integer():
+            plain = int(plain)
+        if name == "policy" and isinstance(plain, Policy):
+            found.append(plain)
+            continue
+        check_kind(where, plain, hint, metadata.get("choices", ()))
+        if name in ("policy", "remedy"):
+            try:
+                remedies.get(policy_name({"policy": policies.NAMES[0], name: plain}))
+            except InputError as error:
+                raise InputError(f"{where}: {error}") from None
+        found.append(plain)
+    return tuple(found)
+
+
+def _plain(value: Any) -> Any:
+    value = value.item() if hasattr(value, "dtype") and getattr(value, "ndim", 1) == 0 else value
+    return tuple(map(_plain, value)) if isinstance(value, (list, tuple)) else value
+
+
+def _find(tables: dict[str, Any], path: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Return the tables whose last key a path names; several for ``*``."""
+    found = [tables]
+    for key in path[:-1]:
+        below: list[dict[str, Any]] = []
+        for table in found:
+            if isinstance(table, dict):
+                below.append(table[key])
+                continue
+            named = [one for i, one in enumerate(table) if key in ("*", str(i), one.get("name"))]
+            if not named:
+                known = [str(one.get("name", i)) for i, one in enumerate(table)]
+                raise unknown_name(f"name in the field {'.'.join(path)}:", key, known)
+            below += named
+        found = below
+    return [one for table in found for one in (table if isinstance(table, list) else [table])]
+
+
+def of_policy(name: str) -> bool:
+    """Say whether a name belongs to the policy, and not to the workload."""
+    return name.partition(".")[0] in ("policy", "remedy")
+
+
+def start_at(source: Source, values: Mapping[str, Any]) -> Start:
+    """Build what the runs of a point start with; names of the policy are not looked at.
+
+    Raises
+    ------
+    InputError
+        One line that says why there is no such workload.
+    ClashError
+        If two of the names set the same field.
+    """
+    values = {k: v for k, v in values.items() if not of_policy(k)}
+    known = arguments(source)
+    given = {k: v for k, v in values.items() if k in known or "**" in known}
+    made = source(**given) if callable(source) else values["workload"] if source is None else source
+    start = made if isinstance(made, Start) else Start(workload=made)
+    rest = {k: v for k, v in values.items() if k not in given}
+    if not rest:
+        return start
+    tables = to_tables(start.workload)
+    by: dict[tuple[int, str], str] = {}
+    for name, value in rest.items():
+        path, _ = _place(source, name)
+        plain = ".".join(path[:-1]) in _PLAIN
+        for table in _find(tables, path):
+            other = path[-1] if plain and path[-1] in given else by.get((id(table), path[-1]))
+            if other:
+                raise ClashError(f"sweep: {other} and {name} are one field: give one of them")
+            by[id(table), path[-1]] = name
+            table[path[-1]] = value
+    return replace(start, workload=from_tables(tables))
+
+
+def policy_name(values: Mapping[str, Any]) -> str:
+    """Return the name of a point's policy with its remedy: ``linux-7.2+mbind``."""
+    policy, remedy = values["policy"], values.get("remedy", "none")
+    name = policy.name if isinstance(policy, Policy) else policy
+    return name if remedy == "none" else f"{name}+{remedy}"
+
+
+def policy_at(values: Mapping[str, Any]) -> Policy:
+    """Build the policy of a point: ``policy`` with its ``remedy`` and the rules it changes.
+
+    Remedies may also stand behind the policy's name: ``linux-7.2+mbind``.
+
+    Raises
+    ------
+    InputError
+        For a policy that does not exist, or a value that a rule cannot have.
+    ClashError
+        For a rule that the remedy decides too.
+    """
+    base, remedy = values["policy"], values.get("remedy", "none")
+    added = [] if remedy == "none" else remedy.split("+")
+    if isinstance(base, Policy):
+        policy = functools.reduce(remedies.with_remedy, added, base)
+    else:
+        policy = remedies.get(policy_name(values))
+        added = policy_name(values).split("+")[1:]
+    rules = {k.removeprefix("policy."): v for k, v in values.items() if k.startswith("policy.")}
+    for name in added:
+        for rule, _ in remedies.REMEDIES[name].rules:
+            if rule in rules:
+                raise ClashError(
+                    f"sweep: policy.{rule}: remedy {name} decides it too: leave it out, or "
+                    "drop such points"
+                )
+    return policies.with_rules(policy, policy.name, **rules) if rules else policy
