@@ -1,7 +1,8 @@
 """Run the question notebooks and leave a report: pages, figures, mails, an index.
 
-A question's folder is trusted only through its ``run.json``, written last: papermill
-marks the cells of a killed notebook as completed.
+A question's folder is trusted only through its ``run.json``, written last: papermill marks the
+cells of a killed notebook as completed. A run is made beside the report of the run before, and
+takes its place only if it succeeds; a failed one is kept in the folder ``failed`` of it.
 """
 
 from __future__ import annotations
@@ -10,23 +11,23 @@ import hashlib
 import json
 import multiprocessing as mp
 import os
-import queue
 import re
 import shlex
-import subprocess
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from numalab import __version__
 from numalab.fields import InputError, unknown_name
 from numalab.report import finding, parameters
-from numalab.report.index_page import index_page
-from numalab.sweeps.job import model_version
+from numalab.report.index_page import FAILED, STATUS, index_page, question_page, title_of
+from numalab.report.page import identity
 
-STATUS = "run.json"
 LIMIT_S = 1800.0
+STORE = ".cache/report"
+"""Results that all notebooks of a checkout share, in their parameter ``store``."""
+_SCRUBBED = ("papermill", "execution", "exception", "start_time", "end_time", "duration")
 
 
 def questions(root: Path) -> dict[str, Path]:
@@ -52,28 +53,13 @@ def declared(notebook: Path) -> dict[str, parameters.Parameter]:
     return parameters.read("".join(tagged[0]["source"]), notebook.name)
 
 
-def code_identity(root: Path) -> str:
-    """Commit of a checkout, with the hash of its uncommitted changes if there are any."""
-
-    def git(*words: str) -> str:
-        done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True)
-        return done.stdout if done.returncode == 0 else ""
-
-    commit = git("rev-parse", "HEAD").strip() or "unknown"
-    changes = git("diff", "HEAD", "--", "numalab", "notebooks", "data")
-    if not changes:
-        return commit
-    return f"{commit}-dirty-{hashlib.sha1(changes.encode()).hexdigest()[:12]}"
-
-
 def _execute(notebook: str, folder: str, values: dict[str, Any], root: str, out: Any) -> None:
-    """Run one notebook in this process, and say how it ended."""
+    """Run one notebook in this process, and send how it ended."""
     os.chdir(root)
     import papermill
 
     if sys.stdout is not None:
-        devnull = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(devnull, 2)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     try:
         papermill.execute_notebook(
             notebook,
@@ -84,78 +70,66 @@ def _execute(notebook: str, folder: str, values: dict[str, Any], root: str, out:
             request_save_on_cell_execute=False,
             cwd=root,
         )
-        out.put("")
+        out.send("")
     except BaseException as error:
         name = getattr(error, "ename", type(error).__name__)
-        value = getattr(error, "evalue", str(error)) or str(error)
-        out.put(f"{name}: {str(value).strip().splitlines()[-1] if str(value).strip() else ''}")
+        lines = str(getattr(error, "evalue", "") or error).strip().splitlines()
+        out.send(f"{name}: {lines[-1] if lines else ''}")
 
 
 def _watched(notebook: Path, folder: Path, values: dict[str, Any], root: Path) -> str:
     """Run a notebook in a process of its own under a watchdog; return why it failed, or ""."""
     context = mp.get_context("spawn")
-    out: Any = context.Queue()
-    words = (str(notebook), str(folder), values, str(root), out)
-    process = context.Process(target=_execute, args=words)
+    end, other = context.Pipe(duplex=False)
+    given = (str(notebook), str(folder), values, str(root), other)
+    process = context.Process(target=_execute, args=given)
     process.start()
+    other.close()
     try:
-        return str(out.get(timeout=LIMIT_S))
-    except queue.Empty:
-        return f"no end after {LIMIT_S:.0f} s"
+        return str(end.recv()) if end.poll(LIMIT_S) else f"no end after {LIMIT_S:.0f} s"
+    except EOFError:
+        return "the notebook's process was killed"
     finally:
+        end.close()
         process.join(20)
         if process.is_alive():
             process.kill()
+            process.join()
 
 
-def _publish(folder: Path, root: Path) -> None:
-    """Scrub the executed notebook of times and paths, and make its page."""
+def _publish(folder: Path, words: dict[str, str], status: dict[str, Any]) -> None:
+    """Take times and paths out of the executed notebook, and make its page."""
     import nbformat
     from nbconvert import HTMLExporter
 
     path = folder / "executed.ipynb"
     if not path.exists():
         return
-    text = path.read_text(encoding="utf-8").replace(str(root) + "/", "")
+    text = path.read_text(encoding="utf-8")
+    for found, other in words.items():
+        text = text.replace(found, other)
     notebook = nbformat.reads(text, as_version=4)
     notebook.metadata.pop("papermill", None)
     for cell in notebook.cells:
-        for key in ("papermill", "execution", "exception", "start_time", "end_time", "duration"):
+        for key in _SCRUBBED:
             cell.metadata.pop(key, None)
     nbformat.write(notebook, path)
     body, _ = HTMLExporter(template_name="basic").from_notebook_node(notebook)
-    title = next((c.source.splitlines()[0].lstrip("# ") for c in notebook.cells if c.source), "")
-    (folder / "index.html").write_text(_page(title, body), encoding="utf-8")
-
-
-def _page(title: str, body: str) -> str:
-    style = (
-        "body{max-width:60rem;margin:2rem auto;padding:0 1rem;font:16px/1.5 system-ui,sans-serif;"
-        "color:#1b1b1b;background:#fff}pre{overflow-x:auto;font:13px/1.4 ui-monospace,monospace;"
-        "background:#f4f4f2;padding:.6rem;border-radius:4px}img{max-width:100%;background:#fff}"
-        ".prompt,.jp-InputPrompt,.jp-OutputPrompt,.anchor-link{display:none}a{color:#2a6f97}"
-        "@media(prefers-color-scheme:dark){body{color:#e6e6e3;background:#191918}"
-        "pre{background:#262624}a{color:#8fc1e3}}"
-    )
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f'<title>{title}</title><style>{style}</style><p><a href="../index.html">all questions'
-        f"</a></p>{body}</html>\n"
-    )
+    page = question_page(folder, title_of(notebook.cells), body, status)
+    (folder / "index.html").write_text(page, encoding="utf-8")
 
 
 def command(name: str, words: list[str], quick: bool) -> str:
-    """Return the command that runs a question so, and the version of the model behind it.
+    """Return the command that runs a question so, and the code behind it.
 
     Examples
     --------
     >>> command("q02", ["pin_fractions=[0.0, 1.0]"], True).partition("  #")[0]
     "numalab report q02 --quick --param 'pin_fractions=[0.0, 1.0]'"
     """
-    said = ["numalab", "report", name, *["--quick"] * quick]
-    said += [word for given in words for word in ("--param", given)]
-    return f"{shlex.join(said)}  # numalab {__version__}, model {model_version()}"
+    given = ["numalab", "report", name, *["--quick"] * quick]
+    given += [word for text in words for word in ("--param", text)]
+    return f"{shlex.join(given)}  # {identity()}"
 
 
 def run_question(notebook: Path, folder: Path, values: dict[str, Any], root: Path) -> str:
@@ -171,36 +145,46 @@ def run_question(notebook: Path, folder: Path, values: dict[str, Any], root: Pat
         if name not in known:
             raise unknown_name(f"parameter of {notebook.name}", name, list(known))
         parameters.check(known[name], value, notebook.name)
+    beside = folder.with_name(folder.name + ".part")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for old in folder.iterdir():
-            old.unlink()
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.mkdir(parents=True)
     except OSError as error:
         raise InputError(f"{folder}: cannot be written: {error.strerror}") from None
-    values = {"out": str(folder.relative_to(root) if folder.is_relative_to(root) else folder)} | (
-        values
-    )
-    reason = _watched(notebook, folder, values, root)
-    reason = re.sub(re.escape(str(root)) + "/?", "", reason)
-    _publish(folder, root)
-    if not reason and finding.read(folder) is None:
+    shared = {"store": STORE} if "store" in known else {}
+    out = str(beside.relative_to(root) if beside.is_relative_to(root) else beside)
+    values = shared | {"out": out} | values
+    reason = _watched(notebook, beside, values, root)
+    if not reason and finding.read(beside) is None:
         reason = "the notebook left no finding"
+    home = folder / FAILED if reason else folder
+    final = out.removesuffix(beside.name) + str(home.relative_to(folder.parent))
+    words = {f"{root}/": "", out: final}
     status = {
         "notebook": notebook.name,
         "status": "failed" if reason else "ok",
-        "reason": reason,
-        "parameters": {name: known[name].default for name in known} | values,
-        "numalab": __version__,
-        "code": code_identity(root),
-        "sha256": {
-            path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(folder.iterdir())
-        },
+        "reason": re.sub(re.escape(str(root)) + "/?", "", reason),
+        "parameters": {n: known[n].default for n in known} | values | {"out": final},
+        "code": identity(),
     }
-    part = folder / (STATUS + ".part")
-    part.write_text(json.dumps(status, indent=1) + "\n", encoding="utf-8")
-    part.replace(folder / STATUS)
-    return reason
+    _publish(beside, words, status)
+    _put(beside, home, folder, status)
+    return str(status["reason"])
+
+
+def _put(beside: Path, home: Path, folder: Path, status: dict[str, Any]) -> None:
+    """Move a run to its place, with its status, which is written last."""
+    files = [path for path in sorted(beside.iterdir()) if path.is_file()]
+    hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    text = json.dumps(status | {"sha256": hashes}, indent=1) + "\n"
+    (beside / STATUS).write_text(text, encoding="utf-8")
+    home.parent.mkdir(parents=True, exist_ok=True)
+    before = folder.with_name(folder.name + ".before")
+    if home.exists():
+        shutil.rmtree(before, ignore_errors=True)
+        home.rename(before)
+    beside.rename(home)
+    shutil.rmtree(before, ignore_errors=True)
 
 
 def run(
