@@ -60,21 +60,21 @@ def _save(ds: xr.Dataset, out: Path | None) -> None:
 
 
 def _print_counters(ds: xr.Dataset, as_json: bool) -> None:
-    from numalab.compare import COUNTERS, EVENTS, final
+    from numalab.compare import COUNTERS, EVENTS, at_end, describe
+    from numalab.dataset import provenance
     from numalab.report.tables import number, plain
 
-    names = [c for c in (*COUNTERS, *EVENTS) if c != "scans" or "chunk_scan" in ds]
-    values = {name: [int(v) for v in final(ds, name).values] for name in names}
+    all_scans = "chunk_scan" in ds and not provenance(ds).get("chunks_dropped")
+    names = [name for name in (*COUNTERS, *EVENTS) if name != "scans" or all_scans]
+    values = {name: at_end(ds, name).values.tolist() for name in names}
     if as_json:
         typer.echo(json.dumps({"source": ds.attrs["source"], "final": values}, indent=1))
         return
-    on = "" if ds.attrs["source"] == "simulated" else f" on {ds.attrs['kernel']}"
-    typer.echo(f"{ds.attrs['source']}{on or ', ' + ds.attrs['kernel']}; {len(ds.replicate)} run(s)")
     rows = [
         [name, number(min(runs)), number(sorted(runs)[len(runs) // 2]), number(max(runs))]
         for name, runs in values.items()
     ]
-    typer.echo(plain(["counter at the end", "min", "median", "max"], rows))
+    typer.echo(f"{describe(ds)}\n{plain(['counter at the end', 'min', 'median', 'max'], rows)}")
 
 
 @app.command()
@@ -202,8 +202,7 @@ def compare(
 ) -> None:
     """Say, counter by counter, whether runs lie where a simulation expects them."""
     from numalab.captures import open_recording
-    from numalab.compare import compare as set_beside
-    from numalab.compare import said
+    from numalab.compare import counters, describe
     from numalab.fields import InputError
     from numalab.remedies import get
     from numalab.report.tables import agreement
@@ -215,12 +214,12 @@ def compare(
     elif simulated is not None and other is not None:
         sim, rec = _dataset_of(simulated), _dataset_of(other)
         if sim.attrs["source"] != "simulated":
-            raise InputError(f"{simulated}: is {said(sim)}: the simulated one comes first")
+            raise InputError(f"{simulated}: is {describe(sim)}: the simulated one comes first")
     else:
         raise InputError("give a simulated Dataset and another one, or --capture FOLDER")
-    table = agreement(set_beside(sim, rec))
-    typer.echo(f"{said(rec)}: min, median, max")
-    typer.echo(f"{said(sim)}: median and 95 % prediction interval\n{table}")
+    table = agreement(counters(sim, rec))
+    typer.echo(f"{describe(rec)}: min, median, max")
+    typer.echo(f"{describe(sim)}: median and 95 % prediction interval\n{table}")
 
 
 @app.command()

@@ -41,7 +41,7 @@ def test_simulate_prints_counters_and_writes_the_dataset(tmp_path):
     out = tmp_path / "run.nc"
     done = numalab("simulate", WORKLOAD, "--policy", "linux-6.12", "--replicates", 3, "--out", out)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("simulated, linux-6.12; 3 run(s)")
+    assert done.stdout.startswith("simulated as linux-6.12 (3 runs)")
     assert out.stat().st_size > 1000
 
 

@@ -1,4 +1,4 @@
-"""The agreement of the model with every recording in a folder."""
+"""What q01 says about the agreement of the model with recordings."""
 
 from __future__ import annotations
 
@@ -10,40 +10,13 @@ import numpy as np
 import xarray as xr
 
 from numalab import __version__
-from numalab.captures import find
-from numalab.compare import COUNTERS, compare
+from numalab.captures import Recording
+from numalab.compare import COUNTERS, pooled_skip_shares
 from numalab.fields import unknown_name
-from numalab.questions.events import compare_events, share_differences
-
-
-def over_captures(root: str | Path, *, replicates: int = 200, seed: int = 1) -> xr.Dataset:
-    """Compare the model with all recordings under ``root``.
-
-    Returns
-    -------
-    xarray.Dataset
-        The variables of :func:`numalab.compare.compare` and
-        :func:`numalab.questions.events.compare_events` over ``cell`` (workload, generation).
-
-    Raises
-    ------
-    InputError
-        If there is no recording.
-    """
-    found = find(root)
-    cells = []
-    for recording in found:
-        simulated, recorded = recording.simulate(replicates, seed), recording.dataset()
-        cells.append(compare(simulated, recorded).merge(compare_events(simulated, recorded)))
-    table = xr.concat(cells, dim="cell", join="outer", data_vars="all")
-    return table.assign_coords(
-        workload=("cell", [recording.name for recording in found]),
-        generation=("cell", [recording.generation for recording in found]),
-    )
 
 
 def examples(
-    root: str | Path, chosen: list[str], *, replicates: int, seed: int
+    recordings: list[Recording], chosen: list[str], *, replicates: int, seed: int
 ) -> list[tuple[str, xr.Dataset, xr.Dataset]]:
     """Return (label, recorded, simulated) of recordings chosen as ``workload/generation``.
 
@@ -52,7 +25,7 @@ def examples(
     InputError
         If one does not exist.
     """
-    found = {recording.label: recording for recording in find(root)}
+    found = {recording.label: recording for recording in recordings}
     rows = []
     for label in chosen:
         if label not in found:
@@ -72,7 +45,7 @@ def misses(table: xr.Dataset, explanations: str | Path | None = None) -> list[di
     Parameters
     ----------
     table : xarray.Dataset
-        From :func:`over_captures`.
+        From :func:`numalab.compare.over`.
     explanations : path, optional
         TOML with ``[[difference]]`` tables: workload, generation and counter ("*" for any)
         and ``why``. The first that fits is taken.
@@ -136,22 +109,21 @@ def sentence(table: xr.Dataset) -> str:
 
 def worst_share(table: xr.Dataset) -> float:
     """Largest difference of a skip reason's share, model against recordings [points]."""
-    found = [share_differences(table, g) for g in np.unique(table["generation"].values)]
-    return float(np.nanmax([abs(d).max() for d in found]))
+    shares = pooled_skip_shares(table)
+    return float(abs(shares["simulated"] - shares["recorded"]).max())
 
 
-def recorded_on(root: str | Path) -> str:
+def recorded_on(recordings: list[Recording]) -> str:
     """Say which kernels were recorded, as the first words of a mail."""
-    kernels = {recording.kernel for recording in find(root)}
+    kernels = {recording.kernel for recording in recordings}
     return f"recorded on {', '.join(sorted(kernels))}, and simulated"
 
 
-def machine(root: str | Path, replicates: int) -> str:
+def machine(recordings: list[Recording], replicates: int) -> str:
     """Describe the recordings and the simulation in one paragraph."""
-    found = find(root)
-    runs = [run for recording in found for run in recording.manifest["run"]]
+    runs = [run for recording in recordings for run in recording.manifest["run"]]
     qemu = {run["qemu"].split("(")[0].strip() for run in runs}
-    workloads = len({recording.name for recording in found})
+    workloads = len({recording.name for recording in recordings})
     return (
         f"{workloads} workloads, {len(runs)} recorded runs of Debian kernels in a guest with 2 "
         f"nodes ({', '.join(sorted(qemu))}, software emulation); {replicates} simulated runs of "
@@ -160,11 +132,11 @@ def machine(root: str | Path, replicates: int) -> str:
     )
 
 
-def birth(root: str | Path) -> dict[str, object]:
+def birth(recordings: list[Recording]) -> dict[str, object]:
     """Return the provenance of an agreement run: code version and recordings used."""
     return {
         "numalab": __version__,
         "recordings": {
-            recording.label: recording.manifest["image_sha256"][:12] for recording in find(root)
+            recording.label: recording.manifest["image_sha256"][:12] for recording in recordings
         },
     }

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
-from numalab.captures import Recording, find, open_recording
+from numalab.captures import Recording
 from numalab.engine import simulate
 from numalab.fields import InputError
-from numalab.questions.guest_calls import counts, guest_of
 from numalab.workload import Workload
 
 MAPPINGS = ("4k-anon", "thp-anon", "4k-memfd", "thp-memfd")
@@ -21,36 +19,39 @@ FRACTIONS = {"none": 0.0, "half": 0.5, "full": 1.0}
 """Pinned fraction of a recorded guest, by the word in its name."""
 
 
-def _guest(root: str | Path, pinned: str, mapping: str, generation: str) -> Recording:
-    folder = Path(root) / f"guest-{pinned}-{mapping}" / generation
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such recording of a guest")
-    return open_recording(folder)
+def _guest(
+    recordings: Sequence[Recording], pinned: str, mapping: str, generation: str
+) -> Recording:
+    label = f"guest-{pinned}-{mapping}/{generation}"
+    for recording in recordings:
+        if recording.label == label:
+            return recording
+    raise InputError(f"{label}: no such recording of a guest")
 
 
 def _per_minute(ds: xr.Dataset, seconds: float) -> xr.Dataset:
     """Pages that scans and migrations notified, and guest refaults, a minute."""
-    mine = ds.sel(vma=guest_of(ds), drop=True)
+    mine = ds.isel(vma=0, drop=True)
     pages = mine["notifier_pages"]
     found = xr.Dataset(
         {
             "by_scans": pages.sel(why="scan", drop=True),
             "by_migrations": pages.sel(why="migrate", drop=True),
-            "calls_by_scans": counts(ds)["scan_calls"],
+            "calls_by_scans": mine["notifier_calls"].sel(why="scan", drop=True),
         }
     )
     return found * (60.0 / seconds)
 
 
-def generations(root: str | Path) -> list[str]:
-    """Kernel generations with recorded guests under ``root``, oldest first."""
-    found = {r.generation for r in find(root) if r.name.startswith("guest-")}
+def generations(recordings: Sequence[Recording]) -> list[str]:
+    """Kernel generations with recorded guests, oldest first."""
+    found = {r.generation for r in recordings if r.name.startswith("guest-")}
     if not found:
-        raise InputError(f"{root}: holds no recorded guests")
+        raise InputError("no recorded guests")
     return sorted(found, key=lambda g: [int(n) for n in g.split(".")])
 
 
-def points(root: str | Path) -> xr.Dataset:
+def points(recordings: Sequence[Recording]) -> xr.Dataset:
     """Recorded pages notified a minute over (mapping, policy, pin_fraction, replicate).
 
     Returns
@@ -58,14 +59,14 @@ def points(root: str | Path) -> xr.Dataset:
     xarray.Dataset
         ``by_scans``, ``by_migrations`` [pages/min], ``calls_by_scans`` [1/min].
     """
-    kernels = generations(root)
+    kernels = generations(recordings)
     rows = []
     for mapping in MAPPINGS:
         row = []
         for generation in kernels:
             cells = []
             for pinned in FRACTIONS:
-                recording = _guest(root, pinned, mapping, generation)
+                recording = _guest(recordings, pinned, mapping, generation)
                 seconds = recording.workload.duration_ms / 1000
                 cells.append(_per_minute(recording.dataset(), seconds))
             row.append(xr.concat(cells, dim="pin_fraction"))
@@ -83,18 +84,18 @@ def _pinned(workload: Workload, fraction: float) -> Workload:
 
 
 def curves(
-    root: str | Path, pin_fractions: Sequence[float], *, replicates: int, seed: int
+    recordings: Sequence[Recording], pin_fractions: Sequence[float], *, replicates: int, seed: int
 ) -> xr.Dataset:
     """The model of the recorded guests at any pinned fraction; dimensions as :func:`points`.
 
     Machine, address space and clocks are those of the recorded guest that is pinned in full.
     """
-    kernels = generations(root)
+    kernels = generations(recordings)
     rows = []
     for mapping in MAPPINGS:
         row = []
         for generation in kernels:
-            recording = _guest(root, "full", mapping, generation)
+            recording = _guest(recordings, "full", mapping, generation)
             start = recording.start(0)
             cells = []
             for fraction in pin_fractions:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
-from numalab import __version__
-from numalab.captures import Recording, find
+from numalab import __version__, measures
+from numalab.captures import Recording
 from numalab.catalog.guests import guest
 from numalab.engine import simulate
-from numalab.questions.guest_calls import largest_scan
 from numalab.questions.guest_curves import notified_each_minute
 from numalab.questions.trials import each
 from numalab.remedies import get
@@ -110,7 +108,7 @@ def inside(table: xr.Dataset) -> float:
     return float(table["inside"].mean())
 
 
-def largest_scans(root: str | Path) -> xr.Dataset:
+def largest_scans(recordings: Sequence[Recording]) -> xr.Dataset:
     """What the scans of the recorded guests larger than a scan's limits notified.
 
     Returns
@@ -120,7 +118,7 @@ def largest_scans(root: str | Path) -> xr.Dataset:
         notified in the first and second half of a run, medians over runs.
     """
     rows: dict[str, list[list[float]]] = {"largest": [], "first": [], "second": []}
-    found = {(r.name, r.generation): r for r in find(root) if r.name.startswith("guest-big-")}
+    found = {(r.name, r.generation): r for r in recordings if r.name.startswith("guest-big-")}
     guests = sorted({name for name, _ in found})
     kernels = sorted({g for _, g in found}, key=lambda g: [int(n) for n in g.split(".")])
     for name in guests:
@@ -142,7 +140,7 @@ def _of_recording(recording: Recording) -> tuple[float, float, float]:
         mine = (run["notify_vma"] == 0) & (run["notify_why"] == 0)
         pages = run["notify_pages"].where(mine, 0)
         early = float(pages.where(run["notify_ms"] < half, 0).sum())
-        each.append((largest_scan(run), early, float(pages.sum()) - early))
+        each.append((measures.largest_scan(run)["largest_scan"], early, float(pages.sum()) - early))
     largest, first, second = (float(np.median(x)) / PAGES_PER_MB for x in zip(*each, strict=True))
     return largest, first, second
 
@@ -273,8 +271,8 @@ def _large(found: xr.DataArray) -> str:
     )
 
 
-def birth(ds: xr.Dataset, root: str | Path) -> dict[str, object]:
+def birth(ds: xr.Dataset, recordings: Sequence[Recording]) -> dict[str, object]:
     """Return the provenance of the sweeps and the recordings."""
-    known = sorted({recording.name for recording in find(root)})
+    known = sorted({recording.name for recording in recordings})
     policies = [str(p) for p in ds["policy"].values]
     return {"numalab": __version__, "policies": policies, "recordings": known}

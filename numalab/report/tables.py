@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import xarray as xr
 
-from numalab.compare import COUNTERS
 from numalab.costs import Costs, words
 from numalab.fields import InputError
 from numalab.policy import POLICIES, Policy, changes
@@ -100,12 +99,12 @@ def agreement_overview(table: xr.Dataset) -> str:
     for cell in range(table.sizes["cell"]):
         one = table.isel(cell=cell)
         words = []
-        for counter in COUNTERS:
+        for counter in short:
             value = float(one["log2_ratio"].sel(counter=counter))
             inside = bool(one["inside"].sel(counter=counter))
             words.append(("-" if value != value else f"{2**value:.2f}") + (" " if inside else "!"))
         rows.append([str(one["workload"].item()), str(one["generation"].item()), *words])
-    return plain(["workload", "kernel", *[short[c] for c in COUNTERS]], rows, left=2)
+    return plain(["workload", "kernel", *short.values()], rows, left=2)
 
 
 def skip_reasons(table: xr.Dataset) -> str:

@@ -17,12 +17,9 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from numalab import policy, remedies, workload_file
+from numalab import compare, policy, remedies, workload_file
 from numalab.captures import Recording, find
-from numalab.compare import compare
 from numalab.engine import simulate
-from numalab.questions.events import compare_events
-from numalab.questions.guest_calls import compare_calls
 from numalab.sweeps import sweep_file
 from numalab.sweeps.sweep import run as run_sweep
 
@@ -72,11 +69,11 @@ def of_sweep(path: Path) -> dict[str, str]:
 def of_recording(recording: Recording) -> dict[str, dict[str, str]]:
     """Digests of a recording as it is read, and of the comparison of the model with it."""
     recorded, simulated = recording.dataset(), recording.simulate(REPLICATES, seed=1)
-    found = {"recorded": recorded, "compared": compare(simulated, recorded)}
+    found = {"recorded": recorded, "compared": compare.counters(simulated, recorded)}
     if recording.name.startswith("guest-"):
-        found["calls"] = compare_calls(simulated, recorded)
+        found["calls"] = compare.notifications(simulated, recorded)
     else:
-        found["events"] = compare_events(simulated, recorded)
+        found["events"] = compare.events(simulated, recorded)
     return {name: of_dataset(ds) for name, ds in found.items()}
 
 

@@ -9,10 +9,12 @@ import pytest
 import xarray as xr
 
 from numalab.catalog.guests import guest
+from numalab.compare import notifications
+from numalab.compare.by_notification import counts
 from numalab.dataset import WHYS
 from numalab.engine import simulate
 from numalab.policy import get
-from numalab.questions import guest_calls, guest_curves, pinned
+from numalab.questions import guest_curves, pinned
 from numalab.units import PAGES_PER_MB
 
 MB = 64
@@ -27,7 +29,7 @@ def pair():
 
 def test_a_run_agrees_with_itself(pair) -> None:
     _, ds = pair
-    found = guest_calls.compare_calls(ds, ds.isel(replicate=[0, 1]))
+    found = notifications(ds, ds.isel(replicate=[0, 1]))
     assert float(found["same_ranges"]) == float(found["same_order"]) == 1.0
     assert float(found["same_calls"]) == 1.0
     assert bool(found["inside"].all())
@@ -39,7 +41,7 @@ def test_what_the_model_does_not_send_is_seen(pair) -> None:
     ram = dataclasses.replace(w.vmas[0], size_mb=MB / 2)
     smaller = dataclasses.replace(w, vmas=(ram,))
     other = simulate(smaller, get("linux-6.12"), seed=1, replicates=2)
-    found = guest_calls.compare_calls(ds, other)
+    found = notifications(ds, other)
     assert float(found["same_ranges"]) == float(found["same_calls"]) == 0.0
     assert float(found["same_order"]) == 0.0
     assert not bool(found["inside"].sel(count="scan_pages"))
@@ -49,7 +51,7 @@ def test_of_no_recorded_ranges_no_share_is_given(pair) -> None:
     _, ds = pair
     one = ds.isel(replicate=[0, 1])
     silent = one.assign(notify_why=xr.full_like(one["notify_why"], WHYS.index("migrate")))
-    cells = [guest_calls.compare_calls(ds, recorded) for recorded in (silent, one)]
+    cells = [notifications(ds, recorded) for recorded in (silent, one)]
     assert np.isnan(float(cells[0]["same_ranges"]))
     assert float(cells[0]["same_calls"]) == 0.0
     table = xr.concat(cells, dim="cell").assign_coords(
@@ -61,19 +63,20 @@ def test_of_no_recorded_ranges_no_share_is_given(pair) -> None:
     assert np.isnan(pinned.equal_calls(table.isel(cell=[0]))[0])
 
 
-def test_ranges_are_in_order_and_whole(pair) -> None:
+def test_every_count_of_a_run_is_there(pair) -> None:
     _, ds = pair
-    sent = guest_calls.sent_by_scans(ds.isel(replicate=0))
-    assert sent == ((0, MB * PAGES_PER_MB),) * len(sent)
-    assert len(sent) == int(guest_calls.counts(ds)["scan_calls"][0]) > 0
+    found = counts(ds)
+    assert found.dims == ("count", "replicate")
+    assert found["count"].values.tolist() == ["scan_calls", "scan_pages", "migrate_calls"]
+    calls, pages, migrations = found.isel(replicate=0).values
+    assert pages == calls * MB * PAGES_PER_MB > 0
+    assert migrations == 0  # all is pinned
 
 
 def test_minutes_add_up(pair) -> None:
     _, ds = pair
     found = guest_curves.notified_each_minute(ds, 2)
-    assert (
-        found.sel(minute=1).values.tolist() == guest_calls.counts(ds)["scan_pages"].values.tolist()
-    )
+    assert found.sel(minute=1).values.tolist() == counts(ds).sel(count="scan_pages").values.tolist()
     assert not found.sel(minute=2).any()
     assert found.dims == ("replicate", "minute")
     assert np.isfinite(found).all()

@@ -4,13 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from numalab.questions.events import (
-    compare_events,
-    scan_ranges,
-    scan_times,
-    share_differences,
-    skip_shares,
-)
+from numalab.compare import events, pooled_skip_shares
 
 
 def made(times, skips=(4, 4), runs=40, shift=0.0):
@@ -26,41 +20,41 @@ def made(times, skips=(4, 4), runs=40, shift=0.0):
             "chunk_pages": (("replicate", "chunk"), np.full(ms.shape, 10)),
         },
         coords={"reason": ["unsuitable", "pid_inactive"], "replicate": range(runs)},
+        attrs={"provenance": "{}"},
     )
-
-
-def test_scans_are_told_apart_and_their_chunks_added_up():
-    ds = made([100, 2000])
-    assert list(scan_times(ds).isel(replicate=3).values[:2]) == [103, 2003]
-    assert list(scan_ranges(ds).isel(replicate=3).values[:2]) == [20, 20]
-    assert np.isnan(scan_times(ds).values[:, 2:]).all()
 
 
 def test_a_run_like_the_model_is_inside_and_one_that_is_late_is_not():
     model = made([100, 2000])
-    same = compare_events(model, made([120, 2020], runs=1))
+    same = events(model, made([120, 2020], runs=1))
     assert (int(same.times_inside), int(same.times_compared)) == (2, 2)
     assert int(same.ranges_inside) == 2
-    late = compare_events(model, made([120, 2600], runs=1))
+    late = events(model, made([120, 2600], runs=1))
     assert (int(late.times_inside), int(late.times_compared)) == (1, 2)
     assert float(late.time_error_ms) == pytest.approx((0.5 + 580.5) / 2)
 
 
 def test_scans_that_the_model_hardly_ever_has_are_not_compared():
-    assert int(compare_events(made([100]), made([100, 900], runs=1)).times_compared) == 1
+    assert int(events(made([100]), made([100, 900], runs=1)).times_compared) == 1
 
 
-def test_shares_of_reasons_are_pooled_over_workloads():
-    assert skip_shares(made([1], skips=(3, 1))).isel(replicate=0).values.tolist() == [0.75, 0.25]
+def test_shares_of_reasons_are_pooled_over_the_workloads_of_a_kernel():
     cells = [
-        compare_events(made([1], skips=(3, 1)), made([1], skips=(3, 1), runs=4)),
-        compare_events(made([1], skips=(2, 2)), made([1], skips=(4, 0), runs=4)),
+        events(made([1], skips=(3, 1)), made([1], skips=(3, 1), runs=4)),
+        events(made([1], skips=(2, 2)), made([1], skips=(4, 0), runs=4)),
+        events(made([1], skips=(1, 0)), made([1], runs=4).drop_vars("skips")),
     ]
-    table = xr.concat(cells, dim="cell").assign_coords(generation=("cell", ["7.2", "7.2"]))
-    assert share_differences(table, "7.2").values == pytest.approx([100 * (5 / 8 - 7 / 8), 25])
+    kernels = ["7.2", "7.2", "6.1"]
+    table = xr.concat(cells, dim="cell").assign_coords(generation=("cell", kernels))
+    shares = pooled_skip_shares(table).sel(generation="7.2")
+    assert shares["simulated"].values == pytest.approx([100 * 5 / 8, 100 * 3 / 8])
+    assert shares["recorded"].values == pytest.approx([100 * 7 / 8, 100 / 8])
+    untraced = pooled_skip_shares(table).sel(generation="6.1")
+    assert untraced["recorded"].isnull().all()
+    assert untraced["simulated"].values.tolist() == [100, 0]
 
 
 def test_a_kernel_without_the_tracepoint_has_no_shares():
     recorded = made([1], runs=4).drop_vars("skips")
-    found = compare_events(made([1]), recorded)
+    found = events(made([1]), recorded)
     assert found["skips_recorded"].isnull().all()

@@ -1,0 +1,22 @@
+"""The model beside a recording: counters, events, notifications; over many recordings.
+
+A comparison is a function of two Datasets of the schema over ``replicate``, of simulated and of
+recorded runs of one workload, and returns a Dataset of small arrays.
+"""
+
+from numalab.compare.by_counter import COUNTERS, EVENTS, at_end, counters, describe
+from numalab.compare.by_event import events, pooled_skip_shares
+from numalab.compare.by_notification import notifications
+from numalab.compare.over_recordings import over
+
+__all__ = [
+    "COUNTERS",
+    "EVENTS",
+    "at_end",
+    "counters",
+    "describe",
+    "events",
+    "notifications",
+    "over",
+    "pooled_skip_shares",
+]

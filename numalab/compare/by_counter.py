@@ -1,0 +1,143 @@
+"""Whether the counters of recorded runs end where the model expects them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+
+from numalab import measures
+from numalab.dataset import provenance
+from numalab.fields import InputError, unknown_name
+from numalab.stats.intervals import prediction_interval
+
+COUNTERS = (
+    "numa_pte_updates",
+    "numa_hint_faults",
+    "numa_hint_faults_local",
+    "numa_pages_migrated",
+)
+"""The counters that the model is judged by."""
+EVENTS = ("scans", "passes")
+"""Scans that walked a chunk, and completed passes; judged beside the counters."""
+
+
+def describe(ds: xr.Dataset) -> str:
+    """Say where runs come from: ``recorded on KERNEL (4 runs)``, ``simulated as POLICY (...)``."""
+    how = "recorded on" if ds.attrs["source"] == "recorded" else "simulated as"
+    return f"{how} {ds.attrs['kernel']} ({ds.sizes['replicate']} runs)"
+
+
+def runs_of(ds: xr.Dataset, *names: str) -> list[xr.Dataset]:
+    """Return each run with no more than the named variables: a measure's arguments."""
+    chosen = ds[[name for name in names if name in ds]]
+    return [chosen.isel(replicate=i) for i in range(ds.sizes["replicate"])]
+
+
+def at_end(ds: xr.Dataset, counter: str) -> xr.DataArray:
+    """Value of a counter at the end of each run; int64[replicate].
+
+    ``scans`` are the scans that walked at least one chunk, ``passes`` the sum of
+    ``numa_scan_seq`` over processes.
+
+    Raises
+    ------
+    InputError
+        For an unknown counter; for scans that the Dataset does not hold, or not all.
+    """
+    if counter == "passes":
+        return ds["numa_scan_seq"].isel(time=-1).sum("process")
+    if counter == "scans":
+        found = [measures.scans(run)["scans"] for run in runs_of(ds, "chunk_scan", "chunk_pages")]
+        return ds["replicate"].copy(data=np.array(found, dtype=np.int64))
+    if counter not in ds:
+        raise unknown_name("counter", counter, [*COUNTERS, *EVENTS])
+    return ds[counter].isel(time=-1)
+
+
+def beside(simulated: xr.DataArray, recorded: xr.DataArray, level: float = 0.95) -> xr.Dataset:
+    """Set recorded values beside the model's prediction interval.
+
+    Parameters
+    ----------
+    simulated, recorded : xarray.DataArray
+        Of the same dimensions, ``replicate`` among them.
+    level : float
+        Of the prediction interval.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``recorded`` (with ``run`` for ``replicate``); without it ``recorded_median``,
+        ``model_median``, ``low``, ``high`` and ``inside``: whether the recorded median lies in
+        the interval.
+    """
+    bounds = prediction_interval(simulated, level)
+    low, high = (bounds.sel(bound=bound, drop=True) for bound in ("low", "high"))
+    median = recorded.median("replicate")
+    return xr.Dataset(
+        {
+            "recorded": recorded.rename(replicate="run").drop_vars("run"),
+            "recorded_median": median,
+            "model_median": simulated.median("replicate"),
+            "low": low,
+            "high": high,
+            "inside": (low <= median) & (median <= high),
+        }
+    )
+
+
+def counters(
+    simulated: xr.Dataset,
+    recorded: xr.Dataset,
+    names: Sequence[str] = (*COUNTERS, *EVENTS),
+    level: float = 0.95,
+) -> xr.Dataset:
+    """Set the counters of recorded runs beside the model's prediction.
+
+    Parameters
+    ----------
+    simulated, recorded : xarray.Dataset
+        Of the schema, with dimension ``replicate``.
+    names : sequence of str
+        Counters; see :func:`at_end`.
+    level : float
+        Of the prediction interval.
+
+    Returns
+    -------
+    xarray.Dataset
+        Over ``counter``: ``recorded`` (counter, run), ``recorded_median``, ``model_median``,
+        ``low``, ``high``, ``inside`` (the recorded median lies in the interval),
+        ``runs_inside``, ``log2_ratio`` (model median over recorded mean; NaN if only one of
+        them is 0) and ``width_ratio`` (interval width over the range of the recorded runs).
+
+    Raises
+    ------
+    InputError
+        If they are of different workloads, or the simulated runs are too few.
+    """
+    ours, theirs = _workload_name(simulated), _workload_name(recorded)
+    if ours != theirs:
+        raise InputError(f'different workloads: "{theirs}" beside a simulation of "{ours}"')
+    found = beside(_all_at_end(simulated, names), _all_at_end(recorded, names), level)
+    model, runs, low, high = (found[n] for n in ("model_median", "recorded", "low", "high"))
+    mean, spread = runs.mean("run"), runs.max("run") - runs.min("run")
+    ratio = (model / mean).where((model > 0) & (mean > 0)).where(model != mean, 1.0)
+    return found.assign(
+        runs_inside=((runs >= low) & (runs <= high)).sum("run"),
+        log2_ratio=xr.apply_ufunc(np.log2, ratio),
+        width_ratio=(high - low) / spread.where(spread > 0),
+    ).assign_attrs(level=level, replicates=simulated.sizes["replicate"])
+
+
+def _all_at_end(ds: xr.Dataset, names: Sequence[str]) -> xr.DataArray:
+    values = np.array([at_end(ds, name).values for name in names])
+    coords = {"counter": list(names), "replicate": ds["replicate"].values}
+    return xr.DataArray(values, dims=("counter", "replicate"), coords=coords)
+
+
+def _workload_name(ds: xr.Dataset) -> str:
+    given = provenance(ds).get("workload", "")
+    return str(given["name"] if isinstance(given, dict) else given)
