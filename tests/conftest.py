@@ -8,8 +8,11 @@ interrupted, in compiled code or in a finalizer, ends its process ``GRACE_S`` la
 from __future__ import annotations
 
 import faulthandler
+import fcntl
+import functools
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -32,18 +35,6 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[STDERR] = os.dup(2)
 
 
-def pytest_sessionstart(session: pytest.Session) -> None:
-    """Compile the engine once, before several processes would all do so."""
-    if (
-        getattr(session.config.option, "numprocesses", None)
-        and not session.config.option.collectonly
-    ):
-        from numalab import engine, policy, workload
-
-        task = workload.Task(name="t")
-        engine.simulate(workload.Workload(name="w", tasks=(task,)), policy.get("linux-7.2"))
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Order the tests, and keep those together that share runs: the tests of a file."""
     for item in items:
@@ -58,9 +49,22 @@ def _turn(item: pytest.Item) -> int:
     return next((i for i, name in enumerate(FIRST) if item.get_closest_marker(name)), len(FIRST))
 
 
+@functools.cache
+def _compile_once() -> None:
+    """Compile the engine in one process of all, or wait for that; boots need no engine."""
+    from numalab import engine, policy, workload
+
+    with Path(__file__).open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        task = workload.Task(name="t")
+        engine.simulate(workload.Workload(name="w", tasks=(task,)), policy.get("linux-7.2"))
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """End the process of a test that does not end when it is interrupted."""
+    if hasattr(item.config, "workerinput") and not item.get_closest_marker("kernel"):
+        _compile_once()
     marker = item.get_closest_marker("timeout")
     limit = float(marker.args[0] if marker else item.config.getini("timeout"))
     stderr = item.config.stash[STDERR]

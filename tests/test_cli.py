@@ -1,4 +1,4 @@
-"""The command line as a user meets it: real processes, real files."""
+"""The command line as a user meets it: words, streams, status and files."""
 
 import json
 import os
@@ -11,19 +11,21 @@ import pytest
 
 from numalab.policy import POLICIES
 from numalab.remedies import REMEDIES
+from tests.command import numalab
 
 ROOT = Path(__file__).parent.parent
 WORKLOAD = ROOT / "data/workloads/private-converge.toml"
 
 
-def numalab(*words, cwd=ROOT):
-    return subprocess.run(
-        [sys.executable, "-m", "numalab", *map(str, words)], cwd=cwd, capture_output=True, text=True
-    )
+def process(*words):
+    """Run the command line in a process of its own."""
+    line = [sys.executable, "-m", "numalab", *map(str, words)]
+    return subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
 
 
-def test_help_names_the_commands():
-    done = numalab("--help")
+@pytest.mark.parametrize("run", [numalab, process])
+def test_help_names_the_commands(run):
+    done = run("--help")
     assert done.returncode == 0
     for word in ("simulate", "record", "compare", "report", "mail", "policies"):
         assert word in done.stdout
@@ -37,9 +39,10 @@ def test_policies_are_listed_with_what_they_changed():
     assert "  against linux-6.12:\n" in done.stdout
 
 
-def test_simulate_prints_counters_and_writes_the_dataset(tmp_path):
+@pytest.mark.parametrize("run", [numalab, process])
+def test_simulate_prints_counters_and_writes_the_dataset(run, tmp_path):
     out = tmp_path / "run.nc"
-    done = numalab("simulate", WORKLOAD, "--policy", "linux-6.12", "--replicates", 3, "--out", out)
+    done = run("simulate", WORKLOAD, "--policy", "linux-6.12", "--replicates", 3, "--out", out)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("simulated as linux-6.12 (3 runs)")
     assert out.stat().st_size > 1000
@@ -95,6 +98,12 @@ def test_what_is_read_is_not_written_over(tmp_path):
     done = numalab("simulate", mine, "--out", tmp_path / "pipe")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "pipe: is not a regular file" in done.stderr
+
+
+def test_bad_input_is_one_line_and_status_2_of_a_process_too():
+    done, same = process("report", "q99"), numalab("report", "q99")
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", same.stderr)
+    assert same.returncode == 2
 
 
 @pytest.mark.parametrize(

@@ -84,26 +84,6 @@ def test_replicates_do_not_depend_on_how_many_there_are():
         xr.testing.assert_identical(a.isel(keep), b.isel(keep))
 
 
-_DIGEST = """
-import sys, hashlib, xarray as xr
-from numalab import policy
-from numalab.engine import simulate
-from numalab.workload_file import load
-ds = simulate(load(sys.argv[1]), policy.get("linux-7.2"), seed=3, replicates=4)
-text = "".join(n + ds[n].values.tobytes().hex() for n in sorted(ds.data_vars))
-print(hashlib.sha256(text.encode()).hexdigest())
-"""
-
-
-@pytest.mark.parametrize("stem", ["shared-rand", "churn-short", "pinned-half"])
-def test_same_seed_same_bits_in_any_process(stem):
-    path = ROOT / f"data/workloads/{stem}.toml"
-    words = [sys.executable, "-c", _DIGEST, str(path)]
-    runs = [subprocess.run(words, capture_output=True, text=True, cwd=ROOT) for _ in range(2)]
-    assert runs[0].returncode == 0, runs[0].stderr
-    assert runs[0].stdout == runs[1].stdout
-
-
 def test_other_seeds_differ():
     w = load(ROOT / "data/workloads/shared-rand.toml")
     a = simulate(w, policy.get("linux-7.2"), seed=1)

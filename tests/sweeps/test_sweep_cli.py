@@ -1,13 +1,9 @@
 """numalab sweep as a user meets it."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests import command
+
 FILE = """
 [sweep]
 workload = "lifetimes"
@@ -22,14 +18,8 @@ pin_fraction = [0, 1, 1.5, 2]
 """
 
 
-def numalab(*words, cwd=ROOT):
-    return subprocess.run(
-        [sys.executable, "-m", "numalab", "sweep", *map(str, words)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
+def numalab(*words, cwd=command.ROOT):
+    return command.numalab("sweep", *words, cwd=cwd)
 
 
 @pytest.fixture
