@@ -128,7 +128,11 @@ def make(
     KeyError
         For a variable that the schema does not know.
     """
-    return make_runs([variables], coords, attrs).isel(replicate=0, drop=True)
+    data = {}
+    for name, values in variables.items():
+        dims, *_ = SCHEMA[name]
+        data[name] = xr.Variable(dims, np.asarray(values, dtype=_dtype(name)), _about(name))
+    return _labelled(data, coords, attrs)
 
 
 def make_runs(
@@ -157,19 +161,30 @@ def make_runs(
             raise KeyError(f"not in all runs: {', '.join(sorted(odd))}")
     data = {}
     for name in runs[0]:
-        dims, units, long_name, kernel = SCHEMA[name]
-        dtype = np.float64 if name in _FLOATS else np.int64
-        arrays = [np.asarray(run[name], dtype=dtype) for run in runs]
+        dims, *_ = SCHEMA[name]
+        arrays = [np.asarray(run[name], dtype=_dtype(name)) for run in runs]
         if dims[0] in _TABLES:
             longest = max(map(len, arrays))
             arrays = [
                 np.pad(a, (0, longest - len(a)), constant_values=-1) if len(a) < longest else a
                 for a in arrays
             ]
-        said = {"units": units, "long_name": long_name, "kernel": kernel}
-        data[name] = (("replicate", *dims), np.stack(arrays), said)
-    labels = {**coords, "reason": list(REASONS), "why": list(WHYS)}
-    ds = xr.Dataset(data, coords={**labels, "replicate": np.arange(len(runs))})
+        data[name] = xr.Variable(("replicate", *dims), np.stack(arrays), _about(name))
+    return _labelled(data, {**coords, "replicate": np.arange(len(runs))}, attrs)
+
+
+def _dtype(name: str) -> type[np.generic]:
+    return np.float64 if name in _FLOATS else np.int64
+
+
+def _about(name: str) -> dict[str, str]:
+    return dict(zip(("units", "long_name", "kernel"), SCHEMA[name][1:], strict=True))
+
+
+def _labelled(
+    data: Mapping[str, xr.Variable], coords: Mapping[str, Any], attrs: Mapping[str, Any]
+) -> xr.Dataset:
+    ds = xr.Dataset(data, coords={**coords, "reason": list(REASONS), "why": list(WHYS)})
     ds["time"].attrs = {"units": "ms", "long_name": "time since the tasks started"}
     ds.attrs = {
         "source": str(attrs["source"]),

@@ -74,6 +74,19 @@ def totals(ds: xr.Dataset) -> xr.Dataset:
     return xr.Dataset(found).drop_vars([c for c in ds.coords if c != "replicate"], errors="ignore")
 
 
+def row_of(run: xr.Dataset) -> np.ndarray:
+    """Return the totals of one simulated run; int64[n_total], columns as in :data:`NAMES`."""
+    own = sum(not str(name).startswith("image:") for name in run["vma"].values)
+    row: list[Any] = []
+    for name in _COUNTED:
+        values = run.variables[name].values
+        if name in COUNTERS:
+            row.append(values[-1])
+        else:
+            row.extend(np.atleast_1d(values.sum() if name == "touches" else values[:own].sum(0)))
+    return np.array(row, np.int64)
+
+
 def _row(a: Assembly, samples: np.ndarray, own: int) -> Iterator[Any]:
     for name in _COUNTED:
         if name in COUNTERS:

@@ -23,7 +23,7 @@ from numalab.engine import Start, simulate_one
 from numalab.fields import InputError
 from numalab.policy import Policy
 from numalab.sweep.results import TOTALS_HEADER, Measure, pack
-from numalab.totals import Layouts, run_totals, totals
+from numalab.totals import Layouts, row_of, run_totals, totals
 
 _AHEAD = 4
 """Jobs that wait for each worker; more would only take memory."""
@@ -127,6 +127,8 @@ def _merged(results: list[tuple[str, np.ndarray]]) -> list[tuple[str, np.ndarray
 
 def _pack(measure: Measure, ds: xr.Dataset) -> tuple[str, np.ndarray]:
     name = name_of(measure)
+    if measure is totals:
+        return TOTALS_HEADER, row_of(ds)
     try:
         return pack(measure(ds))
     except InputError as error:
