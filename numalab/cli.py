@@ -62,7 +62,8 @@ def _save(ds: xr.Dataset, out: Path | None) -> None:
 def _print_counters(ds: xr.Dataset, as_json: bool) -> None:
     from numalab.compare import COUNTERS, EVENTS, at_end, describe
     from numalab.dataset import provenance
-    from numalab.report.tables import number, plain
+    from numalab.report.tables import plain
+    from numalab.stats import format_number
 
     all_scans = "chunk_scan" in ds and not provenance(ds).get("chunks_dropped")
     names = [name for name in (*COUNTERS, *EVENTS) if name != "scans" or all_scans]
@@ -71,7 +72,7 @@ def _print_counters(ds: xr.Dataset, as_json: bool) -> None:
         typer.echo(json.dumps({"source": ds.attrs["source"], "final": values}, indent=1))
         return
     rows = [
-        [name, number(min(runs)), number(sorted(runs)[len(runs) // 2]), number(max(runs))]
+        [name, *map(format_number, (min(runs), sorted(runs)[len(runs) // 2], max(runs)))]
         for name, runs in values.items()
     ]
     typer.echo(f"{describe(ds)}\n{plain(['counter at the end', 'min', 'median', 'max'], rows)}")

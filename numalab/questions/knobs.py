@@ -7,14 +7,14 @@ from dataclasses import fields, replace
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
+from numalab import stats
 from numalab.catalog.lifetimes import OLD_MB, YOUNG_MB, lifetimes
 from numalab.fields import InputError, distinct
 from numalab.remedies import get
 from numalab.report.tables import plain
-from numalab.stats import sensitivity
-from numalab.stats.intervals import alike
 from numalab.sweeps import workers
 from numalab.sweeps.job import Job
 from numalab.totals import NAMES
@@ -47,7 +47,7 @@ _LIKE, _CLOSE = "numa_hint_faults", 0.05
 _HEADS = ("PTEs", "faults", "migrated", "calls")
 
 
-def scaled(ranges: sensitivity.Ranges) -> dict[str, tuple[float, float]]:
+def scaled(ranges: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
     """Ranges as designs see them: log2, but for shares.
 
     Raises
@@ -84,16 +84,16 @@ def _workload(point: Mapping[str, float], seconds: float) -> Workload:
 
 
 def evaluated(
-    design: xr.Dataset, policy: str, *, seconds: float, replicates: int, seed: int
+    design: pd.DataFrame, policy: str, *, seconds: float, replicates: int, seed: int
 ) -> xr.Dataset:
-    """Run every point of a design; return it with the responses.
+    """Run every point of a design; return the responses.
 
     All points draw from the same streams, but use other parts of them: chance stays.
 
     Returns
     -------
     xarray.Dataset
-        With a variable over ``point`` for each of :data:`RESPONSES`: log2(1 + mean count); and
+        A variable over ``point`` for each of :data:`RESPONSES`: log2(1 + mean count); and
         ``chance`` over ``response``: share of the variance over the points that another seed
         would bring, from the variance over replicates of the log of their counts.
 
@@ -102,14 +102,12 @@ def evaluated(
     InputError
         If a point fails.
     """
-    names = list(RANGES)
-    rows = zip(*(design[name].values.tolist() for name in names), strict=True)
     jobs = [
         Job(
-            number=i, workload=_workload(dict(zip(names, row, strict=True)), seconds),
+            number=i, workload=_workload(row, seconds),
             policy=get(policy), seed=seed, first=0, count=replicates,
         )
-        for i, row in enumerate(rows)
+        for i, row in enumerate(design.to_dict("records"))
     ]  # fmt: skip
     values = np.zeros((len(jobs), replicates, len(NAMES)))
     for job, totals, reason, _ in workers.on_threads(jobs, workers.cores()):
@@ -119,13 +117,13 @@ def evaluated(
     values = values[:, :, [NAMES.index(name) for name in RESPONSES]]
     counts = np.log2(1 + values.mean(axis=1))
     for i, name in enumerate(RESPONSES):
-        if alike(counts[:, i]):
+        if stats.identical(counts[:, i]):
             raise InputError(
                 f"{name} under {policy}: the same at all points of runs of {seconds:g} s: "
                 "nothing decides it; use longer runs"
             )
     by_chance = np.log2(1 + values).var(axis=1, ddof=1).mean(axis=0) / replicates
-    found = design.assign({name: ("point", counts[:, i]) for i, name in enumerate(RESPONSES)})
+    found = xr.Dataset({name: ("point", counts[:, i]) for i, name in enumerate(RESPONSES)})
     found["chance"] = ("response", by_chance / counts.var(axis=0))
     return found
 
@@ -145,8 +143,8 @@ def indices(
     -------
     xarray.Dataset
         Over (policy, response, parameter): ``S1``, ``ST`` with ``S1_conf``, ``ST_conf``
-        (:func:`numalab.stats.sensitivity.sobol`); ``mu``, ``mu_star``, ``mu_star_conf``, ``sigma``
-        (:func:`numalab.stats.sensitivity.morris`), in log2 of a count over the whole range; and
+        (:func:`numalab.stats.sobol_indices`); ``mu``, ``mu_star``, ``mu_star_conf``, ``sigma``
+        (:func:`numalab.stats.morris_effects`), in log2 of a count over the whole range; and
         ``chance`` over (policy, response) for the Sobol design (:func:`evaluated`): about what
         a parameter that only reshuffles the draws has as ``ST``. ``range`` labels a parameter.
 
@@ -154,7 +152,7 @@ def indices(
     ------
     InputError
         For no policy or one twice, fewer than 2 replicates, a seed below 0, a response that is
-        alike at all points.
+        identical at all points.
     """
     distinct("policies", policies)
     if replicates < 2:
@@ -163,22 +161,18 @@ def indices(
         raise InputError(f"root_seed = {seed}: must be at least 0")
     bounds = scaled(RANGES)
     designs = (
-        (sensitivity.sobol_design(bounds, n=n, seed=seed), sensitivity.sobol),
-        (
-            sensitivity.morris_design(bounds, trajectories=trajectories, seed=seed),
-            sensitivity.morris,
-        ),
+        (stats.sobol_design(bounds, n=n, seed=seed), stats.sobol_indices),
+        (stats.morris_design(bounds, trajectories=trajectories, seed=seed), stats.morris_effects),
     )
     at = partial(evaluated, seconds=seconds, replicates=replicates, seed=seed)
     rows = []
     for policy in policies:
-        run = [(at(design, policy), analysis) for design, analysis in designs]
+        run = [at(design, policy) for design, _ in designs]
         cells = [
-            xr.merge([a(d.assign(y=d[name])) for d, a in run], combine_attrs="drop")
-            for name in RESPONSES
+            analysis(design, ds[list(RESPONSES)].to_dataarray("response"), seed=seed)
+            for ds, (design, analysis) in zip(run, designs, strict=True)
         ]
-        shares = xr.concat(cells, dim="response").assign_coords(response=list(RESPONSES))
-        rows.append(shares.assign(chance=run[0][0]["chance"]))
+        rows.append(xr.merge(cells).assign(chance=run[0]["chance"]))
     given = {"n": n, "trajectories": trajectories, "seconds": seconds, "replicates": replicates}
     found = xr.concat(rows, dim="policy").assign_coords(policy=policies).assign_attrs(given)
     ends = ["..".join(map(_short, RANGES[str(name)])) for name in found["parameter"].values]

@@ -12,8 +12,8 @@ from numalab.catalog.guests import gpu_process
 from numalab.costs import BOUNDS, REMOTE, Costs, time_of
 from numalab.engine import simulate
 from numalab.remedies import get
-from numalab.report.tables import crossing_words, number, plain, span
-from numalab.stats.crossing import Crossing, crossing_interval
+from numalab.report.tables import crossing_words, plain, span
+from numalab.stats import Crossing, crossing, format_number
 from numalab.totals import totals
 
 WAYS = ("", "+process-opt-out", "+mbind")
@@ -99,7 +99,7 @@ def table(found: xr.Dataset, paid: xr.Dataset) -> str:
                 [
                     _way(str(policy)),
                     f"{float(share):g}",
-                    number(float(mean["evictions"].sel(at))),
+                    format_number(float(mean["evictions"].sel(at))),
                     f"{100 * float(mean['remote'].sel(at)):.0f}",
                     *(
                         span([float(time[v].sel(at).sel(bound=b)) / 1000 for b in BOUNDS])
@@ -121,7 +121,6 @@ def crossings(found: xr.Dataset, paid: xr.Dataset, base: str) -> dict[str, Cross
     A row of the table has all its costs low, typical or high; here also the corners: the
     GPU's low with the rest high, and the other way round.
     """
-    x = [float(v) for v in found["registered"].values]
     named = {b: (b, b) for b in BOUNDS}
     named |= {"GPU low, rest high": ("low", "high"), "GPU high, rest low": ("high", "low")}
     found_at = {}
@@ -129,7 +128,7 @@ def crossings(found: xr.Dataset, paid: xr.Dataset, base: str) -> dict[str, Cross
         total = paid["gpu"].sel(bound=gpu, drop=True)
         total = total + (paid["remote"] + paid["balancing"]).sel(bound=rest, drop=True)
         extra = total.sel(policy=f"{base}+process-opt-out") - total.sel(policy=base)
-        found_at[name] = crossing_interval(x, extra.transpose("replicate", "registered").values)
+        found_at[name] = crossing(extra, "registered")
     return found_at
 
 

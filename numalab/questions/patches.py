@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import xarray as xr
@@ -13,9 +13,7 @@ from numalab.catalog import threads
 from numalab.policy import NAMES, Policy, get, with_rules
 from numalab.questions import regions, trials
 from numalab.questions.published import WITHOUT_START_SCAN_SEQ
-from numalab.stats import factorial
-from numalab.stats.intervals import mean_interval
-from numalab.stats.significance import differs_from_zero, holm
+from numalab.stats import effect, holm, interaction, mean_interval, p_value
 
 FACTORS = {
     "vma_scan_delay": ("vma_scan_delay",),
@@ -61,13 +59,19 @@ VMAS = "7.2: other VMAs"
 LEVEL = 0.05
 
 
-def acting(point: factorial.Point) -> dict[str, int]:
+def points() -> list[dict[str, int]]:
+    """Return all combinations of patches, 0 off and 1 on, the last one running fastest."""
+    levels = itertools.product((0, 1), repeat=len(FACTORS))
+    return [dict(zip(FACTORS, one, strict=True)) for one in levels]
+
+
+def acting(point: Mapping[str, int]) -> dict[str, int]:
     """Return the equal point with every patch off that cannot act there."""
     idle = () if point["pid_filter"] else WITHIN_FILTER
     return {name: 0 if name in idle else level for name, level in point.items()}
 
 
-def policy_at(point: factorial.Point) -> Policy:
+def policy_at(point: Mapping[str, int]) -> Policy:
     """Return linux-6.1 with the patches of a point of the design."""
     rules = {rule: bool(level) for name, level in point.items() for rule in FACTORS[name]}
     name = "+".join(name for name, level in point.items() if level) or "none"
@@ -100,8 +104,7 @@ def run(
     history : xarray.DataArray
         Over (policy, case, replicate, response); the policies, and :data:`EXTRAS`.
     """
-    points = factorial.points(list(FACTORS))
-    keys = [tuple(acting(point).values()) for point in points]
+    keys = [tuple(acting(point).values()) for point in points()]
     distinct = {key: policy_at(dict(zip(FACTORS, key, strict=True))) for key in keys}
     named = [*(get(name) for name in NAMES), *EXTRAS]
 
@@ -125,7 +128,12 @@ def run(
         flat = np.array([pair[which] for pair in done])
         return np.moveaxis(flat.reshape(len(cases), replicates, *flat.shape[1:]), 2, 0)
 
-    design = factorial.table(list(shaped(0)), list(FACTORS), list(labels)).assign_coords(labels)
+    flat = shaped(0)
+    design = xr.DataArray(
+        flat.reshape((2,) * len(FACTORS) + flat.shape[1:]),
+        dims=(*FACTORS, *labels),
+        coords={**{name: [0, 1] for name in FACTORS}, **labels},
+    )
     history = xr.DataArray(
         shaped(1), dims=("policy", *labels), coords={"policy": [p.name for p in named], **labels}
     )
@@ -149,7 +157,7 @@ def steps(design: xr.DataArray, history: xr.DataArray) -> xr.DataArray:
     xarray.DataArray
         Over (patch, case, replicate, response).
     """
-    found = [factorial.effect(design, n, list(FACTORS), merged_before(n)) for n in FACTORS]
+    found = [effect(design, n, list(FACTORS), merged_before(n)) for n in FACTORS]
     found.append(history.sel(policy="linux-6.12", drop=True) - design.sel(ALL_ON, drop=True))
     found.append(change(history, "linux-6.12", "linux-7.2"))
     return xr.concat(found, dim="patch").assign_coords(patch=[*FACTORS, PAGES, VMAS])
@@ -172,8 +180,7 @@ def averages(design: xr.DataArray) -> xr.DataArray:
         Over (patch, case, replicate, response).
     """
     found = [
-        factorial.effect(design, n, list(FACTORS), {} if n == "pid_filter" else FILTER_ON)
-        for n in FACTORS
+        effect(design, n, list(FACTORS), {} if n == "pid_filter" else FILTER_ON) for n in FACTORS
     ]
     return xr.concat(found, dim="patch").assign_coords(patch=list(FACTORS))
 
@@ -181,7 +188,7 @@ def averages(design: xr.DataArray) -> xr.DataArray:
 def without_forced_scan(design: xr.DataArray, name: str) -> xr.DataArray:
     """Return the effect of a patch with forced scans off and all others on."""
     others = {f: int(f != "forced_scan") for f in FACTORS if f != name}
-    return factorial.effect(design, name, list(FACTORS), others)
+    return effect(design, name, list(FACTORS), others)
 
 
 def interactions(design: xr.DataArray) -> xr.DataArray:
@@ -199,13 +206,13 @@ def interactions(design: xr.DataArray) -> xr.DataArray:
     found = []
     for pair in pairs:
         given = {} if "pid_filter" in pair else FILTER_ON
-        found.append(factorial.interaction(design, pair, list(FACTORS), given))
+        found.append(interaction(design, pair, list(FACTORS), given))
     return xr.concat(found, dim="pair").assign_coords(pair=[" x ".join(p) for p in pairs])
 
 
 def beyond_chance(found: xr.DataArray) -> xr.DataArray:
     """Say which effects of one response differ from none: t test, Holm over all, 5 %."""
-    return holm(differs_from_zero(found)) < LEVEL
+    return holm(p_value(found)) < LEVEL
 
 
 def bound(found: xr.DataArray, patch: str, case: str, response: str, end: str) -> float:

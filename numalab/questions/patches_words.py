@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import xarray as xr
 
+from numalab import stats
 from numalab.policy import NAMES
 from numalab.questions import patches
 from numalab.questions.patches import beyond_chance, change
 from numalab.questions.published import SMALLEST, agreement
 from numalab.report.tables import WIDTH, factor, grid, plain
-from numalab.stats.intervals import mean_interval
 
 UPDATES, LOCAL = patches.RESPONSES
 EFFECT_AXES = {
@@ -38,16 +38,18 @@ def said(value: float, response: str) -> str:
 
 def with_interval(runs: xr.DataArray, response: str, star: str = "") -> str:
     """Print the mean of an effect over its runs, with the 95 % interval if they differ."""
-    low, high = (said(float(x), response).removeprefix("x") for x in mean_interval(runs))
-    mean = said(float(runs.mean()), response) + star
-    return mean if low == high else f"{mean} [{low}, {high}]"
+    found = stats.summary(runs)
+    if response == LOCAL:
+        text = stats.format_summary(100 * found, sign=True)
+    else:
+        text = "x" + stats.format_summary(2**found)
+    return f"{text.item()}{star}"
 
 
 def share(runs: xr.DataArray) -> str:
-    """Print a share in per cent, with its 95 % interval, kept within 0 and 100, if they differ."""
-    low, high = (f"{100 * min(max(float(x), 0.0), 1.0):.0f}" for x in mean_interval(runs))
-    mean = f"{100 * float(runs.mean()):.0f} %"
-    return mean if low == high else f"{mean} [{low}, {high}]"
+    """Print a share in per cent, with its 95 % interval, kept within 0 and 100."""
+    found = 100 * stats.summary(runs).clip(0, 1)
+    return str(stats.format_summary(found, "%").item())
 
 
 def words(found: xr.DataArray, response: str) -> xr.DataArray:
@@ -65,7 +67,7 @@ def words(found: xr.DataArray, response: str) -> xr.DataArray:
 def clear(one: xr.DataArray, response: str) -> xr.DataArray:
     """Say which effects are of 5 % or a point at least, with an interval that holds no zero."""
     least = 0.01 if response == LOCAL else SMALLEST
-    bounds = mean_interval(one)
+    bounds = stats.mean_interval(one)
     sure = (bounds.sel(bound="low") > 0) | (bounds.sel(bound="high") < 0)
     return sure & (abs(one.mean("replicate")) >= least)
 
@@ -153,7 +155,7 @@ def setting(tasks: int, replicates: int, event_s: float, after_ms: float) -> str
 def _trials_without(runs: xr.DataArray) -> str:
     """Say in how many trials nothing changed."""
     still = abs(runs) < 1e-9
-    return f"{int(still.sum())} of {still.size}"
+    return stats.format_proportion(int(still.sum()), still.size)
 
 
 def _to_6_4(history: xr.DataArray) -> str:
@@ -201,7 +203,7 @@ def _other_rules(design: xr.DataArray, history: xr.DataArray) -> str:
     late = {"response": LOCAL, "case": "late"}
     alone = design.sel(patches.ALL_ON).sel(late)
     new, newest = (share(history.sel(late).sel(policy=p)) for p in ("linux-6.12", "linux-7.2"))
-    home = f"{int((alone > 1 - 1e-9).sum())} of {alone.size}"
+    home = stats.format_proportion(int((alone > 1 - 1e-9).sum()), alone.size)
     return (
         f"On late regions 6.12 and 7.2 end at {new} and {newest}, the seven patches alone at "
         f"{share(alone)} (home in {home} trials): what is lost comes from elsewhere. 6.12 and 7.2 "

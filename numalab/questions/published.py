@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from numalab import stats
 from numalab.policy import get, with_rules
 from numalab.report.tables import factor, plain
-from numalab.stats.intervals import mean_interval
 
 WITHOUT_START_SCAN_SEQ = with_rules(
     get("linux-6.7"), "6.7 without start_scan_seq", start_scan_seq=False
@@ -104,8 +104,7 @@ def _step(history: xr.DataArray, row: Published) -> xr.DataArray:
 
 
 def _said(step: xr.DataArray) -> str:
-    low, high = (factor(float(x))[1:] for x in mean_interval(step))
-    return f"{factor(float(step.mean()))} [{low}, {high}]"
+    return f"x{stats.format_summary(2 ** stats.summary(step)).item()}"
 
 
 def comparable(history: xr.DataArray) -> list[Published]:
@@ -119,7 +118,7 @@ def way(history: xr.DataArray, row: Published) -> str:
     ``none`` is no clear move: the 95 % interval holds 1, or the mean is under 5 %.
     """
     step = _step(history, row)
-    low, high = (float(x) for x in mean_interval(step))
+    low, high = (float(x) for x in stats.mean_interval(step))
     mean = float(step.mean())
     if low <= 0 <= high or abs(mean) < SMALLEST:
         return "none"

@@ -11,8 +11,8 @@ import xarray as xr
 from numalab.catalog.guests import guest
 from numalab.costs import BOUNDS, Costs, time_of
 from numalab.remedies import REMEDIES
-from numalab.report.tables import crossing_words, number, plain, span
-from numalab.stats.crossing import Crossing, crossing_interval
+from numalab.report.tables import crossing_words, plain, span
+from numalab.stats import Crossing, crossing, format_number
 from numalab.sweeps.sweep import over
 from numalab.workload import Workload
 
@@ -82,7 +82,7 @@ def counts_table(found: xr.Dataset, pin_fraction: float) -> str:
         "migrated": "numa_pages_migrated",
     }
     rows = [
-        [label(str(p)), *(number(float(mean[v].sel(policy=p))) for v in columns.values())]
+        [label(str(p)), *(format_number(float(mean[v].sel(policy=p))) for v in columns.values())]
         for p in found["policy"].values
     ]
     return plain(["remedy", *columns], rows)
@@ -108,13 +108,7 @@ def crossings(
     """Pinned fraction from which on a remedy costs less time than its base, by bound of cost."""
     total = time_of(found, costs, vcpus=vcpus)["total"]
     extra = total.sel(policy=f"{base}+{remedy}") - total.sel(policy=base)
-    x = [float(v) for v in found["pin_fraction"].values]
-    return {
-        bound: crossing_interval(
-            x, extra.sel(bound=bound).transpose("replicate", "pin_fraction").values
-        )
-        for bound in BOUNDS
-    }
+    return {b: crossing(extra.sel(bound=b, drop=True), "pin_fraction") for b in BOUNDS}
 
 
 def crossing_table(rows: dict[str, dict[str, Crossing]]) -> str:

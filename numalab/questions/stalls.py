@@ -13,7 +13,8 @@ from numalab.costs import BOUNDS, Costs
 from numalab.dataset import WHYS
 from numalab.engine import simulate
 from numalab.remedies import get
-from numalab.report.tables import number, plain, span
+from numalab.report.tables import plain, span
+from numalab.stats import format_number
 from numalab.tunables import Tunables
 from numalab.units import PAGES_PER_MB
 
@@ -171,7 +172,7 @@ def table(found: xr.Dataset, per: str) -> str:
                     f"{float(fraction):g}",
                     f"{float(one['scans']):.1f}",
                     f"{float(one['notified']):.0f}",
-                    number(float(one["refaults"])),
+                    format_number(float(one["refaults"])),
                     span([float(one["stall"].sel(bound=b)) for b in BOUNDS]),
                 ]
             )

@@ -8,12 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from numalab import __version__
+from numalab import __version__, stats
 from numalab.catalog import threads
 from numalab.policy import NAMES, get
 from numalab.questions import regions, trials
-from numalab.stats.intervals import mean_interval, paired_difference
-from numalab.stats.significance import differs_from_zero, holm
 
 SHAPES: dict[str, trials.Shape] = {
     "disjoint": threads.disjoint,
@@ -122,10 +120,8 @@ def beyond_chance(ds: xr.Dataset, variable: str) -> xr.DataArray:
     xarray.DataArray, bool
         ``replicate`` disappears; never true of linux-6.1 itself.
     """
-    others = [p for p in ds["policy"].values if p != BASE]
-    one = ds[variable]
-    p = differs_from_zero(paired_difference(one.sel(policy=others), one.sel(policy=BASE)))
-    found: xr.DataArray = (holm(p) < LEVEL).reindex(policy=ds["policy"].values, fill_value=False)
+    p = stats.paired(ds[variable], "policy", BASE)["p_holm"]
+    found: xr.DataArray = (p < LEVEL).reindex(policy=ds["policy"].values, fill_value=False)
     return found
 
 
@@ -148,9 +144,7 @@ def first_words(ds: xr.Dataset, after_ms: float) -> xr.DataArray:
 
 
 def _percent(da: xr.DataArray) -> str:
-    low, high = (float(x) for x in 100 * mean_interval(da))
-    mean = f"{100 * float(da.mean('replicate')):.0f} %"
-    return mean if low == high else f"{mean} [{low:.0f}, {high:.0f}]"
+    return str(stats.format_summary(100 * stats.summary(da), "%").item())
 
 
 def least(ds: xr.Dataset, policy: str, shape: str) -> float:
@@ -167,8 +161,7 @@ def most(ds: xr.Dataset, variable: str, policies: Sequence[str], shapes: Sequenc
 def lost(ds: xr.Dataset, policy: str, shape: str) -> float:
     """Lower end of the interval of the remote touches beyond those of linux-6.1, most tasks."""
     at = ds["remote"].sel(shape=shape).isel(tasks=-1)
-    extra = paired_difference(at.sel(policy=policy), at.sel(policy=BASE))
-    return float(mean_interval(extra).sel(bound="low"))
+    return float(stats.paired(at, "policy", BASE)["low"].sel(policy=policy))
 
 
 def answer(ds: xr.Dataset, after_ms: float) -> str:
@@ -216,7 +209,7 @@ def setting(ds: xr.Dataset, event_s: float, after_ms: float) -> str:
 
 def widest(ds: xr.Dataset, variable: str) -> float:
     """Return the width of the widest 95 % interval of a share [points]."""
-    bounds = mean_interval(ds[variable])
+    bounds = stats.mean_interval(ds[variable])
     return 100 * float((bounds.sel(bound="high") - bounds.sel(bound="low")).max())
 
 

@@ -12,7 +12,7 @@ from numalab.catalog.lifetimes import YOUNG_MB, lifetimes
 from numalab.engine import first_draws, simulate
 from numalab.fields import InputError, distinct
 from numalab.policy import Policy, get, with_rules
-from numalab.stats.intervals import enough_for_bootstrap
+from numalab.stats.intervals import check_bootstrap
 from numalab.totals import totals
 from numalab.units import NSEC_PER_MSEC, PAGES_PER_MB
 from numalab.workload import Workload
@@ -148,7 +148,7 @@ def runs(
             f"delays_ms = {list(delays_ms)}: must be at least 0, and hold {NONE_MS} (no wait) "
             f"and {DEFAULT_MS}"
         )
-    enough_for_bootstrap(replicates)
+    check_bootstrap(replicates)
     for shape in shapes:
         if shape not in SHAPES:
             raise InputError(f"shape = {shape!r}: must be one of {', '.join(SHAPES)}")

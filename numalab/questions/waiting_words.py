@@ -10,7 +10,7 @@ from numalab.costs import BOUNDS, REMOTE, Costs
 from numalab.questions.waiting import DEFAULT_MS, MEASURES, change
 from numalab.questions.waiting_worth import UNKNOWN, UP_TO
 from numalab.report.tables import plain
-from numalab.stats.intervals import runs_of
+from numalab.stats.intervals import count_runs
 
 
 def difference(values: xr.DataArray, digits: int = 0) -> str:
@@ -28,7 +28,7 @@ def difference(values: xr.DataArray, digits: int = 0) -> str:
 
 def _student(values: xr.DataArray) -> tuple[float, float]:
     """Mean and half width: one number for both sides, which BCa's interval does not have."""
-    n = runs_of(values)
+    n = count_runs(values)
     half = scipy.stats.t.isf(0.025, n - 1) * scipy.stats.sem(values)
     return float(values.mean()), float(half)
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import xarray as xr
 
+from numalab import stats
 from numalab.costs import BOUNDS, REMOTE, Costs, time_of
 from numalab.fields import InputError, distinct
 from numalab.questions.waiting import NONE_MS
-from numalab.stats.intervals import enough_for_bootstrap, runs_of
 
 UP_TO, FROM, UNKNOWN = "up to", "from", "unknown"
 """Where a wait pays: up to a rate of misses, from one on, or the runs do not tell which."""
@@ -81,43 +82,30 @@ def break_even(
     dearest_first = _remote()[::-1].assign_coords(bound=[*BOUNDS])
     saved = (_scanning(none, costs) - _scanning(delay, costs)) * 1e6
     lost = (delay["far"] - none["far"]) * dearest_first
-    n = runs_of(lost)
-    enough_for_bootstrap(n)
-    drawn = np.random.default_rng(seed).integers(0, n, (resamples, n))
-    ends = [(1 - level) / 2, (1 + level) / 2]
-
-    def one(saved: np.ndarray, lost: np.ndarray) -> tuple[str, np.ndarray]:
-        means = saved[drawn].mean(axis=-1), lost[drawn].mean(axis=-1)
-        signs = np.sign([np.quantile(x, ends) for x in means])
-        if (signs == 1).all(axis=1).any() or not signs.any():
-            pays, sign = UP_TO, 1
-        elif (signs == -1).all(axis=1).any():
-            pays, sign = FROM, -1
-        else:
-            return UNKNOWN, np.full(3, np.nan)
-        rates = _rates(sign * means[0], sign * means[1])
-        low, high = np.quantile(rates, ends, method="closest_observation")
-        return pays, np.array([*_rates(sign * saved.mean(), sign * lost.mean()), low, high])
-
-    pays, rate = xr.apply_ufunc(
-        one,
-        saved,
-        lost,
-        input_core_dims=[["replicate"], ["replicate"]],
-        output_core_dims=[[], ["at"]],
-        vectorize=True,
-        output_dtypes=[object, np.float64],
+    resample = partial(
+        stats.bootstrap, level=level, method="percentile", resamples=resamples, seed=seed
     )
-    return xr.Dataset(
-        {"pays": pays.astype(str), "rate": rate.assign_coords(at=["rate", "low", "high"])}
+    signs = [
+        np.sign(resample(lambda x: x, x).sel(statistic=["low", "high"])) for x in (saved, lost)
+    ]
+    up_to, onwards = (
+        (signs[0] == sign).all("statistic") | (signs[1] == sign).all("statistic")
+        for sign in (1, -1)
     )
+    up_to |= ((signs[0] == 0) & (signs[1] == 0)).all("statistic")
+    rate = xr.where(
+        up_to,
+        resample(_rates, saved, lost),
+        resample(_rates, -saved, -lost).where(onwards),
+    )
+    pays = xr.where(up_to, UP_TO, xr.where(onwards, FROM, UNKNOWN))
+    at = rate.rename(statistic="at").assign_coords(at=["rate", "low", "high"])
+    return xr.Dataset({"pays": pays, "rate": at})
 
 
-def _rates(gain: np.ndarray, loss: np.ndarray) -> np.ndarray:
+def _rates(gain: xr.DataArray, loss: xr.DataArray) -> xr.DataArray:
     """Rates up to which a gain exceeds a loss a miss: 0 without a gain, ``inf`` without a loss."""
-    gain, loss = np.atleast_1d(gain, loss)
-    rate = np.divide(gain, loss, out=np.full(gain.shape, np.inf), where=loss > 0)
-    return np.where(gain > 0, rate, 0.0)
+    return (gain / loss.where(loss > 0)).fillna(np.inf).where(gain > 0, 0.0)
 
 
 def best_delay(
@@ -145,31 +133,24 @@ def best_delay(
         For fewer replicates than :data:`numalab.stats.intervals.FEWEST`, or a time that is
         not finite.
     """
-    n = runs_of(time)
-    enough_for_bootstrap(n)
-    if not np.isfinite(time).all():
-        raise InputError("a time is missing or not finite: no best delay can be given")
     time = time.sortby("vma_delay_ms")
-    drawn = np.random.default_rng(seed).integers(0, n, (resamples, n))
-    delays = time["vma_delay_ms"].values
-    tail = (1 - level) / 2
-
-    def tied(means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        least = means <= means.min(axis=0) * (1 + 1e-12)
-        return delays[least.argmax(axis=0)], delays[::-1][least[::-1].argmax(axis=0)]
-
-    def one(values: np.ndarray) -> np.ndarray:
-        first, last = tied(values.mean(axis=-1))
-        firsts, lasts = tied(values[:, drawn].mean(axis=-1))
-        low = np.quantile(firsts, tail, method="closest_observation")
-        high = np.quantile(lasts, 1 - tail, method="closest_observation")
-        return np.array([first, min(first, low), max(last, high)], np.float64)
-
-    best = xr.apply_ufunc(
-        one,
-        time,
-        input_core_dims=[["vma_delay_ms", "replicate"]],
-        output_core_dims=[["at"]],
-        vectorize=True,
+    resample = partial(
+        stats.bootstrap, level=level, method="percentile", resamples=resamples, seed=seed
     )
-    return best.assign_coords(at=["best", "low", "high"])
+    first, last = (
+        resample(_least, time),
+        resample(_least, time[{"vma_delay_ms": slice(None, None, -1)}]),
+    )
+    ends = [
+        first.sel(statistic="value", drop=True),
+        first.sel(statistic=["value", "low"]).min("statistic"),
+        last.sel(statistic=["value", "high"]).max("statistic"),
+    ]
+    return xr.concat(ends, "at").transpose(..., "at").assign_coords(at=["best", "low", "high"])
+
+
+def _least(time: xr.DataArray) -> xr.DataArray:
+    """Return the first of the delays that tie for the least time."""
+    tied = time <= time.min("vma_delay_ms") * (1 + 1e-12)
+    delays: xr.DataArray = time["vma_delay_ms"][tied.argmax("vma_delay_ms")]
+    return delays.drop_vars("vma_delay_ms").astype(np.float64)

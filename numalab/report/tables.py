@@ -13,8 +13,7 @@ from numalab.costs import Costs, words
 from numalab.fields import InputError
 from numalab.policy import POLICIES, Policy, changes
 from numalab.remedies import REMEDIES
-from numalab.stats.crossing import Crossing
-from numalab.stats.intervals import mean_interval
+from numalab.stats import Crossing, format_number, format_summary, summary
 
 WIDTH = 75
 
@@ -40,16 +39,6 @@ def plain(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -
         if len(line) > WIDTH:
             raise InputError(f"table line of {len(line)} columns: must be at most {WIDTH}")
     return "\n".join(lines)
-
-
-def number(value: float) -> str:
-    """Print a count: whole below a million, else with three digits and a unit letter."""
-    if abs(value) < 1e6:
-        return f"{value:.0f}"
-    for limit, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M")):
-        if abs(value) >= limit:
-            return f"{value / limit:.3g}{letter}"
-    return f"{value:.0f}"
 
 
 def span(values: Sequence[float]) -> str:
@@ -78,12 +67,12 @@ def agreement(table: xr.Dataset) -> str:
         rows.append(
             [
                 str(counter),
-                number(float(runs.min())),
-                number(float(one["recorded_median"])),
-                number(float(runs.max())),
-                number(float(one["model_median"])),
-                number(float(one["low"])),
-                number(float(one["high"])),
+                format_number(float(runs.min())),
+                format_number(float(one["recorded_median"])),
+                format_number(float(runs.max())),
+                format_number(float(one["model_median"])),
+                format_number(float(one["low"])),
+                format_number(float(one["high"])),
                 "in" if bool(one["inside"]) else "OUT",
             ]
         )
@@ -148,16 +137,12 @@ _INSIDE = ("times_inside", "ranges_inside")
 def sweep(ds: xr.Dataset, variable: str, along: str, across: str = "policy") -> str:
     """Table of means with 95 % intervals: one row a value of ``along``."""
     names = [str(name) for name in ds[across].values]
-    mean = ds[variable].mean("replicate")
-    bounds = mean_interval(ds[variable])
+    found = format_summary(summary(ds[variable]))
     rows = []
     for value in ds[along].values:
         words = [f"{float(value):g}"]
         for name in names:
-            at = {along: value, across: name}
-            low, high = (float(x) for x in bounds.sel(at))
-            center = number(float(mean.sel(at)))
-            words.append(center if low == high else f"{center} [{number(low)},{number(high)}]")
+            words.append(str(found.sel({along: value, across: name}).item()))
         rows.append(words)
     return plain([along, *names], rows, left=0)
 

@@ -1,1 +1,40 @@
-"""Statistics over replicates, by dimension name."""
+"""Statistics over replicates, by dimension name, and how they are written.
+
+summary(ds)                          mean, low, high of every variable
+describe(da, "ms")                   '12.3 ms [11.9, 12.8]'
+paired(da, "policy", "linux-6.1")    differences with interval, p and Holm's p
+bootstrap(function, a, b)            interval of any function of means
+crossing(da, "pin_fraction")         where a mean difference changes its sign
+variance_shares(da, axes)            what each axis of a grid decides
+sobol_indices(design, y)             what each parameter of a design decides
+"""
+
+from numalab.stats.crossings import Crossing, crossing
+from numalab.stats.formatting import (
+    describe,
+    describe_difference,
+    format_interval,
+    format_number,
+    format_p,
+    format_proportion,
+    format_summary,
+)
+from numalab.stats.intervals import (
+    bootstrap,
+    identical,
+    mean_interval,
+    prediction_interval,
+    proportion_interval,
+    summary,
+)
+from numalab.stats.sensitivity import (
+    effect,
+    interaction,
+    morris_design,
+    morris_effects,
+    sobol_convergence,
+    sobol_design,
+    sobol_indices,
+    variance_shares,
+)
+from numalab.stats.significance import holm, p_value, paired

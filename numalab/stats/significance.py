@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import scipy  # loads scipy.stats when it is first used
 import xarray as xr
 
 from numalab.fields import InputError
-from numalab.stats.intervals import alike, check_finite, check_level, check_paired, runs_of
+from numalab.stats.intervals import check_finite, count_runs, identical, mean_interval
 
-_RESAMPLES = 9999
+_ROUNDING = 1e-12
+"""Differences of shares and of logarithms that are this small are none."""
 
 
-def differs_from_zero(da: xr.DataArray) -> xr.DataArray:
+def p_value(differences: xr.DataArray) -> xr.DataArray:
     """Two-sided p values of a t test over ``replicate`` that the mean is zero.
 
-    For paired differences this is the paired t test. Replicates that are all alike and
-    not zero, a difference in which nothing is random, have p = 0; all zero (1e-12: the
-    rounding of differences of shares and logarithms) have p = 1.
+    For paired differences this is the paired t test. Identical replicates leave nothing to
+    chance: p is 0 if they differ from zero and 1 if they do not; :func:`paired` marks them.
 
     Raises
     ------
@@ -25,72 +27,20 @@ def differs_from_zero(da: xr.DataArray) -> xr.DataArray:
         With fewer than 3 replicates, with a value that is not finite, or with a dimension
         that is not replicated.
     """
-    n = runs_of(da)
+    n = count_runs(differences)
     if n < 3:
         raise InputError(f"replicates = {n}: a test needs at least 3")
+    check_finite(differences)
 
-    check_finite(da.values)
+    def of(values: np.ndarray) -> np.ndarray:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of identical runs
+            p = scipy.stats.ttest_1samp(values, 0.0, axis=-1).pvalue
+        none = np.abs(values).max(axis=-1) < _ROUNDING
+        return np.where(none, 1.0, np.where(identical(values), 0.0, p))
 
-    def p_value(values: np.ndarray) -> float:
-        if alike(values):
-            return 1.0 if abs(float(values[0])) < 1e-12 else 0.0
-        return float(scipy.stats.ttest_1samp(values, 0.0).pvalue)
-
-    return xr.apply_ufunc(
-        p_value, da.astype(np.float64), input_core_dims=[["replicate"]], vectorize=True
-    )
-
-
-def permutation(
-    a: xr.DataArray, b: xr.DataArray, *, alpha: float = 0.05, seed: int = 0
-) -> xr.DataArray:
-    """Two-sided p values that the mean of ``a - b`` is zero, by swapping within pairs.
-
-    scipy.stats.permutation_test with ``permutation_type="samples"``: exact up to 13 pairs,
-    9999 random swaps above. Needs no distribution, only pairs.
-
-    Parameters
-    ----------
-    a, b : xarray.DataArray
-        With the same ``replicate``; every other dimension is tested for itself.
-    alpha : float
-        The level that p will be held against.
-    seed : int
-
-    Returns
-    -------
-    xarray.DataArray
-        float64; ``replicate`` disappears. For several tests, give it to :func:`holm`.
-
-    Raises
-    ------
-    InputError
-        If the replicates are no pairs, or so few that p cannot reach ``alpha``; if a value is
-        not finite.
-    """
-    check_level(alpha, "alpha")
-    check_finite(a.values, b.values)
-    n = check_paired(a, b)
-    if 2.0 ** (1 - n) > alpha:
-        raise InputError(
-            f"replicates = {n}: a permutation test of {n} pairs cannot give p below "
-            f"{2.0 ** (1 - n):.3g}; p < {alpha:g} needs at least {int(np.ceil(1 - np.log2(alpha)))}"
-        )
-
-    def p_value(x: np.ndarray, y: np.ndarray) -> float:
-        found = scipy.stats.permutation_test(
-            (x, y), lambda x, y, axis: np.mean(x - y, axis=axis), permutation_type="samples",
-            vectorized=True, n_resamples=_RESAMPLES, rng=np.random.default_rng(seed),
-        )  # fmt: skip
-        return float(found.pvalue)
-
-    return xr.apply_ufunc(
-        p_value,
-        a.astype(np.float64),
-        b.astype(np.float64),
-        input_core_dims=[["replicate"], ["replicate"]],
-        vectorize=True,
-    )
+    floats = differences.astype(np.float64)
+    return xr.apply_ufunc(of, floats, input_core_dims=[["replicate"]])
 
 
 def holm(p: xr.DataArray) -> xr.DataArray:
@@ -117,3 +67,53 @@ def holm(p: xr.DataArray) -> xr.DataArray:
     corrected = np.empty_like(flat)
     corrected[order] = np.minimum(np.maximum.accumulate(stepped), 1.0)
     return p.copy(data=corrected.reshape(p.shape))
+
+
+def paired(da: xr.DataArray, along: str, baseline: object, *, level: float = 0.95) -> xr.Dataset:
+    """Differences from a baseline, replicate by replicate.
+
+    Replicate ``i`` of all simulations with one seed draws from the same streams, which makes
+    them pairs. Recorded runs are not pairs.
+
+    Parameters
+    ----------
+    da : xarray.DataArray
+        Over ``along``, ``replicate`` and anything else; of logarithms for factors.
+    along : str
+        Dimension whose other labels are compared with ``baseline``.
+    baseline : object
+        Label along it.
+
+    Returns
+    -------
+    xarray.Dataset
+        Over the rest and ``along`` without the baseline: ``mean``, ``low``, ``high`` of the
+        difference from it (:func:`numalab.stats.intervals.mean_interval`); ``p`` of the paired t
+        test, ``p_holm`` corrected for all tests of this Dataset; ``identical``: bool, whether
+        the difference is the same in every replicate, so that p says nothing.
+
+    Raises
+    ------
+    InputError
+        If there is no such baseline or nothing beside it; as :func:`p_value`.
+    """
+    if along not in da.dims or baseline not in da[along].values:
+        raise InputError(f"no baseline {baseline!r} along {along!r}")
+    floats = da.astype(np.float64)
+    differences = floats.drop_sel({along: baseline}) - floats.sel({along: baseline}, drop=True)
+    if not differences.sizes[along]:
+        raise InputError(f"{along} holds {baseline!r} alone: nothing to compare it with")
+    p = p_value(differences)
+    ends = mean_interval(differences, level=level)
+    return xr.Dataset(
+        {
+            "mean": differences.mean("replicate"),
+            "low": ends.sel(bound="low", drop=True),
+            "high": ends.sel(bound="high", drop=True),
+            "p": p,
+            "p_holm": holm(p),
+            "identical": differences.reduce(identical, "replicate")
+            | (abs(differences).max("replicate") < _ROUNDING),
+        },
+        attrs={"baseline": str(baseline), "replicates": da.sizes["replicate"]},
+    )

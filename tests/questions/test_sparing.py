@@ -9,7 +9,7 @@ import xarray as xr
 from numalab.costs import Costs, with_costs
 from numalab.questions import opting_out, sparing, stalls
 from numalab.report import tables
-from numalab.stats.crossing import Crossing
+from numalab.stats import Crossing
 from numalab.tunables import Tunables
 
 BASE = "linux-7.2"

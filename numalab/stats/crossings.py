@@ -1,0 +1,103 @@
+"""Where two lines cross, with an interval over replicates."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from numalab.fields import InputError
+from numalab.stats.intervals import bootstrap, check_bootstrap, check_finite, count_runs
+
+
+class Crossing(NamedTuple):
+    """Where a mean difference crosses zero, and the interval of that place.
+
+    Falling, the difference is below zero from ``at`` on (``-inf``: everywhere, ``inf``: never);
+    ``rising``, up to ``at`` (``inf``: everywhere, ``-inf``: never). ``nan``: it changes its sign
+    more than once, and no one place says where it is below.
+    """
+
+    at: float
+    low: float
+    high: float
+    rising: bool = False
+
+
+def crossing_points(x: np.ndarray, difference: np.ndarray, *, rising: bool = False) -> np.ndarray:
+    """Return from where on differences stay below zero, by straight lines between points.
+
+    Parameters
+    ----------
+    x : ndarray of float64, shape (n,)
+        Ascending.
+    difference : ndarray of float64, shape (..., n)
+    rising : bool
+        Return up to where they stay below zero instead: the same, seen from the other end.
+
+    Returns
+    -------
+    ndarray of float64, shape (...)
+        ``-inf`` if it is above zero nowhere, ``inf`` if it is not below zero at the end; to
+        touch zero is not to be below. With ``rising`` the other way round.
+    """
+    if rising:
+        return -crossing_points(-x[::-1], difference[..., ::-1])
+    n = len(x)
+    above = difference > 0
+    last = n - 1 - above[..., ::-1].argmax(axis=-1)[..., None]
+    below = ((difference < 0) & (np.arange(n) > last)).any(axis=-1)
+    i = np.minimum(last, n - 2)
+    low, high = (np.take_along_axis(difference, at, axis=-1) for at in (i, i + 1))
+    with np.errstate(invalid="ignore", divide="ignore"):  # of those that do not cross
+        at = (x[i] + (x[i + 1] - x[i]) * low / (low - high))[..., 0]
+    return np.where(above.any(axis=-1), np.where(below, at, np.inf), -np.inf)
+
+
+def crossing(
+    difference: xr.DataArray,
+    along: str,
+    *,
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Crossing:
+    """Return the crossing of the mean difference and its percentile bootstrap interval.
+
+    The ends of the mean say whether it rises, and all resamples are read that way.
+
+    Parameters
+    ----------
+    difference : xarray.DataArray
+        Over ``replicate`` and ``along``, whose labels ascend.
+
+    Raises
+    ------
+    InputError
+        For other dimensions, labels that do not ascend, fewer replicates than
+        :data:`numalab.stats.intervals.FEWEST`, or a value that is not finite.
+    """
+    check_bootstrap(count_runs(difference))
+    check_finite(difference)
+    if set(difference.dims) != {along, "replicate"}:
+        raise InputError(f"dimensions {difference.dims}: must be {along!r} and 'replicate'")
+    x = difference[along].values.astype(np.float64)
+    if not (np.diff(x) > 0).all():
+        raise InputError(f"{along} = {x.tolist()}: must ascend")
+    mean = difference.mean("replicate").values
+    signs = np.sign(mean[mean != 0])
+    if (signs[1:] != signs[:-1]).sum() > 1:
+        return Crossing(np.nan, np.nan, np.nan)
+    rising = bool(mean[-1] > mean[0])
+
+    def of(means: xr.DataArray) -> xr.DataArray:
+        at = partial(crossing_points, x, rising=rising)
+        return xr.apply_ufunc(at, means, input_core_dims=[[along]])
+
+    found = bootstrap(
+        of, difference, level=level, method="percentile", resamples=resamples, seed=seed
+    )
+    at, low, high = (float(end) for end in found)
+    return Crossing(at, low, high, rising)
