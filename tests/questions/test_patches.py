@@ -305,9 +305,8 @@ def test_agreement_counts_each_way_for_itself_and_lists_the_others():
         "kernbench",
         "x0.8",
         "short",
-        "x0.93",
-        "[0.93,",
-        "0.93]",
+        "x0.933",
+        "[identical]",
         "alike",
     ]
 
