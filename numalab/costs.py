@@ -127,9 +127,20 @@ def with_costs(costs: Costs, **values: float | Cost) -> Costs:
     return replace(costs, **changed)
 
 
-def _bounds(cost: Cost) -> xr.DataArray:
-    values = [getattr(cost, bound) for bound in BOUNDS]
-    return xr.DataArray(np.array(values), dims="bound", coords={"bound": list(BOUNDS)})
+def by_bound(costs: Costs) -> xr.Dataset:
+    """Return the time of each event [ns] over ``bound``: low, typical, high.
+
+    Examples
+    --------
+    >>> by_bound(Costs())["refault"].values.tolist()
+    [1000.0, 3000.0, 50000.0]
+    """
+    found = xr.Dataset(coords={"bound": list(BOUNDS)})
+    for f in fields(costs):
+        cost = getattr(costs, f.name)
+        values = np.array([getattr(cost, bound) for bound in BOUNDS], np.float64)
+        found[f.name] = ("bound", values, {"units": "ns", "source": cost.source})
+    return found
 
 
 NEEDED = (
@@ -179,7 +190,7 @@ def time_of(totals: xr.Dataset, costs: Costs, *, vcpus: int) -> xr.Dataset:
     if missing:
         raise InputError(f"{', '.join(missing)}: not in the Dataset, so there is no time of it")
     t = totals
-    each = {f.name: _bounds(getattr(costs, f.name)) for f in fields(costs)}
+    each = by_bound(costs)
     entries = t["numa_pte_updates"] - (HPAGE_PMD_NR - 1) * t["numa_huge_pte_updates"]
     moved = t["numa_pages_migrated"]
     unit = t["notifier_pages_migrate"] / t["notifier_calls_migrate"].clip(min=1)

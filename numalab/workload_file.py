@@ -5,8 +5,10 @@ Every key, with its unit, default and bounds, is documented in docs/workload.md.
 
 from __future__ import annotations
 
+import json
 import sys
 import tomllib
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ _SECTIONS = {
     "task": Task,
     "churn": Churn,
 }
+_SINGULAR = {"processes": "process", "vmas": "vma", "tasks": "task", "churns": "churn"}
 
 
 def parse(text: str, where: str = "workload") -> Workload:
@@ -86,6 +89,55 @@ def from_tables(table: dict[str, Any]) -> Workload:
     return build(Workload, values, "[workload]")
 
 
+def text(workload: Workload) -> str:
+    """Write a workload as the file that is read as it, without values that are defaults.
+
+    Examples
+    --------
+    >>> print(text(parse('''
+    ... workload = {name = "one"}
+    ... vma = [{name = "a", size_mb = 64, pinned_fraction = 0.0}]
+    ... task = [{name = "t", access = [{vma = "a"}]}]
+    ... ''')))
+    [workload]
+    name = "one"
+    <BLANKLINE>
+    [[vma]]
+    name = "a"
+    size_mb = 64
+    <BLANKLINE>
+    [[task]]
+    name = "t"
+    <BLANKLINE>
+    [[task.access]]
+    vma = "a"
+    """
+    return "\n\n".join("\n".join(lines) for lines in _written("[workload]", workload))
+
+
+def _written(title: str, section: Any) -> list[list[str]]:
+    """Return the lines of a section, and of those within it."""
+    lines, within = [title], []
+    path = "" if title == "[workload]" else title.strip("[]") + "."
+    for f in fields(section):
+        value = getattr(section, f.name)
+        if is_dataclass(value):
+            tables = _written(f"[{path}{f.name}]", value)
+            within += tables if len(tables) > 1 or len(tables[0]) > 1 else []
+        elif isinstance(value, tuple) and any(map(is_dataclass, value)):
+            name = _SINGULAR.get(f.name, f.name)
+            within += [table for one in value for table in _written(f"[[{path}{name}]]", one)]
+        elif value != f.default:
+            lines.append(f"{f.name} = {_toml(value)}")
+    return [lines, *within]
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    return str(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
+
+
 def to_tables(workload: Workload) -> dict[str, Any]:
     """Return the sections of the file that would be read as this workload."""
     return _sections(as_plain(workload))
@@ -103,8 +155,7 @@ def from_plain(values: dict[str, Any]) -> Workload:
 
 
 def _sections(plain: dict[str, Any]) -> dict[str, Any]:
-    names = {"processes": "process", "vmas": "vma", "tasks": "task", "churns": "churn"}
-    tables = {name: plain.pop(key) for key, name in names.items()}
+    tables = {name: plain.pop(key) for key, name in _SINGULAR.items()}
     return {"machine": plain.pop("machine"), "tunables": plain.pop("tunables"), **tables} | {
         "workload": plain
     }

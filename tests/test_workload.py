@@ -1,6 +1,7 @@
 """Bad input is refused in one line that names the field, the value and the bound."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -32,6 +33,14 @@ name = "c"
 size_mb = 1
 lifetime_ms = 10
 """
+
+
+@pytest.mark.parametrize(
+    "path", sorted(Path("data/workloads").glob("*.toml")), ids=lambda path: path.stem
+)
+def test_a_workload_is_written_as_a_file_that_is_read_as_it(path):
+    workload = workload_file.load(path)
+    assert workload_file.parse(workload_file.text(workload)) == workload
 
 
 def test_a_churn_without_a_pin_is_the_same_as_before_there_were_pins():

@@ -67,16 +67,20 @@ def reproduce(command: str, code: str) -> str:
     """
     first, *options = command.split(" --param ")
     lines = [f"reproduce: {first}"]
-    for piece in [*(f"--param {option}" for option in options), f" # {code}"]:
-        if len(lines[-1].rpartition("\n")[2]) + len(piece) + 3 <= WIDTH:
-            lines[-1] += f" {piece}"
+    for option in options:
+        if len(lines[-1].rpartition("\n")[2]) + len(f" --param {option} \\") <= WIDTH:
+            lines[-1] += f" --param {option}"
         else:
-            lines.append("    " + (_broken(piece) if "=[" in piece else piece.strip()))
-    return " \\\n".join(lines)
+            lines.append("    " + _broken(f"--param {option}"))
+    text = " \\\n".join(lines)
+    fits = len(text.rpartition("\n")[2]) + len(f"  # {code}") <= WIDTH
+    return f"{text}{'  ' if fits else chr(10)}# {code}"
 
 
 def _broken(option: str) -> str:
     """Break a long list at its commas: a line break between brackets means nothing."""
+    if "=[" not in option:
+        return option
     return "\n      ".join(
         textwrap.wrap(option, WIDTH - 8, break_long_words=False, break_on_hyphens=False)
     )

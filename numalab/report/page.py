@@ -182,7 +182,7 @@ class Page:
 
 def identity() -> str:
     """Return what code makes the numbers: version of the package, hash of the model."""
-    from numalab.sweeps.job import model_version  # loads the engine
+    from numalab.provenance import model_version  # loads numba
 
     return f"numalab {__version__}, model {model_version()}"
 

@@ -150,7 +150,7 @@ def finish(ax: Axes, values: xr.DataArray, scale: str, flat: bool) -> None:
     least, most = float(values.min()), float(values.max())
     if scale == "symlog":
         set_scale("symlog", linthresh=max(1.0, most) / 1e4)
-    elif scale != "linear":
+    elif scale != "linear" and most > 0:
         set_scale(scale)
     if scale != "log" and least >= 0:
         set_limits(0, None if most > 0 else 1)

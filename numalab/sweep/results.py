@@ -101,7 +101,7 @@ def unpack(header: str, rows: np.ndarray) -> xr.Dataset:
     data, at = {}, 0
     for name, one in table["variables"].items():
         size = int(np.prod(one["shape"], dtype=int))
-        values = rows[:, at : at + size].reshape(-1, *one["shape"])
+        values = rows[:, at : at + size].reshape(len(rows), *one["shape"])
         dtype = {"i": np.int64, "f": np.float64, "b": bool}[one["kind"]]
         data[name] = (("run", *one["dims"]), values.astype(dtype, copy=False), one["attrs"])
         at += size

@@ -7,10 +7,9 @@ import pytest
 import xarray as xr
 
 from numalab.costs import Costs, with_costs
-from numalab.questions import opting_out, sparing, stalls
+from numalab.questions import opting_out, sparing
 from numalab.report import tables
 from numalab.stats import Crossing
-from numalab.tunables import Tunables
 
 BASE = "linux-7.2"
 
@@ -151,26 +150,3 @@ def test_remote_misses_are_paid_by_share_and_threads(gpu) -> None:
     paid = opting_out.paid(gpu, Costs(), threads=2, misses_per_s=1e6)
     off = paid["remote"].sel(policy=f"{BASE}+process-opt-out", bound="typical")
     assert off.values == pytest.approx(0.5 * 2 * 1e6 * 60 * 60 / 1e6)
-
-
-def test_the_stall_of_pinned_guests() -> None:
-    found = stalls.runs(
-        BASE,
-        [64],
-        [0.0, 1.0],
-        vcpus=2,
-        thp=False,
-        sev=False,
-        tunables=Tunables(),
-        seconds=8,
-        replicates=2,
-        seed=1,
-        costs=Costs(),
-    )
-    scan = found.sel(per="scan", quantile=1.0)
-    assert scan["notified"].max() == 64
-    assert int(scan["refaults"].max()) == 64 * 256
-    assert bool((found["stall"] <= 60_000).sel(per="minute").all())
-    assert np.isfinite(found["stall"]).all()
-    assert "64 MB notified" in stalls.answer(found, BASE, 2)
-    assert len(stalls.table(found, "minute").splitlines()) == 3

@@ -99,6 +99,14 @@ def test_a_function_of_the_axes_may_draw_its_own_start():
         xr.testing.assert_equal(ds.sel(trial=trial, drop=True), one.isel(replicate=0, drop=True))
 
 
+def test_a_measure_may_find_nothing_in_any_run():
+    def nothing(run):
+        return {"sent_ms": xr.DataArray([], dims="scan", coords={"scan": []})}
+
+    ds = sweep.grid(FILE, measure=nothing, replicates=2)
+    assert ds["sent_ms"].shape == (2, 0)
+
+
 def test_arrays_of_different_lengths_share_a_dimension():
     def counted(run):
         length = 2 + provenance(run)["replicate"]
