@@ -19,7 +19,7 @@ COLORS = ("#1b1b1b", *(_BRIGHT[i] for i in (3, 0, 2, 4, 1, 9, 7)))
 """Of seaborn's palette for the colour-blind, what is dark enough on white."""
 MARKERS = "os^Dv<>PX"
 DASHES = ((0, (5, 2)), (0, (2, 1.5)), (0, (7, 2, 2, 2)), (0, (3, 1, 1, 1, 1, 1)))
-_CENTER = ("typical", "mean", "median")
+_CENTER = ("typical", "mean", "median", "value")
 
 
 def looks(index: int, recorded: bool) -> dict[str, Any]:
@@ -54,8 +54,8 @@ def bounded(da: xr.DataArray, over: str) -> Bounded:
     Parameters
     ----------
     da : xarray.DataArray
-        With a dimension ``bound`` or ``statistic`` (first label is the low end, last one the
-        high end, or named low and high), or ``replicate``, or neither.
+        With a dimension ``bound`` or ``statistic`` that has low and high, or ``replicate``, or
+        neither.
     over : str
         ``mean``: mean and 95 % interval of the mean; ``runs``: median and 95 % prediction
         interval, where there are runs enough, else all runs.
@@ -66,12 +66,14 @@ def bounded(da: xr.DataArray, over: str) -> Bounded:
             name = next((n for n in _CENTER if n in labels), None)
             low, high = (da.sel({dim: end}, drop=True) for end in ("low", "high"))
             middle = (low + high) / 2 if name is None else da.sel({dim: name}, drop=True)
-            return Bounded(low, middle, high, f"{name or 'middle'}, from low to high")
+            kind = "from low to high" if dim == "bound" else "with its interval"
+            return Bounded(low, middle, high, f"{name or 'middle'} {kind}")
     if "replicate" not in da.dims:
         return Bounded(da, da, da, "")
     n = da.sizes["replicate"]
     whole = da.notnull().all("replicate")
-    filled = da.where(whole, 0.0)
+    filled = da if bool(whole.all()) else da.where(whole, 0.0)
+    others = {str(dim): f"along {dim}" for dim in da.dims if dim != "replicate"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # all missing: nothing is drawn there
         middle = da.mean("replicate") if over == "mean" else da.median("replicate")
@@ -79,7 +81,9 @@ def bounded(da: xr.DataArray, over: str) -> Bounded:
     if n < (3 if over == "mean" else 39):
         note = f"all of {n} runs" if n > 1 else "one run: no interval"
         return Bounded(least, middle, most, note)
-    ends = (mean_interval if over == "mean" else prediction_interval)(filled)
+    # at each time by itself is what a figure shows; over time is what the statistics refuse
+    ends = (mean_interval if over == "mean" else prediction_interval)(filled.rename(others))
+    ends = ends.rename({along: dim for dim, along in others.items()})
     low, high = (ends.sel(bound=end, drop=True).where(whole, middle) for end in ("low", "high"))
     kind = "interval of the mean" if over == "mean" else "prediction interval"
     return Bounded(low, middle, high, f"95 % {kind}, n = {n}")

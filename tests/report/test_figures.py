@@ -97,7 +97,15 @@ def test_the_bounds_of_costs_are_taken_as_they_are():
     )
     figure = figures.facets(da, y="stall [ms]", x="memory_mb")
     assert figure.axes[0].lines[0].get_ydata().tolist() == [3.0, 4.0]
-    assert "typical, from low to high" in figure.get_supxlabel()
+    assert "typical from low to high" in figure.get_supxlabel()
+
+
+def test_intervals_are_drawn_at_each_time_and_of_shares():
+    shape = {"policy": 2, "time": 3, "replicate": 20}
+    da = xr.DataArray(np.ones((2, 3, 20), bool), dims=[*shape], coords={"time": [0, 1, 2]})
+    band = figures.facets(da, y="share", x="time").axes[0].collections[0]
+    low = band.get_paths()[0].vertices[:, 1].min()
+    assert low == pytest.approx(0.832, abs=1e-3)  # 20 of 20: Clopper and Pearson
 
 
 def test_missing_values_are_left_out():
