@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from numalab.fields import InputError
-from numalab.stats.intervals import bootstrap, check_bootstrap, check_finite, count_runs
+from numalab.stats.intervals import bootstrap, check_finite
 
 
 class Crossing(NamedTuple):
@@ -29,19 +29,9 @@ class Crossing(NamedTuple):
 def crossing_points(x: np.ndarray, difference: np.ndarray, *, rising: bool = False) -> np.ndarray:
     """Return from where on differences stay below zero, by straight lines between points.
 
-    Parameters
-    ----------
-    x : ndarray of float64, shape (n,)
-        Ascending.
-    difference : ndarray of float64, shape (..., n)
-    rising : bool
-        Return up to where they stay below zero instead: the same, seen from the other end.
-
-    Returns
-    -------
-    ndarray of float64, shape (...)
-        ``-inf`` if it is above zero nowhere, ``inf`` if it is not below zero at the end; to
-        touch zero is not to be below. With ``rising`` the other way round.
+    Of float64[n], ascending, and float64[..., n]: float64[...]; ``-inf`` if a difference is above
+    zero nowhere, ``inf`` if it is not below zero at the end; to touch zero is not to be below.
+    ``rising``: up to where they stay below, the same seen from the other end.
     """
     if rising:
         return -crossing_points(-x[::-1], difference[..., ::-1])
@@ -76,10 +66,8 @@ def crossing(
     Raises
     ------
     InputError
-        For other dimensions, labels that do not ascend, fewer replicates than
-        :data:`numalab.stats.intervals.FEWEST`, or a value that is not finite.
+        For other dimensions, or labels that do not ascend; as :func:`numalab.stats.bootstrap`.
     """
-    check_bootstrap(count_runs(difference))
     check_finite(difference)
     if set(difference.dims) != {along, "replicate"}:
         raise InputError(f"dimensions {difference.dims}: must be {along!r} and 'replicate'")
@@ -92,12 +80,10 @@ def crossing(
         return Crossing(np.nan, np.nan, np.nan)
     rising = bool(mean[-1] > mean[0])
 
-    def of(means: xr.DataArray) -> xr.DataArray:
-        at = partial(crossing_points, x, rising=rising)
-        return xr.apply_ufunc(at, means, input_core_dims=[[along]])
-
+    find = partial(crossing_points, x, rising=rising)
     found = bootstrap(
-        of, difference, level=level, method="percentile", resamples=resamples, seed=seed
-    )
+        lambda means: xr.apply_ufunc(find, means, input_core_dims=[[along]]),
+        difference, level=level, method="percentile", resamples=resamples, seed=seed,
+    )  # fmt: skip
     at, low, high = (float(end) for end in found)
     return Crossing(at, low, high, rising)

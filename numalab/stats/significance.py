@@ -20,12 +20,6 @@ def p_value(differences: xr.DataArray) -> xr.DataArray:
 
     For paired differences this is the paired t test. Identical replicates leave nothing to
     chance: p is 0 if they differ from zero and 1 if they do not; :func:`paired` marks them.
-
-    Raises
-    ------
-    InputError
-        With fewer than 3 replicates, with a value that is not finite, or with a dimension
-        that is not replicated.
     """
     n = count_runs(differences)
     if n < 3:
@@ -49,13 +43,6 @@ def holm(p: xr.DataArray) -> xr.DataArray:
     scipy.stats.false_discovery_control knows Benjamini-Hochberg and -Yekutieli only, which
     bound the share of false finds in a table and not the chance of one.
 
-    Raises
-    ------
-    InputError
-        If a p value is missing: a table is corrected for all its tests or for none.
-
-    Examples
-    --------
     >>> holm(xr.DataArray([0.01, 0.04, 0.03], dims="test")).values.round(3).tolist()
     [0.03, 0.06, 0.06]
     """
@@ -79,23 +66,16 @@ def paired(da: xr.DataArray, along: str, baseline: object, *, level: float = 0.9
     ----------
     da : xarray.DataArray
         Over ``along``, ``replicate`` and anything else; of logarithms for factors.
-    along : str
-        Dimension whose other labels are compared with ``baseline``.
-    baseline : object
-        Label along it.
+    along, baseline : str, object
+        Dimension, and its label with which all others are compared.
 
     Returns
     -------
     xarray.Dataset
         Over the rest and ``along`` without the baseline: ``mean``, ``low``, ``high`` of the
-        difference from it (:func:`numalab.stats.intervals.mean_interval`); ``p`` of the paired t
-        test, ``p_holm`` corrected for all tests of this Dataset; ``identical``: bool, whether
+        difference from it (:func:`numalab.stats.mean_interval`); ``p`` of the paired t test,
+        ``p_holm`` corrected for all tests of this Dataset; ``identical``: bool, whether
         the difference is the same in every replicate, so that p says nothing.
-
-    Raises
-    ------
-    InputError
-        If there is no such baseline or nothing beside it; as :func:`p_value`.
     """
     if along not in da.dims or baseline not in da[along].values:
         raise InputError(f"no baseline {baseline!r} along {along!r}")
