@@ -74,7 +74,7 @@ def beside(simulated: xr.DataArray, recorded: xr.DataArray, level: float = 0.95)
         the interval.
     """
     bounds = prediction_interval(simulated, level)
-    low, high = (bounds.sel(bound=bound, drop=True) for bound in ("low", "high"))
+    low, high = (bounds.sel(statistic=end, drop=True) for end in ("low", "high"))
     median = recorded.median("replicate")
     return xr.Dataset(
         {

@@ -218,7 +218,7 @@ def beyond_chance(found: xr.DataArray) -> xr.DataArray:
 def bound(found: xr.DataArray, patch: str, case: str, response: str, end: str) -> float:
     """Return one end of the 95 % interval of an effect (log2, or a share)."""
     one = found.sel(patch=patch, case=case, response=response)
-    return float(mean_interval(one).sel(bound=end))
+    return float(mean_interval(one).sel(statistic=end))
 
 
 def birth(design: xr.DataArray, tasks: int) -> dict[str, object]:

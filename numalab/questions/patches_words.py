@@ -68,7 +68,7 @@ def clear(one: xr.DataArray, response: str) -> xr.DataArray:
     """Say which effects are of 5 % or a point at least, with an interval that holds no zero."""
     least = 0.01 if response == LOCAL else SMALLEST
     bounds = stats.mean_interval(one)
-    sure = (bounds.sel(bound="low") > 0) | (bounds.sel(bound="high") < 0)
+    sure = (bounds.sel(statistic="low") > 0) | (bounds.sel(statistic="high") < 0)
     return sure & (abs(one.mean("replicate")) >= least)
 
 

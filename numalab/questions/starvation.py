@@ -210,7 +210,7 @@ def setting(ds: xr.Dataset, event_s: float, after_ms: float) -> str:
 def widest(ds: xr.Dataset, variable: str) -> float:
     """Return the width of the widest 95 % interval of a share [points]."""
     bounds = stats.mean_interval(ds[variable])
-    return 100 * float((bounds.sel(bound="high") - bounds.sel(bound="low")).max())
+    return 100 * float((bounds.sel(statistic="high") - bounds.sel(statistic="low")).max())
 
 
 def birth(ds: xr.Dataset) -> dict[str, object]:

@@ -428,7 +428,10 @@ def sweep_lines(ds: xr.Dataset, variable: str, along: str, ax: Axes, *, scale: f
     ends: list[tuple[float, str, str]] = []
     for i, policy in enumerate(ds["policy"].values):
         line = mean.sel(policy=policy)
-        low, high = bounds.sel(policy=policy, bound="low"), bounds.sel(policy=policy, bound="high")
+        low, high = (
+            bounds.sel(policy=policy, statistic="low"),
+            bounds.sel(policy=policy, statistic="high"),
+        )
         x = ds[along].values
         ax.fill_between(x, low, high, color=SHADES[i], alpha=0.15, linewidth=0)
         ax.plot(

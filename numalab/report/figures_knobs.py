@@ -49,7 +49,7 @@ def _delays(ax: Axes, mean: xr.DataArray, bounds: xr.DataArray) -> None:
     policies = mean["policy"].values
     for n, policy in enumerate(policies):
         x = np.arange(len(waits)) + (n - (len(policies) - 1) / 2) * 0.16
-        low, high = (bounds.sel(policy=policy, bound=b).values for b in ("low", "high"))
+        low, high = (bounds.sel(policy=policy, statistic=b).values for b in ("low", "high"))
         color = SHADES[n % len(SHADES)]
         ax.vlines(x, low, high, color=color, linewidth=1.2)
         ax.plot(

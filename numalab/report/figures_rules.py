@@ -50,8 +50,8 @@ def _shares(da: xr.DataArray, ax: Axes) -> None:
     for i, count in enumerate(counts):
         at = y + (i - (len(counts) - 1) / 2) * 0.2
         one = mean.sel(tasks=count).values
-        low = bounds.sel(tasks=count, bound="low").values
-        high = bounds.sel(tasks=count, bound="high").values
+        low = bounds.sel(tasks=count, statistic="low").values
+        high = bounds.sel(tasks=count, statistic="high").values
         color = _COLORS[i % len(_COLORS)]
         ax.hlines(at, low, high, color=color, linewidth=1.0, alpha=0.7)
         ax.plot(
@@ -120,7 +120,7 @@ def _effects_panel(sets: list[xr.DataArray], names: list[str], ax: Axes) -> None
         return
     for runs, style, down in zip(sets, _EFFECTS, (-0.16, 0.18), strict=True):
         at = np.array([names.index(str(p)) for p in runs["patch"].values]) + down
-        low, high = (mean_interval(runs).sel(bound=b) for b in ("low", "high"))
+        low, high = (mean_interval(runs).sel(statistic=b) for b in ("low", "high"))
         ax.plot(runs.mean("replicate"), at, linestyle="none", **style)
         ax.hlines(at, low, high, color=SHADES[0], linewidth=1.6, zorder=3)
     ax.axvline(0, color="#888888", linewidth=0.8, zorder=0)
@@ -175,7 +175,7 @@ def _history(runs: xr.DataArray, ax: Axes) -> None:
     for i, case in enumerate(runs["case"].values):
         x = np.arange(runs.sizes["policy"]) + (i - (runs.sizes["case"] - 1) / 2) * 0.12
         color = _COLORS[i % len(_COLORS)]
-        low, high = (bounds.sel(case=case, bound=b).values for b in ("low", "high"))
+        low, high = (bounds.sel(case=case, statistic=b).values for b in ("low", "high"))
         ax.vlines(x, low, high, color=color, linewidth=1.6)
         ax.plot(
             x, mean.sel(case=case), linestyle=(0, (4 - i, 2)), linewidth=0.8, color=color,

@@ -73,7 +73,6 @@ def bounded(da: xr.DataArray, over: str) -> Bounded:
     n = da.sizes["replicate"]
     whole = da.notnull().all("replicate")
     filled = da if bool(whole.all()) else da.where(whole, 0.0)
-    others = {str(dim): f"along {dim}" for dim in da.dims if dim != "replicate"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # all missing: nothing is drawn there
         middle = da.mean("replicate") if over == "mean" else da.median("replicate")
@@ -81,10 +80,8 @@ def bounded(da: xr.DataArray, over: str) -> Bounded:
     if n < (3 if over == "mean" else 39):
         note = f"all of {n} runs" if n > 1 else "one run: no interval"
         return Bounded(least, middle, most, note)
-    # at each time by itself is what a figure shows; over time is what the statistics refuse
-    ends = (mean_interval if over == "mean" else prediction_interval)(filled.rename(others))
-    ends = ends.rename({along: dim for dim, along in others.items()})
-    low, high = (ends.sel(bound=end, drop=True).where(whole, middle) for end in ("low", "high"))
+    ends = (mean_interval if over == "mean" else prediction_interval)(filled)
+    low, high = (ends.sel(statistic=end, drop=True).where(whole, middle) for end in ("low", "high"))
     kind = "interval of the mean" if over == "mean" else "prediction interval"
     return Bounded(low, middle, high, f"95 % {kind}, n = {n}")
 

@@ -21,17 +21,18 @@ FEWEST = 20
 """Runs from which on a bootstrap interval is given. With fewer it covers too little: a nominal
 95 % BCa interval of the mean covers 83 % at 5 runs and 92 % at 12 (normal draws, 2000 samples of
 scipy 1.17's), Student's 95 % at both; at 30 both cover 94 %."""
-_NOT_REPLICATED = ("time", "chunk", "notify")
+_EVENTS = ("chunk", "notify")
+"""Dimensions whose k-th entries do not belong together from run to run."""
 _CELLS = 200
 """Means whose BCa intervals are found at once: 16 MB of resampled means."""
 _Data = TypeVar("_Data", xr.DataArray, xr.Dataset)
 
 
 def count_runs(da: xr.DataArray, dim: str = "replicate") -> int:
-    """Return the number of replicates; raise if there are none, or samples beside them."""
+    """Return the number of replicates; raise if there are none, or tables of events."""
     if dim not in da.dims:
         raise InputError(f"dimensions {tuple(da.dims)}: statistics go over {dim!r}")
-    for other in {*_NOT_REPLICATED} & {*da.dims}:
+    for other in {*_EVENTS} & {*da.dims}:
         raise InputError(f"dimension {other!r}: statistics go over {dim!r}; reduce each run first")
     return int(da.sizes[dim])
 
@@ -159,7 +160,7 @@ def mean_interval(
     Returns
     -------
     xarray.DataArray
-        ``replicate`` disappears, ``bound`` (low, high) appears; of zero width where all
+        ``replicate`` disappears, ``statistic`` (low, high) appears; of zero width where all
         replicates are identical. At least 3 are needed.
     """
     check_level(level)
@@ -179,7 +180,7 @@ def mean_interval(
         found = [bootstrap(lambda mean: mean, one, level=level, seed=seed) for one in blocks]
         ends = np.concatenate([one[:, 1:] for one in found])
     over = rows.isel({dim: 0}, drop=True).astype(np.float64)
-    made = over.expand_dims(bound=["low", "high"], axis=-1)
+    made = over.expand_dims(statistic=["low", "high"], axis=-1)
     return made.copy(data=ends.reshape(*over.shape, 2))
 
 
@@ -197,7 +198,7 @@ def prediction_interval(da: xr.DataArray, level: float = 0.95) -> xr.DataArray:
     Returns
     -------
     xarray.DataArray
-        ``replicate`` disappears, ``bound`` (low, high) appears: quantiles of the runs, of
+        ``replicate`` disappears, ``statistic`` (low, high) appears: quantiles of the runs, of
         type 6, for a run more lies below the k-th of n with probability k / (n + 1) on
         average (Hyndman & Fan, Am. Stat. 50, 1996); numpy's own type 7 covers 90 % at 40.
         2 / (1 - level) - 1 replicates are needed: 39.
@@ -212,7 +213,7 @@ def prediction_interval(da: xr.DataArray, level: float = 0.95) -> xr.DataArray:
     check_finite(da)
     tails = [(1 - level) / 2, (1 + level) / 2]
     found = da.quantile(tails, dim="replicate", method="weibull", keep_attrs=True)
-    return found.rename(quantile="bound").assign_coords(bound=["low", "high"])
+    return found.rename(quantile="statistic").assign_coords(statistic=["low", "high"])
 
 
 def proportion_interval(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
@@ -238,7 +239,7 @@ def summary(data: _Data, dim: str = "replicate", level: float = 0.95) -> _Data:
         variables that are not replicated stay as they are, and replicated text is left out.
     """
     if isinstance(data, xr.DataArray):
-        ends = mean_interval(data, dim, level).rename(bound="statistic")
+        ends = mean_interval(data, dim, level)
         mean = data.mean(dim, keep_attrs=True).expand_dims(statistic=["mean"])
         return xr.concat([mean, ends], "statistic").transpose(..., "statistic")
     found: dict[Any, xr.DataArray] = {}

@@ -88,8 +88,8 @@ def paired(da: xr.DataArray, along: str, baseline: object, *, level: float = 0.9
     return xr.Dataset(
         {
             "mean": differences.mean("replicate"),
-            "low": ends.sel(bound="low", drop=True),
-            "high": ends.sel(bound="high", drop=True),
+            "low": ends.sel(statistic="low", drop=True),
+            "high": ends.sel(statistic="high", drop=True),
             "p": p,
             "p_holm": holm(p),
             "identical": differences.reduce(identical, "replicate")
