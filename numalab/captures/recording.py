@@ -32,43 +32,6 @@ from numalab.workload import Workload, with_speed
 MANIFEST = "manifest.toml"
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """Return the manifest of a recording.
-
-    Raises
-    ------
-    InputError
-        If it is missing or not TOML.
-    """
-    path = folder / MANIFEST
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: missing; {folder} is not a recording") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({type(error).__name__})") from None
-
-
-def read_file(path: Path, sha256: str) -> bytes:
-    """Return the content of a file of a recording, compared with its SHA-256.
-
-    Raises
-    ------
-    InputError
-        If it is missing or altered.
-    """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}; restore it or record again") from None
-    if hashlib.sha256(data).hexdigest() != sha256:
-        raise InputError(
-            f"{path}: altered or truncated (SHA-256 is not that of {MANIFEST}); restore it or "
-            "record again"
-        )
-    return data
-
-
 @dataclass(frozen=True, kw_only=True)
 class Recording:
     """The runs of one workload on one real kernel; :func:`open_recording` makes it.
@@ -117,11 +80,12 @@ class Recording:
     @cached_property
     def calibrated_workload(self) -> Workload:
         """The workload on the machine at the speed that was calibrated before the runs."""
-        text = self._read("workload.toml").decode()
+        files = self.manifest["files"]
+        text = self._read("workload.toml", files["workload.toml"]).decode()
         workload = workload_file.parse(text, f"{self.folder / 'workload.toml'}")
-        if "calibration.json" not in self.manifest["files"]:
+        if "calibration.json" not in files:
             return workload
-        data = json.loads(self._read("calibration.json"))
+        data = json.loads(self._read("calibration.json", files["calibration.json"]))
         return with_speed(workload, Speed(**data["speed"]))
 
     @cached_property
@@ -130,7 +94,7 @@ class Recording:
 
         The calibration says how fast the machine is. How often another CPU is late to flush
         its TLB depends on what else the host did at the time, so that is measured in the
-        runs: the only thing that the model is told of a run after its start.
+        runs: the only thing that the model learns of a run after its start.
         """
         waits = [ns for run in self._runs for ns in run.flush_waits_ns]
         found = self.calibrated_workload
@@ -150,8 +114,7 @@ class Recording:
             Each run draws from a stream of its own, ``seed * 1000 + run``; None leaves the
             stream to whoever simulates.
         """
-        if not 0 <= run < self.runs:
-            raise InputError(f"{self.folder}: run {run}: the recording has {self.runs} runs")
+        self._entry(run)
         return engine.Start(
             workload=self.workload,
             setup=self._runs[run].setup,
@@ -160,10 +123,6 @@ class Recording:
 
     def simulate(self, replicates: int, seed: int, policy: Policy | None = None) -> xr.Dataset:
         """Simulate what was recorded, from each run's own start.
-
-        The model gets the workload, the machine's measured speed, and for each recorded run
-        the address space and clocks at its start; of what happened afterwards only how late
-        other CPUs answered a TLB flush.
 
         Parameters
         ----------
@@ -178,45 +137,57 @@ class Recording:
         xarray.Dataset
             The schema, with all of them along ``replicate``.
         """
-        each = -(-replicates // len(self._runs))
-        rules = policy or self.policy
-        found = []
-        for run in range(self.runs):
-            at = self.start(run, seed)
-            found.append(
+        each, rules = -(-replicates // len(self._runs)), policy or self.policy
+        return dataset.concat(
+            [
                 engine.simulate(
-                    at.workload, rules, seed=at.seed or 0, replicates=each, setup=at.setup
+                    self.workload, rules, seed=seed * 1000 + i, replicates=each, setup=run.setup
                 )
-            )
-        return dataset.concat(found)
+                for i, run in enumerate(self._runs)
+            ]
+        )
 
     def log(self, run: int) -> str:
         """Return the log of a run, as the guest wrote it; read anew each time."""
-        if not 0 <= run < self.runs:
-            raise InputError(f"{self.folder}: run {run}: the recording has {self.runs} runs")
-        entry = self.manifest["run"][run]
-        data = read_file(self.folder / entry["file"], entry["sha256"])
+        name, sha256 = (self._entry(run)[key] for key in ("file", "sha256"))
+        data = self._read(name, sha256)
         try:
             return gzip.decompress(data).decode("latin-1")
         except (OSError, EOFError, zlib.error):
-            raise InputError(f"{self.folder / entry['file']}: not gzip; record it again") from None
+            raise InputError(f"{self.folder / name}: not gzip; record it again") from None
 
     @cached_property
     def _runs(self) -> list[Run]:
         if not self.runs:
             raise InputError(f"{self.folder}: no run was recorded yet")
-        return [self._read_run(number) for number in range(self.runs)]
+        return [self._read_run(run) for run in range(self.runs)]
 
-    def _read_run(self, number: int) -> Run:
-        text, workload = self.log(number), self.calibrated_workload
+    def _read_run(self, run: int) -> Run:
+        text, workload = self.log(run), self.calibrated_workload
         try:
             return read_run(text, workload)
         except InputError as error:
-            path = self.folder / self.manifest["run"][number]["file"]
+            path = self.folder / self._entry(run)["file"]
             raise InputError(f"{path}: {error}; record it again") from None
 
-    def _read(self, name: str) -> bytes:
-        return read_file(self.folder / name, self.manifest["files"][name])
+    def _entry(self, run: int) -> dict[str, Any]:
+        if not 0 <= run < self.runs:
+            raise InputError(f"{self.folder}: run {run}: the recording has {self.runs} runs")
+        return dict(self.manifest["run"][run])
+
+    def _read(self, name: str, sha256: str) -> bytes:
+        """Return the content of a file that is as it was when it was recorded."""
+        path = self.folder / name
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise InputError(f"{path}: {error.strerror}; restore it or record again") from None
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise InputError(
+                f"{path}: altered or truncated (SHA-256 is not that of {MANIFEST}); restore it or "
+                "record again"
+            )
+        return data
 
 
 def open_recording(folder: str | Path) -> Recording:
@@ -227,11 +198,22 @@ def open_recording(folder: str | Path) -> Recording:
     InputError
         If the folder holds no manifest, or a damaged one.
     """
-    found = read_manifest(Path(folder))
-    for key in ("workload", "kernel", "files"):
-        if key not in found:
-            raise InputError(f"{Path(folder) / MANIFEST}: {key} is missing; restore it")
-    return Recording(folder=Path(folder), manifest=found)
+    folder = Path(folder)
+    path = folder / MANIFEST
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: missing; {folder} is not a recording") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({type(error).__name__})") from None
+    for key, where in (
+        ("workload", found),
+        ("kernel", found),
+        ("workload.toml", found.get("files")),
+    ):
+        if key not in (where or {}):
+            raise InputError(f"{path}: {key} is missing; restore it or record again")
+    return Recording(folder=folder, manifest=found)
 
 
 def find(root: str | Path) -> list[Recording]:

@@ -9,7 +9,10 @@ a copy on write, a kernel thread that compacts.
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,91 +29,94 @@ _NOTIFY = ("ms", "task", "vma", "start", "pages", "why", "chunk")
 _SCAN, _MIGRATE, _OTHER = range(len(WHYS))
 
 
-class _Reader:
-    """Goes through the trace once and remembers what is open in each thread."""
+@dataclass(slots=True)
+class _Thread:
+    """What is open in a thread while the trace is read; ``task`` -1: not the workload's."""
+
+    task: int = -1
+    process: str = ""
+    scan: int = -1
+    scan_begins: bool = True
+    chunk: int = -1
+    vma: tuple[int, int] = (0, 0)
+    traced: int = 0
+
+
+class _Tables:
+    """Takes the events of a trace, one after the other, and fills the tables."""
 
     def __init__(
         self, workload: Workload, setup: Setup, vmas: Sequence[str], tasks: Sequence[str]
     ) -> None:
-        self.vmas = list(vmas)
-        self.spaces = {p.name: AddressSpace(p, workload) for p in setup.processes}
-        self.owner = {
-            pid: (tasks.index(task), process.name)
-            for process in setup.processes
-            for task, pid in zip(threads_of(workload, process.name), process.pids, strict=True)
+        self._vmas = list(vmas)
+        self._spaces = {p.name: AddressSpace(p, workload) for p in setup.processes}
+        self._threads = {
+            pid: _Thread(task=tasks.index(name), process=p.name)
+            for p in setup.processes
+            for name, pid in zip(threads_of(workload, p.name), p.pids, strict=True)
         }
-        self.guests = {
-            name: sum(v.subscriber == "kvm" for v in workload.vmas if v.process == name)
-            for name in self.spaces
-        }
+        hosts = Counter(v.process for v in workload.vmas if v.subscriber == "kvm")
+        self._guests = {name: hosts[name] for name in self._spaces if hosts[name]}
+        self._scans = itertools.count()
         self.chunks: list[list[float]] = []
         self.notices: list[tuple[float, ...]] = []
         self.skips = np.zeros((len(vmas), len(REASONS)), dtype=np.int64)
-        self._open: dict[int, int] = {}
-        self._bounds: dict[int, tuple[int, int]] = {}
-        self._new_scan = set(self.owner)
-        self._number: dict[int, int] = {}
-        self._scans = 0
-        self._traced: dict[int, int] = {}
 
-    def read(self, event: runlog.Event) -> None:
-        """Take one event; of threads that are not the workload's only notifications count."""
-        tid = event.tid
+    def add(self, event: runlog.Event) -> None:
+        """Take an event; of threads that are not the workload's only notifications count."""
         if event.name == runlog.NOTIFIED:
-            self._notification(event)
-        elif tid not in self.owner:
+            self._notification(event, self._threads.setdefault(event.tid, _Thread()))
             return
-        elif event.name == "scan":
-            self._new_scan.add(tid)
+        thread = self._threads.get(event.tid)
+        if thread is None or thread.task < 0:
+            return
+        if event.name == "scan":
+            thread.scan_begins = True
         elif event.name == "chunk":
-            self._chunk(event)
-        elif event.name == "chunk_end" and tid in self._open:
-            self.chunks[self._open.pop(tid)][-1] = event.fields["n"]
+            self._chunk(event, thread)
+        elif event.name == "chunk_end" and thread.chunk >= 0:
+            self.chunks[thread.chunk][-1] = event.fields["n"]
+            thread.chunk = -1
         elif event.name == "sched_skip_vma_numa" and event.reason in REASONS:
-            self._skip(event)
+            start, end = event.fields["vm_start"], event.fields["vm_end"]
+            label, _ = self._spaces[thread.process].locate(start, start, end)
+            if event.reason == "inaccessible" and label == "image:other":
+                label = "image:guards"
+            self.skips[self._vmas.index(label), REASONS.index(event.reason)] += 1
 
-    def _chunk(self, event: runlog.Event) -> None:
-        tid, value = event.tid, event.fields
-        task, process = self.owner[tid]
-        if tid in self._new_scan:
-            self._number[tid], self._scans = self._scans, self._scans + 1
-            self._new_scan.discard(tid)
-        self._bounds[tid] = (value["vm_start"], value["vm_end"])
-        label, page = self.spaces[process].locate(value["start"], *self._bounds[tid])
-        pages = (value["end"] - value["start"]) // PAGE_BYTES
-        self._open[tid] = len(self.chunks)
-        row = [event.ms, self._number[tid], task, self.vmas.index(label), page, pages, 0]
-        self.chunks.append(row)
+    def _chunk(self, event: runlog.Event, thread: _Thread) -> None:
+        if thread.scan_begins:
+            thread.scan, thread.scan_begins = next(self._scans), False
+        thread.vma = (event.fields["vm_start"], event.fields["vm_end"])
+        thread.chunk = len(self.chunks)
+        where = self._where(event, thread.process, thread.vma)
+        self.chunks.append([event.ms, thread.scan, thread.task, *where, 0])
 
-    def _skip(self, event: runlog.Event) -> None:
-        start, end = event.fields["vm_start"], event.fields["vm_end"]
-        label, _ = self.spaces[self.owner[event.tid][1]].locate(start, start, end)
-        if event.reason == "inaccessible" and label == "image:other":
-            label = "image:guards"
-        self.skips[self.vmas.index(label), REASONS.index(event.reason)] += 1
-
-    def _notification(self, event: runlog.Event) -> None:
+    def _notification(self, event: runlog.Event, thread: _Thread) -> None:
         """Take an event of KVM, which traces a notification once for each guest of a process."""
-        tid = event.tid
-        start, end = event.fields["start"], event.fields["end"]
-        task, process = self.owner.get(tid) or (-1, self._process_with(start, end))
-        traced = self._traced.get(tid, 0) + event.fields["calls"]
-        calls, self._traced[tid] = divmod(traced, self.guests[process] or 1)
-        chunk = self._open.get(tid, -1)
-        why = _SCAN if chunk >= 0 else _MIGRATE if event.reason == "migrate" else _OTHER
-        bounds = self._bounds[tid] if chunk >= 0 else (start, end)
-        label, page = self.spaces[process].locate(start, *bounds)
-        pages = (end - start) // PAGE_BYTES
-        row = (event.ms, task, self.vmas.index(label), page, pages, why, chunk)
-        self.notices += [row] * calls
+        span = (event.fields["start"], event.fields["end"])
+        process = thread.process or self._process_at(*span)
+        thread.traced += event.fields["calls"]
+        calls, thread.traced = divmod(thread.traced, self._guests.get(process, 1))
+        scanning = thread.chunk >= 0
+        why = _SCAN if scanning else _MIGRATE if event.reason == "migrate" else _OTHER
+        where = self._where(event, process, thread.vma if scanning else span)
+        self.notices += [(event.ms, thread.task, *where, why, thread.chunk)] * calls
 
-    def _process_with(self, start: int, end: int) -> str:
+    def _where(
+        self, event: runlog.Event, process: str, vma: tuple[int, int]
+    ) -> tuple[int, int, int]:
+        """VMA, first page and pages of the range of an event."""
+        start, end = event.fields["start"], event.fields["end"]
+        label, page = self._spaces[process].locate(start, *vma)
+        return self._vmas.index(label), page, (end - start) // PAGE_BYTES
+
+    def _process_at(self, start: int, end: int) -> str:
         """Process with a guest that has something mapped there, else the first with a guest."""
-        names = [name for name, guests in self.guests.items() if guests]
-        for name in names:
-            if self.spaces[name].locate(start, start, end)[0] != "image:other":
+        for name in self._guests:
+            if self._spaces[name].locate(start, start, end)[0] != "image:other":
                 return name
-        return names[0]
+        return next(iter(self._guests))
 
 
 def scans(
@@ -127,44 +133,47 @@ def scans(
     vmas, tasks : sequence of str
         The labels that the tables point into.
     """
-    reader = _Reader(workload, setup, vmas, tasks)
+    tables = _Tables(workload, setup, vmas, tasks)
     for event in log.events:
         if 0 <= event.ms <= workload.duration_ms:
-            reader.read(event)
-    table = np.array(reader.chunks, dtype=np.float64).reshape(-1, len(_CHUNK))
-    chunks = dict(zip(_CHUNK, table.T, strict=True))
-    vma = chunks["vma"].astype(np.int64)
-    variables: dict[str, Any] = {f"chunk_{name}": column for name, column in chunks.items()}
+            tables.add(event)
+    variables = _columns("chunk", _CHUNK, tables.chunks)
+    vma = variables["chunk_vma"].astype(np.int64)
     variables["scan_calls"] = np.bincount(vma, minlength=len(vmas))
-    variables["scan_pages"] = np.bincount(vma, weights=chunks["pages"], minlength=len(vmas))
+    pages = variables["chunk_pages"]
+    variables["scan_pages"] = np.bincount(vma, weights=pages, minlength=len(vmas))
     missing = log.get("missing", "")
     if "sched_skip_vma_numa" not in missing:
-        variables["skips"] = reader.skips
+        variables["skips"] = tables.skips
     if "guests" in log and runlog.NOTIFIED not in missing:
-        variables |= _notices(reader, chunks["updated"])
+        notices = _columns("notify", _NOTIFY, tables.notices)
+        variables |= notices | _notified(notices, variables["chunk_updated"], len(vmas))
     return variables
 
 
-def _notices(reader: _Reader, updated: np.ndarray) -> dict[str, Any]:
-    """Return the table of notifications and the counts of it."""
-    table = np.array(reader.notices, dtype=np.float64).reshape(-1, len(_NOTIFY))
-    columns = dict(zip(_NOTIFY, table.T, strict=True))
+def _columns(table: str, names: Sequence[str], rows: Sequence[Any]) -> dict[str, np.ndarray]:
+    values = np.array(rows, dtype=np.float64).reshape(-1, len(names))
+    return {f"{table}_{name}": column for name, column in zip(names, values.T, strict=True)}
+
+
+def _notified(
+    notices: dict[str, np.ndarray], updated: np.ndarray, vmas: int
+) -> dict[str, np.ndarray]:
+    """Count notifications and their pages; those by scans that updated nothing are wasted."""
     vma, pages, why, chunk = (
-        columns[name].astype(np.int64) for name in ("vma", "pages", "why", "chunk")
+        notices[f"notify_{name}"].astype(np.int64) for name in ("vma", "pages", "why", "chunk")
     )
-    calls = np.zeros((len(reader.vmas), len(WHYS)), dtype=np.int64)
+    calls = np.zeros((vmas, len(WHYS)), dtype=np.int64)
     notified = np.zeros_like(calls)
     np.add.at(calls, (vma, why), 1)
     np.add.at(notified, (vma, why), pages)
     wasted = why == _SCAN
     wasted[wasted] = updated[chunk[wasted]] == 0
+    lost = np.bincount(vma[wasted], weights=pages[wasted], minlength=vmas)
     return {
-        **{f"notify_{name}": column for name, column in columns.items()},
         "notifier_calls": calls,
         "notifier_pages": notified,
-        "notifier_wasted_pages": np.bincount(
-            vma[wasted], weights=pages[wasted], minlength=len(reader.vmas)
-        ),
+        "notifier_wasted_pages": lost,
     }
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import xarray as xr
 
 from numalab import dataset
-from numalab.captures.recording import MANIFEST, read_file, read_manifest
+from numalab.captures.recording import MANIFEST, open_recording
 from numalab.fields import InputError
 from numalab.record.guest import QEMU, Boot
 from numalab.record.initramfs import RecordError, tool
@@ -103,7 +103,8 @@ class RecordingWriter:
             self.facts["files"]["workload.toml"] = sha256
 
     def _resume(self) -> None:
-        old = read_manifest(self.folder)
+        recording = open_recording(self.folder)
+        old = recording.manifest
         for key in ("identity", "image_sha256"):
             if old.get(key) != self.facts[key]:
                 what = "workload" if key == "identity" else "kernel image"
@@ -112,8 +113,8 @@ class RecordingWriter:
                     "into another folder"
                 )
         try:
-            for run in old.get("run", []):
-                read_file(self.folder / run["file"], run["sha256"])
+            for run in range(recording.runs):
+                recording.log(run)
         except InputError as error:
             raise RecordError(f"{error}") from None
         self.facts = {**self.facts, **old}
