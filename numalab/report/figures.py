@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
@@ -57,6 +57,10 @@ class Options(TypedDict, total=False):
     """``linear``, ``log``, or ``category``: values of ``x`` side by side (texts always are)."""
     yscale: str
     """``linear``, ``log`` or ``symlog``."""
+    filled: str
+    """Truth variable, of a Dataset: marks are open where it is false."""
+    note: str
+    """What is drawn, below the figure; else whether it is simulated, and what the bounds are."""
     flat: bool
     """``x`` down the left side, values along: for many or long names."""
 
@@ -111,6 +115,40 @@ def facets(
 _UNITS = {"mb": "MB", "ms": "ms", "s": "s", "gib": "GiB", "pages": "pages"}
 
 
+def event_times(
+    rows: Mapping[str, tuple[xr.DataArray, xr.DataArray]], title: str, size: str = "wide"
+) -> Figure:
+    """Draw when events happen: recorded ones as marks, simulated ones as their density.
+
+    Parameters
+    ----------
+    rows : mapping
+        Label to times of simulated and of recorded events [ms], each over ``replicate`` and one
+        more dimension; what is missing or negative is padding.
+    title : str
+        What the events are.
+    size : str
+        As in :class:`Options`; grows with the rows.
+    """
+    width, height = SIZES[size]
+    figure, axes = plt.subplots(
+        figsize=(width, max(height, 0.5 * len(rows) + 0.8)), dpi=DPI[size], layout="constrained"
+    )
+    for i, (simulated, recorded) in enumerate(rows.values()):
+        panels.density(axes, simulated.values.ravel() / 1000, i)
+        runs = np.atleast_2d(recorded.transpose("replicate", ...).values / 1000)
+        for run, (times, at) in enumerate(
+            zip(runs, i + np.linspace(-0.34, 0.34, len(runs) + 2)[1:-1], strict=True)
+        ):
+            known = times[times >= 0]
+            axes.plot(known, np.full(known.size, at), "|", color=panels.looks(run, True)["color"])
+    panels.categories(axes, list(rows), True, 0)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=8)
+    axes.set_xlabel(f"{title} [s]; marks: recorded, a row a run; grey: simulated", fontsize=9)
+    return figure
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Plan:
     """What :func:`facets` was asked for, with nothing left open."""
@@ -128,6 +166,8 @@ class _Plan:
     labels: dict[str, str]
     scales: tuple[str, str]
     solid: bool
+    filled: xr.DataArray | None
+    note: str
 
     @property
     def panels(self) -> int:
@@ -215,6 +255,8 @@ def _plan(data: xr.Dataset | xr.DataArray, y: str | list[str], x: str, options: 
         labels=titled | options.get("labels", {}),
         scales=(options.get("xscale", "linear"), options.get("yscale", "linear")),
         solid=data.attrs.get("source") == "recorded",
+        filled=data[options["filled"]] if "filled" in options else None,
+        note=options.get("note", ""),
     )  # fmt: skip
 
 
@@ -240,6 +282,11 @@ def _panel(ax: Axes, plan: _Plan, index: int) -> str:
         one = bounds.isel(plan.hue, i)
         shift = (i - (lines - 1) / 2) * plan.style.dodge
         panels.draw(ax, x + shift, one, look, plan.style)
+        if plan.filled is not None:
+            here_too = labels | {plan.hue: name}
+            inside = plan.filled.sel({d: v for d, v in here_too.items() if d in plan.filled.dims})
+            shown = one.middle.where(~inside).drop_attrs()
+            panels.draw_open(ax, x + shift, shown.values, look, plan.style)
         if plan.recorded is not None:
             look = panels.looks(i if lines > 1 else 1, True) | {"label": ""}
             _recorded(ax, plan, labels | {plan.hue: name}, look)
@@ -297,7 +344,8 @@ def _around(figure: Figure, axes: np.ndarray, plan: _Plan, notes: list[str]) -> 
     drawn = "recorded" if plan.solid else "simulated"
     if plan.recorded is not None:
         drawn = "dashed: simulated, solid or open: recorded"
-    words = "; ".join([*([] if plan.style.flat else [plan.name(plan.x)]), drawn, *notes])
+    said = [plan.note] if plan.note else [drawn, *notes]
+    words = "; ".join([*([] if plan.style.flat else [plan.name(plan.x)]), *said])
     figure.supxlabel(textwrap.fill(words, int(width * 14)), fontsize=9)
     marks, labels = axes.flat[0].get_legend_handles_labels()
     if any(labels):

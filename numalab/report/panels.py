@@ -144,6 +144,32 @@ def draw_runs(
         ax.plot(*(xy[::-1] if style.flat else xy), clip_on=False, **(look | over))
 
 
+def draw_open(
+    ax: Axes, at: np.ndarray, values: np.ndarray, look: dict[str, Any], style: Style
+) -> None:
+    """Open marks: draw white ones over those that have a value here."""
+    xy = (values, at) if style.flat else (at, values)
+    ax.plot(*xy, look["marker"], color=look["color"], markerfacecolor="white", markersize=4.5)
+
+
+def density(ax: Axes, seconds: np.ndarray, at: int) -> None:
+    """Draw how often something happens over time, upwards from the lower end of a row."""
+    known = seconds[seconds >= 0]
+    if known.size:
+        count, edges = np.histogram(known, bins=np.arange(0, known.max() + 0.2, 0.1))
+        ax.bar(
+            edges[:-1], count / count.max() * -0.8, width=0.1, bottom=at + 0.42, align="edge",
+            color="#cccccc", linewidth=0,
+        )  # fmt: skip
+
+
+_ENGINEERING = mpl.ticker.EngFormatter(sep="")
+
+
+def _brief(value: float, _: object = None) -> str:
+    return str(_ENGINEERING(value)) if abs(value) >= 1000 else f"{value:g}".replace("-", "\u2212")
+
+
 def finish(ax: Axes, values: xr.DataArray, scale: str, flat: bool) -> None:
     """Set the scale of the values; show zero where none is negative; write units briefly."""
     axis = ax.xaxis if flat else ax.yaxis
@@ -157,7 +183,7 @@ def finish(ax: Axes, values: xr.DataArray, scale: str, flat: bool) -> None:
         set_limits(0, None if most > 0 else 1)
     if scale != "log" and least < 0 < most:
         (ax.axvline if flat else ax.axhline)(0, color="#888888", linewidth=0.8, zorder=0)
-    axis.set_major_formatter(mpl.ticker.EngFormatter(sep=""))
+    axis.set_major_formatter(_brief)
 
 
 def categories(ax: Axes, labels: list[str], flat: bool, room: int) -> None:

@@ -108,6 +108,34 @@ def test_intervals_are_drawn_at_each_time_and_of_shares():
     assert low == pytest.approx(0.832, abs=1e-3)  # 20 of 20: Clopper and Pearson
 
 
+def test_marks_outside_are_open():
+    ds = xr.Dataset(
+        {"ratio": (("cell", "counter"), [[1.0, 2.0], [3.0, 4.0]]),
+         "inside": (("cell", "counter"), [[True, False], [True, True]])},
+        {"cell": ["cold 6.1", "cold 7.2"], "counter": ["faults", "migrated"]},
+    )  # fmt: skip
+    figure = figures.facets(
+        ds, y="ratio", x="cell", kind="point", flat=True, filled="inside", note="open: outside"
+    )
+    opened = [line for line in figure.axes[0].lines if line.get_markerfacecolor() == "white"]
+    found = [line.get_xdata()[np.isfinite(line.get_xdata())].tolist() for line in opened]
+    assert found == [[], [2.0]]
+    assert figure.get_supxlabel() == "open: outside"
+
+
+@pytest.mark.parametrize("runs", [1, 5])
+def test_event_times_are_drawn_run_by_run(runs):
+    simulated = xr.DataArray(1000 * RNG.random((40, 7)), dims=("replicate", "scan"))
+    recorded = simulated.isel(replicate=slice(runs)).copy()
+    recorded[0, 3] = -1
+    recorded[0, 4] = np.nan
+    rows = {f"recording {i}": (simulated, recorded) for i in range(9)}
+    lines = figures.event_times(rows, "time of a scan").axes[0].lines
+    marks = [line for line in lines if line.get_marker() == "|"]
+    assert len(marks) == 9 * runs
+    assert len(marks[0].get_xdata()) == 5
+
+
 def test_missing_values_are_left_out():
     ds = _data()
     ds["marked"][{"memory_mb": 1}] = np.nan
