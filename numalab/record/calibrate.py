@@ -9,12 +9,13 @@ are the N faults that vmstat counted), costs of scanning from the times of the p
 from __future__ import annotations
 
 import dataclasses
-import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from numalab.captures import runlog
+from numalab.captures import runlog, start
+from numalab.captures.runlog import RunLog
 from numalab.captures.scan_times import (
     first_scan,
     flush_waits,
@@ -28,50 +29,70 @@ from numalab.record import guest
 from numalab.record.initramfs import RecordError, compiled, initramfs
 from numalab.record.program import TIMED, program
 from numalab.tunables import Tunables
-from numalab.units import PAGE_BYTES, PMD_PAGES
+from numalab.units import PAGE_BYTES, PAGES_PER_MB, PMD_PAGES
 from numalab.workload import Access, Task, Vma, Workload
 
 REPEATS = 3
+BALANCING_OFF = Tunables(numa_balancing=0)
 _MB = 64
-_OFF = Tunables(numa_balancing=0)
-_FAST = Tunables(scan_delay_ms=50, scan_period_min_ms=100, scan_period_max_ms=100)
+_SCAN_OFTEN = Tunables(scan_delay_ms=50, scan_period_min_ms=100, scan_period_max_ms=100)
+_TIMED = {
+    "first": "first_touch_ns",
+    "first_huge": "first_touch_huge_ns",
+    "hint": "hint_fault_ns",
+    "hint_huge": "hint_fault_huge_ns",
+    "migrate": "migrate_page_ns",
+    "migrate_huge": "migrate_huge_ns",
+}
+"""Experiments with timed touches, and the field of Speed that each gives."""
+_NEEDED = ("touch_walk_ns", "touch_rand_ns", "hint_fault_ns")
 
 
-def _touching(machine: Machine, name: str, pattern: str) -> Workload:
+def _touching(machine: Machine, pattern: str) -> Workload:
     """Every CPU busy with a region of its own, no balancing."""
-    vmas = tuple(
-        Vma(name=f"v{cpu}", size_mb=_MB, first_touch_node=cpu // machine.cpus_per_node)
-        for cpu in range(machine.cpus)
-    )
-    tasks = tuple(
-        Task(name=f"t{cpu}", cpu=cpu, access=(Access(vma=f"v{cpu}", pattern=pattern),))
-        for cpu in range(machine.cpus)
-    )
+    cpus = range(machine.cpus)
     return Workload(
-        name=name,
+        name=pattern,
         duration_ms=1500,
         sample_ms=250,
         machine=machine,
-        tunables=_OFF,
-        vmas=vmas,
-        tasks=tasks,
+        tunables=BALANCING_OFF,
+        vmas=tuple(
+            Vma(name=f"v{cpu}", size_mb=_MB, first_touch_node=cpu // machine.cpus_per_node)
+            for cpu in cpus
+        ),
+        tasks=tuple(
+            Task(name=f"t{cpu}", cpu=cpu, access=(Access(vma=f"v{cpu}", pattern=pattern),))
+            for cpu in cpus
+        ),
     )
 
 
-def _timing(machine: Machine, name: str, vma: Vma, tunables: Tunables, ms: int) -> Workload:
-    """CPU 0 times its touches of one region; the other CPUs spin, in the same process."""
-    spinners = tuple(Task(name=f"t{cpu}", cpu=cpu) for cpu in range(1, machine.cpus))
+def _on_cpu_0(
+    machine: Machine,
+    name: str,
+    vmas: tuple[Vma, ...],
+    tunables: Tunables = _SCAN_OFTEN,
+    *,
+    ms: int = 1500,
+    others: tuple[Access, ...] = (),
+) -> Workload:
+    """CPU 0 touches all regions; the other CPUs, in the same process, spin or touch ``others``."""
+    own = tuple(Access(vma=v.name) for v in vmas)
     return Workload(
         name=name,
         duration_ms=ms,
         machine=machine,
         tunables=tunables,
-        vmas=(vma,),
-        tasks=(Task(name="t0", cpu=0, access=(Access(vma=vma.name),)), *spinners),
+        vmas=vmas,
+        tasks=tuple(
+            Task(name=f"t{cpu}", cpu=cpu, access=others if cpu else own)
+            for cpu in range(machine.cpus)
+        ),
     )
 
 
-def _scanning(machine: Machine, name: str) -> Workload:
+def _scanned(machine: Machine) -> list[Workload]:
     """A region that is marked in full, one whose pages are pinned, and small ones.
 
     In "shared" the other CPUs touch the first region too, and a scan meets the faults of
@@ -82,131 +103,117 @@ def _scanning(machine: Machine, name: str) -> Workload:
         Vma(name="pinned", size_mb=_MB, pinned_fraction=1.0),
         Vma(name="small", size_mb=4 * PAGE_BYTES / (1 << 20), count=16),
     )
-    accesses = tuple(Access(vma=v.name) for v in vmas)
-    return Workload(
-        name=name,
-        duration_ms=1500,
-        machine=machine,
-        tunables=_FAST,
-        vmas=vmas,
-        tasks=(
-            Task(name="t0", cpu=0, access=accesses),
-            *(
-                Task(
-                    name=f"t{cpu}",
-                    cpu=cpu,
-                    access=(Access(vma="marked"),) if name == "shared" else (),
-                )
-                for cpu in range(1, machine.cpus)
-            ),
-        ),
-    )
+    return [
+        _on_cpu_0(machine, "scan", vmas),
+        _on_cpu_0(machine, "shared", vmas, others=(Access(vma="marked"),)),
+    ]
+
+
+def _timed_faults(machine: Machine) -> list[str]:
+    """Programs in which CPU 0 times its touches of one region."""
+    small = Vma(name="v", size_mb=_MB)
+    huge = Vma(name="v", size_mb=2 * _MB, thp=True)
+    half = dataclasses.replace(small, size_mb=_MB / 2, populated=0.0)
+    empty = dataclasses.replace(huge, populated=0.0)
+    found = [
+        (_on_cpu_0(machine, "first", (half,), BALANCING_OFF, ms=600), 1),
+        (_on_cpu_0(machine, "first_huge", (empty,), BALANCING_OFF, ms=1000), PMD_PAGES),
+        (_on_cpu_0(machine, "hint", (small,), ms=600), 1),
+        (_on_cpu_0(machine, "hint_huge", (huge,), ms=600), PMD_PAGES),
+    ]
+    if last_node := machine.nodes - 1:
+        small = dataclasses.replace(small, first_touch_node=last_node)
+        huge = dataclasses.replace(huge, first_touch_node=last_node)
+        found += [
+            (_on_cpu_0(machine, "migrate", (small,)), 1),
+            (_on_cpu_0(machine, "migrate_huge", (huge,)), PMD_PAGES),
+        ]
+    return [_timed(program(workload), stride) for workload, stride in found]
 
 
 def _timed(text: str, stride: int) -> str:
     """Turn the accesses of a program into timed walks, a touch every ``stride`` pages."""
-    lines = []
-    for line in text.splitlines():
-        words = line.split()
-        if words and words[0] == "access":
+    lines = [line.split() for line in text.splitlines()]
+    for words in lines:
+        if words[0] == "access":
             words[4], words[7] = str(TIMED), str(stride)
-        lines.append(" ".join(words))
-    return "\n".join(lines) + "\n"
+    return "".join(" ".join(words) + "\n" for words in lines)
 
 
-def calibration_program(machine: Machine) -> str:
-    """Return the program of the calibration boot: every experiment, ``REPEATS`` times."""
-    far = machine.nodes - 1
-    small = Vma(name="v", size_mb=_MB)
-    huge = Vma(name="v", size_mb=2 * _MB, thp=True)
-    timed = [
-        ("first", dataclasses.replace(small, size_mb=_MB / 2, populated=0.0), _OFF, 600, 1),
-        ("first_huge", dataclasses.replace(huge, populated=0.0), _OFF, 1000, PMD_PAGES),
-        ("hint", small, _FAST, 600, 1),
-        ("hint_huge", huge, _FAST, 600, PMD_PAGES),
-    ]
-    if far:
-        small = dataclasses.replace(small, first_touch_node=far)
-        huge = dataclasses.replace(huge, first_touch_node=far)
-        timed += [
-            ("migrate", small, _FAST, 1500, 1),
-            ("migrate_huge", huge, _FAST, 1500, PMD_PAGES),
-        ]
-    parts = []
-    for _ in range(REPEATS):
-        parts += [program(_touching(machine, name, name)) for name in ("walk", "rand")]
-        parts += [program(_scanning(machine, name)) for name in ("scan", "shared")]
-        for name, vma, tunables, ms, stride in timed:
-            parts.append(_timed(program(_timing(machine, name, vma, tunables, ms)), stride))
-    return "".join(parts)
+def calibration_program(machine: Machine, repeats: int = REPEATS) -> str:
+    """Return the program of the calibration boot: every experiment, ``repeats`` times."""
+    touching = [_touching(machine, pattern) for pattern in ("walk", "rand")]
+    parts = [program(workload) for workload in (*touching, *_scanned(machine))]
+    return "".join([*parts, *_timed_faults(machine)] * repeats)
 
 
-def _counter(facts: dict[str, str], name: str) -> int:
-    head, *rows = facts["samples"].splitlines()
-    return int(rows[-1].split()[head.split().index(name)])
+def touch_ns(run: RunLog, first: int, last: int, busy: int) -> list[float]:
+    """Nanoseconds a touch of ``busy`` threads between two samples; none if nothing was touched."""
+    rows = [[int(word) for word in line.split()] for line in run["samples"].splitlines()[1:]]
+    threads = len(start.threads(run, "end"))
+    touches = sum(rows[last][-threads:]) - sum(rows[first][-threads:])
+    return [(rows[last][0] - rows[first][0]) * busy / touches] if touches else []
 
 
-def _touch_ns(facts: dict[str, str]) -> float:
-    """Nanoseconds a touch, while the guest runs at a steady pace: from its last half."""
-    rows = [[int(w) for w in line.split()] for line in facts["samples"].splitlines()[1:]]
-    threads = len(facts["threads end"].splitlines())
-    first, last = rows[len(rows) // 2 - 1], rows[-1]
-    touches = [b - a for a, b in zip(first[-threads:], last[-threads:], strict=True)]
-    return (last[0] - first[0]) * threads / sum(touches)
+def _last_half_ns(run: RunLog) -> list[float]:
+    """Nanoseconds a touch while the guest runs at a steady pace."""
+    samples = len(run["samples"].splitlines()) - 1
+    return touch_ns(run, samples // 2 - 1, samples - 1, len(start.threads(run, "end")))
 
 
-def _lost_share(facts: dict[str, str]) -> float:
+def _lost_share(run: RunLog) -> float:
     """Share of the run that the busy threads did not have a CPU."""
-    used, threads = 0, facts["threads end"].splitlines()
-    for sign, when in ((-1, "start"), (1, "end")):
-        used += sign * sum(int(line.split()[4]) for line in facts[f"threads {when}"].splitlines())
-    span = int(facts["samples"].splitlines()[-1].split()[0])
-    return min(0.9, max(0.0, 1 - used / (span * len(threads))))
+    before, after = start.threads(run, "start"), start.threads(run, "end")
+    used = sum(after[name].sum_exec_runtime_ns - before[name].sum_exec_runtime_ns for name in after)
+    span = int(run["samples"].splitlines()[-1].split()[0])
+    return min(0.9, max(0.0, 1 - used / (span * len(after))))
 
 
-def _slowest(facts: dict[str, str], count: int) -> float | None:
+def _slowest(run: RunLog, count: int) -> list[float]:
     """Median extra time of the ``count`` slowest timed touches over the usual touch."""
-    head, *rows = facts["latency"].splitlines()
+    head, *rows = run["latency"].splitlines()
     kept = int(head.split()[1])
     ranks = [(int(rank), int(ns)) for rank, ns in (row.split() for row in rows)]
-    if not 0 < count < kept // 2:
-        return None
 
     def at(rank: float) -> int:
         return min(ranks, key=lambda pair: abs(pair[0] - rank))[1]
 
-    return float(at(count / 2) - at((count + kept) / 2))
+    return [at(count / 2) - at((count + kept) / 2)] if 0 < count < kept // 2 else []
 
 
-def _measure(facts: runlog.RunLog) -> dict[str, float]:
-    name = facts["run"]
+def _faults(run: RunLog, name: str) -> int:
+    """Return how many of the timed touches of an experiment were slow."""
+    if name.startswith("first"):
+        return 2 * _MB * PAGES_PER_MB // PMD_PAGES if "huge" in name else _MB * PAGES_PER_MB // 2
+    head, *rows = run["samples"].splitlines()
+    last = dict(zip(head.split(), rows[-1].split(), strict=False))
+    if name.startswith("hint"):
+        return int(last["numa_hint_faults"])
+    return int(last["numa_pages_migrated"]) // (PMD_PAGES if "huge" in name else 1)
+
+
+def _measure(run: RunLog) -> dict[str, list[float]]:
+    name = run["run"]
     if name in ("walk", "rand"):
-        return {f"touch_{name}_ns": _touch_ns(facts), "lost_share": _lost_share(facts)}
-    if name == "scan":
-        return scan_costs(facts)
-    if name == "shared":
-        return {}
-    unit = PMD_PAGES if name.endswith("huge") else 1
-    counts = {
-        "first": _MB * 256 // 2,
-        "first_huge": 2 * _MB * 256 // PMD_PAGES,
-        "hint": _counter(facts, "numa_hint_faults"),
-        "hint_huge": _counter(facts, "numa_hint_faults"),
-        "migrate": _counter(facts, "numa_pages_migrated"),
-        "migrate_huge": _counter(facts, "numa_pages_migrated") // unit,
-    }
-    value = _slowest(facts, counts[name])
-    return {} if value is None else {name: value}
+        return {f"touch_{name}_ns": _last_half_ns(run), "lost_share": [_lost_share(run)]}
+    if name in _TIMED:
+        return {_TIMED[name]: _slowest(run, _faults(run, name))}
+    return {key: [ns] for key, ns in scan_costs(run).items()} if name == "scan" else {}
 
 
-_FIELDS = {
-    "first": "first_touch_ns",
-    "first_huge": "first_touch_huge_ns",
-    "hint": "hint_fault_ns",
-    "hint_huge": "hint_fault_huge_ns",
-    "migrate": "migrate_page_ns",
-    "migrate_huge": "migrate_huge_ns",
-}
+def measured(
+    runs: list[RunLog], measure: Callable[[RunLog], Mapping[str, list[float]]]
+) -> dict[str, list[float]]:
+    """Collect the values of all runs by name, with four digits."""
+    found: dict[str, list[float]] = {}
+    for run in runs:
+        for name, values in measure(run).items():
+            found.setdefault(name, []).extend(_rounded(value) for value in values)
+    return found
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.4g}")
 
 
 def evaluate(text: str) -> dict[str, Any]:
@@ -217,33 +224,28 @@ def evaluate(text: str) -> dict[str, Any]:
     RecordError
         If an experiment gave nothing to measure.
     """
-    raw: dict[str, list[float]] = {}
     runs = runlog.read(text)
-    for facts in runs:
-        for name, value in _measure(facts).items():
-            raw.setdefault(_FIELDS.get(name, name), []).append(float(f"{value:.4g}"))
-    values = {name: median(found) for name, found in raw.items()}
-    if "scan_call_ns" in raw:
+    raw = measured(runs, _measure)
+    values = {name: median(found) for name, found in raw.items() if found}
+    if missing := [name for name in _NEEDED if name not in values]:
+        raise RecordError(f"the calibration gave no {', '.join(missing)}; record it again")
+    if "scan_call_ns" in values:
         # A scan that loses its CPU in a call measures the other task: take the quickest.
         values["scan_call_ns"] = min(raw["scan_call_ns"])
-    scanning = [facts for facts in runs if facts["run"] in ("scan", "shared")]
+    scanning = [run for run in runs if run["run"] in ("scan", "shared")]
     waits = [ns for run in runs for ns in flush_waits(run)]
     found = late_flushes(waits) | scan_spread(scanning) | first_scan(scanning[0])
-    values |= {name: float(f"{value:.4g}") for name, value in found.items()}
-    for fault, migration in (("hint_fault", "migrate_page"), ("hint_fault_huge", "migrate_huge")):
-        if f"{migration}_ns" in values and f"{fault}_ns" in values:
-            values[f"{migration}_ns"] -= values[f"{fault}_ns"]
+    values |= {name: _rounded(value) for name, value in found.items()}
+    for fault, migration in (("hint", "migrate"), ("hint_huge", "migrate_huge")):
+        if _TIMED[migration] in values and _TIMED[fault] in values:
+            values[_TIMED[migration]] -= values[_TIMED[fault]]
     known = {field.name for field in dataclasses.fields(Speed)}
-    missing = [n for n in ("touch_walk_ns", "touch_rand_ns", "hint_fault_ns") if n not in values]
-    if missing:
-        raise RecordError(f"the calibration gave no {', '.join(missing)}; record it again")
     speed = Speed(**{name: max(0.0, v) for name, v in values.items() if name in known})
-    clock = re.sub(r"\s+", "", runs[-1].get("clocksource", ""))
     return {
         "speed": as_plain(speed),
-        "raw": raw,
+        "raw": {name: found for name, found in raw.items() if found},
         "assumed": sorted(known - set(values)),
-        "clocksource": clock,
+        "clocksource": runs[-1].get("clocksource", "").strip(),
     }
 
 

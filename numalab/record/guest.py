@@ -17,6 +17,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,10 +29,11 @@ log = logging.getLogger(__name__)
 QEMU = "qemu-system-x86_64"
 TCG = "tcg,thread=multi"
 FIRST_LINE = "numalab-guest 1\n"
+LAST_LINE = "@done\n"
 BOOT_S = 40.0
-"""A guest that has said nothing after this time is taken for dead."""
+"""A guest that has sent nothing after this time is stopped."""
 BOOTS = 4
-_HOPELESS = ("Unable to mount root", "No working init")
+_PERMANENT = ("Unable to mount root", "No working init")
 """Panics that the next boot would meet again."""
 _APPEND = "console=ttyS0 quiet panic=-1 tsc=reliable trace_clock=mono"
 
@@ -65,8 +67,8 @@ def check_kernel(path: Path) -> None:
         )
 
 
-def command(machine: Machine, kernel: Path, initrd: Path, accel: str, folder: Path) -> list[str]:
-    """Return the QEMU command line for a machine; console and results go to ``folder``."""
+def command(machine: Machine, kernel: Path, accel: str, folder: Path) -> list[str]:
+    """Return the QEMU command line for a machine; initrd, console and results are in ``folder``."""
     cores = machine.cpus_per_node
     line = [tool(QEMU), "-accel", accel, "-cpu", "max" if "tcg" in accel else "host"]
     line += ["-smp", f"{machine.cpus},sockets={machine.nodes},cores={cores},threads=1"]
@@ -79,29 +81,18 @@ def command(machine: Machine, kernel: Path, initrd: Path, accel: str, folder: Pa
         for b in range(machine.nodes):
             if a != b:
                 line += ["-numa", f"dist,src={a},dst={b},val={machine.distance}"]
-    line += ["-kernel", str(kernel.resolve()), "-initrd", str(initrd), "-append", _APPEND]
+    line += ["-kernel", str(kernel.resolve()), "-initrd", str(folder / "initrd")]
+    line += ["-append", _APPEND]
     line += ["-display", "none", "-monitor", "none", "-no-reboot", "-net", "none"]
     line += ["-serial", f"file:{folder / 'console'}"]
     line += ["-chardev", f"file,id=results,path={folder / 'results'}"]
     return [*line, "-device", "isa-debugcon,iobase=0xe9,chardev=results"]
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("latin-1")
-    except FileNotFoundError:
-        return ""
-
-
-def _once(line: list[str], folder: Path, limit_s: float, boot_s: float) -> tuple[str, str, str]:
-    """Run QEMU; return the results, the console, and why it was stopped ("" if it ended)."""
-    if setpriv := shutil.which("setpriv"):  # the guest dies with us, even if we are killed
+@contextlib.contextmanager
+def _running(line: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command and whatever it starts, no longer than the block lasts."""
+    if setpriv := shutil.which("setpriv"):  # it dies with us, even if we are killed
         line = [setpriv, "--pdeathsig", "KILL", *line]
     with (folder / "stderr").open("wb") as stderr:
         process = subprocess.Popen(
@@ -112,29 +103,40 @@ def _once(line: list[str], folder: Path, limit_s: float, boot_s: float) -> tuple
             stderr=stderr,
             start_new_session=True,
         )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _read(path: Path) -> str:
+    return path.read_bytes().decode("latin-1") if path.exists() else ""
+
+
+def _once(line: list[str], folder: Path, limit_s: float, boot_s: float) -> tuple[str, str, str]:
+    """Run QEMU; return the results, the console, and why it was stopped ("" if it ended)."""
+    results = folder / "results"
     begin = time.monotonic()
     stopped = ""
-    try:
-        while process.poll() is None:
+    with _running(line, folder) as process:
+        while process.poll() is None and not stopped:
             spent = time.monotonic() - begin
-            started = (folder / "results").exists() and (folder / "results").stat().st_size
             if spent > limit_s:
                 stopped = f"no end after {limit_s:.0f} s"
-            elif spent > boot_s and not started:
+            elif spent > boot_s and not _read(results):
                 stopped = f"no sign of life after {boot_s:.0f} s"
-            if stopped:
-                break
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(0.1)
-    finally:
-        _kill(process)
+            else:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(0.1)
     if process.returncode and not stopped:
         error = _read(folder / "stderr").strip().splitlines()
         raise RecordError(f"{QEMU} failed: {error[-1] if error else process.returncode}")
-    return _read(folder / "results"), _read(folder / "console"), stopped
+    return _read(results), _read(folder / "console"), stopped
 
 
-def _last_words(console: str) -> str:
+def _last_message(console: str) -> str:
     clean = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\x1bc|[^\n\x20-\x7e]", "", console)
     lines = [line.strip() for line in clean.splitlines() if line.strip()]
     panic = [line for line in lines if "panic" in line.lower()]
@@ -178,38 +180,39 @@ def boot(
     """
     check_kernel(kernel)
     accel = accel or accelerator(kernel)
-    words = ""
+    reason = ""
     reached = False
     for failed in range(BOOTS):
         with tempfile.TemporaryDirectory(prefix="numalab-") as scratch:
             folder = Path(scratch)
             (folder / "initrd").write_bytes(initrd)
-            line = command(machine, kernel, folder / "initrd", accel, folder)
+            line = command(machine, kernel, accel, folder)
             text, console, stopped = _once(line, folder, limit_s, boot_s)
-        words = stopped or _last_words(console)
+        reason = stopped or _last_message(console)
         if text.startswith(FIRST_LINE):
-            if _ended(text, kernel, last=failed == BOOTS - 1):
+            if _is_complete(text, kernel, last=failed == BOOTS - 1):
                 return Boot(text, accel, failed)
             reached = True
             if stopped:
                 break
-        log.warning("%s: boot %d of %d failed: %s", kernel.name, failed + 1, BOOTS, words)
-        if any(sign in words for sign in _HOPELESS):
+        log.warning("%s: boot %d of %d failed: %s", kernel.name, failed + 1, BOOTS, reason)
+        if any(sign in reason for sign in _PERMANENT):
             break
     if reached:
-        raise RecordError(f"{kernel.name}: the guest broke off: {words}; record it again")
-    raise RecordError(f"{kernel}: the guest did not reach its init: {words}")
+        raise RecordError(f"{kernel.name}: the guest broke off: {reason}; record it again")
+    raise RecordError(f"{kernel}: the guest did not reach its init: {reason}")
 
 
-def _ended(text: str, kernel: Path, last: bool) -> bool:
-    """Whether a guest said all it had to say; raises what it could not do.
+def _is_complete(text: str, kernel: Path, last: bool) -> bool:
+    """Whether a guest reported all; raises what it could not do.
 
-    What it says to record again (emulated SVM fails now and then) is raised at the last boot.
+    An error that ends in "record it again" (emulated SVM fails now and then) is raised at the
+    last boot only.
     """
     error = re.search(r"^@error (.*)$", text, re.MULTILINE)
     if error and (last or not error[1].endswith("record it again")):
         raise RecordError(f"{kernel.name}: the guest says: {error[1]}")
-    return text.endswith("@done\n")
+    return text.endswith(LAST_LINE)
 
 
 @functools.cache
@@ -221,10 +224,9 @@ def accelerator(kernel: Path) -> str:
     with tempfile.TemporaryDirectory(prefix="numalab-") as scratch:
         folder = Path(scratch)
         (folder / "initrd").write_bytes(initramfs(compiled(), ""))
-        line = command(machine, kernel, folder / "initrd", "kvm", folder)
         try:
-            text, _, _ = _once(line, folder, 10, 10)
+            text, _, _ = _once(command(machine, kernel, "kvm", folder), folder, 10, 10)
         except RecordError as error:
             log.info("KVM does not work here: %s", error)
             return TCG
-    return "kvm" if text.endswith("@done\n") else TCG
+    return "kvm" if text.endswith(LAST_LINE) else TCG

@@ -57,9 +57,13 @@ def tool(name: str) -> str:
     return path
 
 
-def _cache_folder() -> Path:
-    root = os.environ.get("XDG_CACHE_HOME")
-    return (Path(root) if root else Path.home() / ".cache") / "numalab"
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file that appears complete or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".part-") as scratch:
+        part = Path(scratch) / path.name
+        part.write_bytes(data)
+        part.replace(path)
 
 
 def compiled(cache: Path | None = None) -> bytes:
@@ -73,12 +77,12 @@ def compiled(cache: Path | None = None) -> bytes:
     gcc = tool("gcc")
     text = b"".join(path.read_bytes() for path in sorted(_INIT.iterdir()))
     key = hashlib.sha256(text + " ".join(_FLAGS).encode()).hexdigest()[:16]
-    folder = cache or _cache_folder()
-    target = folder / f"workload-{key}"
+    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    target = (cache or root / "numalab") / f"workload-{key}"
     if target.is_file():
         return target.read_bytes()
     with tempfile.TemporaryDirectory() as scratch:
-        output = Path(scratch) / "workload"
+        output = Path(scratch) / "init"
         command = [gcc, *_FLAGS, "-o", str(output), *map(str, SOURCES), "-lm"]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         if result.returncode:
@@ -88,10 +92,7 @@ def compiled(cache: Path | None = None) -> bytes:
             )
         program = output.read_bytes()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as part:
-            part.write(program)
-        Path(part.name).replace(target)
+        write_whole(target, program)
     except OSError as error:
         log.debug("the compiled program is not kept: %s", error)
     return program

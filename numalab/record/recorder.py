@@ -1,4 +1,4 @@
-"""Record a workload on a real kernel: boot, run, bring the numbers home.
+"""Record a workload on a real kernel: boot, run, read what comes back.
 
 Examples
 --------
@@ -23,7 +23,7 @@ from numalab.machine import Speed
 from numalab.record import guest
 from numalab.record.calibrate import calibrate
 from numalab.record.calibrate_guest import calibrate_guest, merged
-from numalab.record.initramfs import RecordError, compiled, initramfs, modules_of
+from numalab.record.initramfs import compiled, initramfs, modules_of
 from numalab.record.manifest import RecordingWriter
 from numalab.record.program import populated_pages, program
 from numalab.units import PAGES_PER_MB
@@ -31,48 +31,45 @@ from numalab.workload import Workload, with_speed
 
 log = logging.getLogger(__name__)
 
-
 REPORT_S = 60.0
 """Time that a guest may take to report; longer with a KVM guest in it, whose trace is long."""
 
 
-def has_guest(workload: Workload) -> bool:
+def _has_guest(workload: Workload) -> bool:
     """Whether a VMA is the memory of a KVM guest."""
     return any(v.subscriber == "kvm" for v in workload.vmas)
 
 
-def time_limit_s(workload: Workload) -> float:
+def _time_limit_s(workload: Workload) -> float:
     """Seconds after which a guest that still runs is killed: boot, layout, run, report."""
     mb = sum(populated_pages(v) * v.count for v in workload.vmas) / PAGES_PER_MB
-    report = REPORT_S * (3 if has_guest(workload) else 1)
+    report = REPORT_S * (3 if _has_guest(workload) else 1)
     return guest.BOOT_S + 0.05 * mb + 1.5 * workload.duration_ms / 1000 + report
 
 
-def calibration_of(workload: Workload, kernel: Path) -> dict[str, Any]:
+def _calibration_of(workload: Workload, kernel: Path) -> dict[str, Any]:
     """Measure the speed of the workload's machine; that of KVM guests too if it has one."""
     found = calibrate(workload.machine, kernel)
-    if has_guest(workload):
+    if _has_guest(workload):
         found = merged(found, calibrate_guest(workload.machine, kernel))
     return found
 
 
-def run_once(workload: Workload, kernel: Path, seed: int) -> guest.Boot:
+def _run_once(workload: Workload, kernel: Path, seed: int) -> guest.Boot:
     """Boot the kernel once with the workload as its init and return what came back.
 
     A KVM guest needs software emulation, which emulates AMD's SVM: whether a host's KVM
     nests is not asked.
-
-    Raises
-    ------
-    RecordError
-        In one line, if there is no complete log.
     """
-    nested = has_guest(workload)
-    modules = modules_of(kernel) if nested else {}
-    image = initramfs(compiled(), program(workload, seed), modules)
-    limit_s = time_limit_s(workload)
-    accel = guest.TCG if nested else None
-    return guest.boot(workload.machine, kernel, image, limit_s=limit_s, accel=accel)
+    nested = _has_guest(workload)
+    image = initramfs(compiled(), program(workload, seed), modules_of(kernel) if nested else None)
+    return guest.boot(
+        workload.machine,
+        kernel,
+        image,
+        limit_s=_time_limit_s(workload),
+        accel=guest.TCG if nested else None,
+    )
 
 
 def record(
@@ -84,7 +81,7 @@ def record(
     speed: Speed | None = None,
     keep: Path | None = None,
     source: str | None = None,
-    progress: Callable[[str], None] | None = None,
+    progress: Callable[[str], None] = log.info,
 ) -> xr.Dataset:
     """Run a workload on a real kernel, in a QEMU guest with NUMA nodes.
 
@@ -107,8 +104,8 @@ def record(
         The recording folder to write or extend.
     source : str, optional
         The TOML text of the workload, stored in ``keep`` as given; needed with ``keep``.
-    progress : callable, optional
-        Told in one line what has been done.
+    progress : callable
+        Gets one line after each step.
 
     Returns
     -------
@@ -120,7 +117,6 @@ def record(
     RecordError
         If a tool is missing, the image is no kernel, or a guest fails; in one line.
     """
-    tell = progress or log.info
     guest.check_kernel(kernel)
     if runs < 1:
         raise InputError(f"runs = {runs}: must be at least 1")
@@ -129,30 +125,26 @@ def record(
         if source is None:
             raise InputError("source is missing: keep stores the TOML text of the workload")
         folder = RecordingWriter(keep, workload, source, kernel)
-        if "calibration.json" not in folder.facts["files"]:
+        if not folder.calibrated:
             folder.add_calibration(
-                {"speed": as_plain(speed)} if speed else calibration_of(workload, kernel)
+                {"speed": as_plain(speed)} if speed else _calibration_of(workload, kernel)
             )
-            tell(f"{workload.name}: calibrated")
+            progress(f"{workload.name}: calibrated")
     found = []
     timed = with_speed(workload, speed) if speed else workload
     for number in range(folder.runs if folder else 0, runs):
-        boot = run_once(workload, kernel, seed + number)
+        boot = _run_once(workload, kernel, seed + number)
         ds = read_run(boot.text, timed).dataset
         dataset.check_invariants(ds)
         found.append(ds)
         if folder:
             folder.add_run(boot, ds, seed + number)
-        late = dataset.provenance(ds)["latest_sample_ms"]
-        if late > LATE_MS:
-            tell(f"{workload.name}: a sample is {late:.0f} ms late: was the host busy?")
-        updates = int(ds["numa_pte_updates"][-1])
-        tell(
-            f"{workload.name} on {ds.attrs['kernel']}: run {number + 1} of {runs}: "
-            f"numa_pte_updates {updates}, numa_hint_faults {int(ds['numa_hint_faults'][-1])}, "
-            f"numa_pages_migrated {int(ds['numa_pages_migrated'][-1])}"
+        late_ms = dataset.provenance(ds)["latest_sample_ms"]
+        if late_ms > LATE_MS:
+            progress(f"{workload.name}: a sample is {late_ms:.0f} ms late: was the host busy?")
+        counters = ", ".join(
+            f"{name} {int(ds[name][-1])}"
+            for name in ("numa_pte_updates", "numa_hint_faults", "numa_pages_migrated")
         )
+        progress(f"{workload.name} on {ds.attrs['kernel']}: run {number + 1} of {runs}: {counters}")
     return open_recording(keep).dataset() if keep is not None else dataset.concat(found)
-
-
-__all__ = ["RecordError", "record", "run_once", "time_limit_s"]

@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import shutil
-from pathlib import Path
 
 import pytest
 
 from numalab.machine import Machine, Speed
-from numalab.record import guest
-from numalab.record.calibrate_guest import (
-    calibrate_guest,
-    calibration_program,
-    evaluate,
-    merged,
-)
-from numalab.record.initramfs import RecordError, modules_of
+from numalab.record.calibrate_guest import evaluate, experiments, merged
+from numalab.record.initramfs import RecordError
+from tests.record.kernels import calibrated, section
 
 FIELDS = {
     "vcpu_touch_walk_ns",
@@ -30,10 +22,6 @@ FIELDS = {
 }
 AT = 0x7F0000000000
 PAGE, HUGE, NOTIFY = 200, 300, 50_000
-
-
-def _section(name: str, text: str) -> str:
-    return f"@section {len(text)} {name}\n{text}"
 
 
 def _chunk(us: int, took_us: int, pages: int = 4, changed: int = 0) -> str:
@@ -74,16 +62,16 @@ def _run(
         for when, ns in (("start", 7_000_000), ("end", 3_007_000_000))
     }
     parts = [
-        _section("run", name),
-        _section("setup", "process main 9 1\nbalancing 1000000000\nstart 1000000000\n"),
-        _section("mappings main", f"ram {AT:x} {AT + 4096 * pages:x}\n"),
-        _section("samples", "\n".join(rows) + "\n"),
-        _section("threads start", threads["start"]),
-        _section("threads end", threads["end"]),
-        _section("guests", f"ram {faults} {faults} 0 {faults}\n"),
-        _section("trace", trace),
+        section("run", name),
+        section("setup", "process main 9 1\nbalancing 1000000000\nstart 1000000000\n"),
+        section("mappings main", f"ram {AT:x} {AT + 4096 * pages:x}\n"),
+        section("samples", "\n".join(rows) + "\n"),
+        section("threads start", threads["start"]),
+        section("threads end", threads["end"]),
+        section("guests", f"ram {faults} {faults} 0 {faults}\n"),
+        section("trace", trace),
     ]
-    return "".join(parts) + (_section("zaps", zaps) if zaps else "")
+    return "".join(parts) + (section("zaps", zaps) if zaps else "")
 
 
 def _scans(name: str, pages: int, took_ns: int, changed: int = 0) -> str:
@@ -97,17 +85,17 @@ def _scans(name: str, pages: int, took_ns: int, changed: int = 0) -> str:
     return _run(name, pages=pages, trace="".join(chunks) + other)
 
 
-def _boot(told: str | None = None) -> str:
+def _boot(notified: str | None = None) -> str:
     return "".join(
         [
             "numalab-guest 1\n",
             _run("walk", touch_ns=250, vcpus=2),
             _run("rand", touch_ns=300, vcpus=2),
-            told or _scans("told", 4, 8000 + NOTIFY + 4 * PAGE),
+            notified or _scans("notified", 4, 8000 + NOTIFY + 4 * PAGE),
             _scans("alone", 4, 8000),
-            _scans("told_page", 8192, 900_000 + NOTIFY + 8192 * PAGE),
+            _scans("notified_page", 8192, 900_000 + NOTIFY + 8192 * PAGE),
             _scans("alone_page", 8192, 900_000),
-            _scans("told_huge", 32768, 40_000 + NOTIFY + 64 * HUGE, changed=32768),
+            _scans("notified_huge", 32768, 40_000 + NOTIFY + 64 * HUGE, changed=32768),
             _scans("alone_huge", 32768, 40_000, changed=32768),
             _run("refault", zaps="1 9000000\n", faults=20_000, refault_ns=55_000),
             _run("refault_huge", zaps="1 300000\n", faults=2000, refault_ns=70_000),
@@ -129,8 +117,8 @@ def test_the_costs_behind_a_made_up_boot_come_back() -> None:
 
 
 def test_an_experiment_without_a_result_is_named() -> None:
-    with pytest.raises(RecordError, match="gave no told; record it again"):
-        evaluate(_boot(told=_scans("told", 4, 58_000, changed=2)))
+    with pytest.raises(RecordError, match="gave no notified; record it again"):
+        evaluate(_boot(notified=_scans("notified", 4, 58_000, changed=2)))
 
 
 def test_a_guest_that_stands_still_is_refused() -> None:
@@ -157,7 +145,7 @@ def test_merged_keeps_what_was_measured_without_a_guest() -> None:
 
 
 def test_the_helper_belongs_to_the_process_of_the_guest() -> None:
-    lines = calibration_program(Machine(), repeats=1).splitlines()
+    lines = "".join(text for text, _ in experiments(Machine())).splitlines()
     zaps = [i for i, line in enumerate(lines) if line.startswith("zap ")]
     assert len(zaps) == 2
     for i in zaps:
@@ -165,27 +153,10 @@ def test_the_helper_belongs_to_the_process_of_the_guest() -> None:
         assert lines[i + 1] == "go"
 
 
-def _calibrated(image: Path) -> dict:
-    """Calibrate; an experiment that gave nothing, on a busy machine, is made again."""
-    for left in (2, 1, 0):
-        try:
-            return calibrate_guest(Machine(memory_mb=512), image, repeats=1)
-        except RecordError as error:
-            if not left or "record it again" not in str(error):
-                raise
-    raise AssertionError
-
-
 @pytest.mark.kernel
+@pytest.mark.timeout(500)
 def test_a_real_boot_gives_every_field() -> None:
-    folder = os.environ.get("NUMALAB_KERNELS", "")
-    images = [p for p in Path(folder).glob("6.12/vmlinuz-*") if p.suffix != ".package"]
-    if not folder or not images or not modules_of(images[0]):
-        pytest.skip("NUMALAB_KERNELS has no 6.12 with its modules")
-    for name in ("gcc", guest.QEMU):
-        if shutil.which(name) is None:
-            pytest.skip(f"{name} is not installed")
-    found = _calibrated(images[0])
+    found = calibrated("6.12", evaluate)
     assert set(found["speed"]) == FIELDS
     speed = Speed(**found["speed"])
     assert speed.refault_ns > speed.vcpu_touch_walk_ns > 0

@@ -1,16 +1,11 @@
-"""The program that a workload becomes, and the initramfs around it."""
+"""The program that a workload becomes."""
 
 from __future__ import annotations
-
-import shutil
-import subprocess
-from pathlib import Path
 
 import pytest
 
 from numalab.fields import InputError
 from numalab.machine import Machine
-from numalab.record.initramfs import initramfs, modules_of
 from numalab.record.program import access_range, pinned_pages, populated_pages, program
 from numalab.workload import Access, Churn, Process, Task, Vma, Workload
 
@@ -96,24 +91,3 @@ def test_guests_that_only_the_model_can_run_are_refused(workload: Workload, line
     with pytest.raises(InputError, match=line) as caught:
         program(workload)
     assert "\n" not in str(caught.value)
-
-
-def test_modules_lie_beside_the_image(tmp_path: Path) -> None:
-    assert modules_of(tmp_path / "vmlinuz") == {}
-    (tmp_path / "modules").mkdir()
-    for name in ("kvm", "irqbypass", "else"):
-        (tmp_path / "modules" / f"{name}.ko").write_bytes(name.encode())
-    modules = modules_of(tmp_path / "vmlinuz")
-    assert modules == {"irqbypass": b"irqbypass", "kvm": b"kvm"}
-    assert b"modules/kvm.ko\0" in initramfs(b"\x7fELF", "go\n", modules)
-
-
-def test_the_archive_is_a_cpio_archive() -> None:
-    archive = initramfs(b"\x7fELF...", "go\n")
-    assert archive.startswith(b"070701")
-    assert b"TRAILER!!!" in archive
-    assert len(archive) % 4 == 0
-    if cpio := shutil.which("cpio"):
-        result = subprocess.run([cpio, "-it"], input=archive, capture_output=True, check=True)
-        names = result.stdout.decode().split()
-        assert {"dev/console", "init", "program", "cgroup"} <= set(names)

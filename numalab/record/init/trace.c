@@ -51,13 +51,9 @@ static void enable(const char *const *names, int n)
 	}
 }
 
-void start_tracing(int guests)
+static void add_probes(void)
 {
-	static int ready;
-
-	write_file(TRACING "tracing_on", "0");
-	write_file(TRACING "trace", "");
-	for (unsigned i = 0; !ready && i < sizeof(probes) / sizeof(probes[0]); i++) {
+	for (unsigned i = 0; i < sizeof(probes) / sizeof(probes[0]); i++) {
 		int fd = open(TRACING "kprobe_events", O_WRONLY | O_APPEND);
 
 		if (fd < 0 || write(fd, probes[i], strlen(probes[i])) < 0)
@@ -65,13 +61,26 @@ void start_tracing(int guests)
 		if (fd >= 0)
 			close(fd);
 	}
+}
+
+/* What is switched on stays on: the first run needs it, and the first one with guests. */
+void start_tracing(int guests)
+{
+	static int ready, ready_for_guests;
+
+	write_file(TRACING "tracing_on", "0");
+	write_file(TRACING "trace", "");
 	if (!ready) {
+		add_probes();
 		enable(events, sizeof(events) / sizeof(events[0]));
-		if (guests)
-			enable(guest_events, sizeof(guest_events) / sizeof(guest_events[0]));
 		write_file(TRACING "trace_clock", "mono");
-		write_file(TRACING "buffer_size_kb", guests ? GUEST_BUFFER_KB : BUFFER_KB);
+		write_file(TRACING "buffer_size_kb", BUFFER_KB);
 		write_file(TRACING "saved_cmdlines_size", "1024");
+	}
+	if (guests && !ready_for_guests) {
+		enable(guest_events, sizeof(guest_events) / sizeof(guest_events[0]));
+		write_file(TRACING "buffer_size_kb", GUEST_BUFFER_KB);
+		ready_for_guests = 1;
 	}
 	ready = 1;
 	write_file(TRACING "tracing_on", "1");

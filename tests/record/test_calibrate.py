@@ -1,0 +1,105 @@
+"""The calibration: a made-up boot gives back its costs, a real one gives all fields."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from numalab.machine import Machine, Speed
+from numalab.record.calibrate import calibration_program, evaluate
+from numalab.record.initramfs import RecordError
+from tests.record.kernels import calibrated, section
+
+
+def _run(name: str, *, touch_ns: float = 50, busy: float = 1.0, **sections: str) -> str:
+    """A run of 1.5 s with two threads that have a CPU for a share of the time."""
+    rows = ["ns numa_hint_faults numa_pages_migrated"]
+    for k in range(7):
+        ns = k * 250_000_000
+        done = int(ns / touch_ns)
+        rows.append(f"{ns} {k * 100} {k * 100} 0 {done} {done}")
+    threads = {
+        when: "".join(f"t{cpu} {9 + cpu} 1 {touches} {ns} 0 1\n" for cpu in range(2))
+        for when, touches, ns in (("start", 0, 5), ("end", done, 5 + int(1.5e9 * busy)))
+    }
+    parts = {
+        "run": name,
+        "setup": "process main 9 1\nbalancing 1000000000\nstart 1000000000\n",
+        "samples": "\n".join(rows) + "\n",
+        "threads start": threads["start"],
+        "threads end": threads["end"],
+        "trace": "",
+        "clocksource": "tsc\n",
+    }
+    return "".join(section(key, text) for key, text in (parts | sections).items())
+
+
+def _latency(slow: int, slow_ns: int, usual_ns: int = 100) -> str:
+    """Ten thousand timed touches of which some took long."""
+    rows = [f"{rank} {slow_ns if rank < slow else usual_ns}" for rank in range(0, 10_000, 50)]
+    return "\n".join(["10000 10000", *rows]) + "\n"
+
+
+def _boot(**walk: float) -> str:
+    return "".join(
+        [
+            "numalab-guest 1\n",
+            _run("walk", **walk),
+            _run("rand", touch_ns=80),
+            _run("scan"),
+            _run("hint", latency=_latency(600, 3100)),
+            _run("migrate", latency=_latency(600, 8100)),
+            "@done\n",
+        ]
+    )
+
+
+def test_the_costs_behind_a_made_up_boot_come_back() -> None:
+    found = evaluate(_boot(busy=0.75))
+    speed = found["speed"]
+    assert speed["touch_walk_ns"] == pytest.approx(50)
+    assert speed["touch_rand_ns"] == pytest.approx(80)
+    assert speed["hint_fault_ns"] == 3000
+    assert speed["migrate_page_ns"] == 8000 - 3000
+    assert speed["lost_share"] == pytest.approx(0.125)
+    assert found["raw"]["lost_share"] == [0.25, 0]
+    assert found["clocksource"] == "tsc"
+
+
+def test_what_was_not_measured_is_assumed() -> None:
+    found = evaluate(_boot())
+    defaults = dataclasses.asdict(Speed())
+    assert {"pte_update_ns", "first_touch_ns"} <= set(found["assumed"])
+    assert all(found["speed"][name] == defaults[name] for name in found["assumed"])
+    assert not set(found["assumed"]) & set(found["raw"])
+
+
+def test_an_experiment_without_a_result_is_named() -> None:
+    with pytest.raises(RecordError, match="gave no touch_walk_ns; record it again"):
+        evaluate(_boot(touch_ns=1e19))
+
+
+def test_touches_are_timed_every_page_or_every_folio() -> None:
+    lines = calibration_program(Machine(), repeats=1).splitlines()
+    runs = [line.split()[1] for line in lines if line.startswith("run ")]
+    accesses = [line.split() for line in lines if line.startswith("access ")]
+    assert runs[-6:] == ["first", "first_huge", "hint", "hint_huge", "migrate", "migrate_huge"]
+    assert [words[4] for words in accesses[-6:]] == ["3"] * 6
+    assert [words[7] for words in accesses[-6:]] == ["1", "512"] * 3
+
+
+def test_a_machine_of_one_node_has_no_migrations() -> None:
+    program = calibration_program(Machine(nodes=1), repeats=1)
+    assert "run hint " in program
+    assert "run migrate " not in program
+
+
+@pytest.mark.kernel
+@pytest.mark.timeout(500)
+def test_a_real_boot_gives_every_field() -> None:
+    found = calibrated("7.2", evaluate)
+    measured = {field.name for field in dataclasses.fields(Speed)} - set(found["assumed"])
+    assert {"touch_walk_ns", "hint_fault_ns", "migrate_page_ns", "scan_page_ns"} <= measured
+    speed = Speed(**found["speed"])
+    assert speed.hint_fault_ns > speed.touch_walk_ns > 0
