@@ -30,7 +30,7 @@ def format_number(value: float, *, sign: bool = False) -> str:
 def format_interval(
     mean: float, low: float, high: float, unit: str = "", *, sign: bool = False
 ) -> str:
-    """Write a mean with its interval; the interval decides how many digits are written.
+    """Write a mean with its interval, which decides how many digits are written: four at most.
 
     Parameters
     ----------
@@ -49,8 +49,11 @@ def format_interval(
     unit = f" {unit}" if unit else ""
     if low == high:
         return f"{format_number(mean, sign=sign)}{unit} [identical]"
-    limit, letter = _scale(max(abs(x) for x in (mean, low, high)))
+    largest = max(abs(x) for x in (mean, low, high))
+    limit, letter = _scale(largest)
     digits = _decimals(min(abs(mean - x) or math.inf for x in (low, high)) / limit)
+    if math.isfinite(largest):
+        digits = min(digits, max(0, 3 - math.floor(math.log10(largest / limit))))
 
     def one(value: float) -> str:
         text = f"{value / limit:.{digits}f}"

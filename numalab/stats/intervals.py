@@ -241,7 +241,8 @@ def summary(data: _Data, dim: str = "replicate", level: float = 0.95) -> _Data:
     if isinstance(data, xr.DataArray):
         ends = mean_interval(data, dim, level)
         mean = data.mean(dim, keep_attrs=True).expand_dims(statistic=["mean"])
-        return xr.concat([mean, ends], "statistic").transpose(..., "statistic")
+        made = xr.concat([mean, ends], "statistic").transpose(..., "statistic")
+        return made.assign_coords(statistic=["mean", "low", "high"])
     found: dict[Any, xr.DataArray] = {}
     for name, da in data.data_vars.items():
         try:
