@@ -504,3 +504,33 @@ def label_ends(ax: Axes, x: float, ends: list[tuple[float, str, str]]) -> None:
             name, (x, at), xytext=(6, 0), textcoords="offset points", va="center", color=color,
             fontsize=8, annotation_clip=False,
         )  # fmt: skip
+
+
+def surfaces(data: xr.Dataset, x: str, y: str, *, col: str, labels: dict[str, str]) -> Figure:
+    """Draw variables as shaded cells over two axes, a row each; panels over a third axis.
+
+    Means over ``replicate``. Cells of a row share one scale, which begins at 0; values of ``x``
+    and ``y`` stand side by side.
+
+    Parameters
+    ----------
+    labels : dict
+        Text for names of variables and dimensions.
+    """
+    mean = data.mean("replicate") if "replicate" in data.dims else data
+    figure, axes = canvas("tall", len(mean), mean.sizes[col])
+    for row, (name, cells) in zip(axes, mean.data_vars.items(), strict=True):
+        most = max(1.0, float(cells.max()))
+        for ax, at in zip(row, mean[col].values, strict=True):
+            here = cells.sel({col: at}).transpose(y, x)
+            image = ax.imshow(here, origin="lower", aspect="auto", vmin=0, vmax=most)
+            ax.set_xticks(range(here.sizes[x]), [f"{v:g}" for v in here[x].values], rotation=45)
+            ax.set_yticks(range(here.sizes[y]), [f"{v:g}" for v in here[y].values])
+            ax.set_title(f"{labels.get(col, col)} {at:g}", loc="left", fontsize=9)
+            ax.label_outer()
+        bar = figure.colorbar(image, ax=row)
+        bar.set_label(labels.get(str(name), str(name)), fontsize=9)
+        bar.ax.tick_params(labelsize=8)
+    figure.supxlabel(f"{labels.get(x, x)}; simulated, means of the runs", fontsize=9)
+    figure.supylabel(labels.get(y, y), fontsize=9)
+    return figure
