@@ -4,8 +4,8 @@ import pytest
 import workloads
 from parts import measure
 
+from numalab import sweep
 from numalab.fields import InputError
-from numalab.sweeps import sweep
 
 
 def _grown(benchmark, build, rounds=11, **how):
@@ -52,10 +52,8 @@ def test_sweep(benchmark):
     """Four sizes, two kernels, five replicates: 40 runs of 60 s."""
 
     def once():
-        return sweep.over(
-            "gib", [1, 4, 16, 64], lambda gib: workloads.walkers(gib=int(gib)),
-            ["linux-6.1", "linux-7.2"], replicates=5, seed=0,
-        )  # fmt: skip
+        axes = {"policy": ["linux-6.1", "linux-7.2"], "gib": [1, 4, 16, 64]}
+        return sweep.grid(workloads.walkers, axes, replicates=5)
 
     benchmark.pedantic(once, rounds=3, warmup_rounds=1)
     benchmark.extra_info["runs"] = 40

@@ -119,28 +119,27 @@ def sweep(
 ) -> None:
     """Run a workload over many values and policies; one Dataset comes back."""
     from numalab.fields import InputError
-    from numalab.sweeps import sweep_file
+    from numalab.sweep import Execution, sweep_file
+    from numalab.sweep.grid import run, summary
+    from numalab.sweep.plan import Plan
 
-    nouns = sweep_file.load(file)
     if out is None and store is None and not dry_run:
         raise InputError("nothing would be kept: give --store, --out or --dry-run")
+    plan = Plan(sweep_file.load(file), stored=store is not None)
     if dry_run:
-        from numalab.sweeps.cases import plan
-
-        planned = plan(nouns, store, _say)
-        for line in planned.told():
+        if store is not None:
+            plan.look_up(store, _say)
+        for line in plan.summary():
             typer.echo(line)
-        raise typer.Exit(0 if any(case.run for case in planned.cases) else 1)
+        raise typer.Exit(0 if any(point.start for point in plan.points) else 1)
     _check_out(out, file)
-    from numalab.sweeps import sweep as sweeps
-
-    where = sweeps.Where(store=store, workers=workers, cluster=cluster)
     try:
-        ds = sweeps.run(nouns, where, _say)
+        where = Execution(store=store, workers=workers, cluster=cluster, log=_say)
+        ds = run(plan, where)
     except KeyboardInterrupt as stopped:
         _leave(str(stopped) or "stopped")
     _save(ds, out)
-    for line in sweeps.told(ds):
+    for line in summary(ds):
         typer.echo(line)
     if not (ds["status"] == "done").any():
         raise typer.Exit(1)

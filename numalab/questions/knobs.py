@@ -10,14 +10,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from numalab import stats
+from numalab import stats, sweep
 from numalab.catalog.lifetimes import OLD_MB, YOUNG_MB, lifetimes
 from numalab.fields import InputError, distinct
-from numalab.remedies import get
 from numalab.report.tables import plain
-from numalab.sweeps import workers
-from numalab.sweeps.job import Job
-from numalab.totals import NAMES
 from numalab.tunables import Tunables
 from numalab.workload import Workload
 
@@ -70,7 +66,7 @@ def _short(value: float) -> str:
     return f"{value / 1000:g}k" if value >= 10_000 else f"{value:g}"
 
 
-def _workload(point: Mapping[str, float], seconds: float) -> Workload:
+def _workload(*, seconds: float, **point: float) -> Workload:
     value = {name: x if name in _LINEAR else 2.0**x for name, x in point.items()}
     knobs = {f.name: round(value[f.name]) for f in fields(Tunables) if f.name in value}
     made = lifetimes(
@@ -102,19 +98,11 @@ def evaluated(
     InputError
         If a point fails.
     """
-    jobs = [
-        Job(
-            number=i, workload=_workload(row, seconds),
-            policy=get(policy), seed=seed, first=0, count=replicates,
-        )
-        for i, row in enumerate(design.to_dict("records"))
-    ]  # fmt: skip
-    values = np.zeros((len(jobs), replicates, len(NAMES)))
-    for job, totals, reason, _ in workers.on_threads(jobs, workers.cores()):
-        if totals is None:
-            raise InputError(f"point {job.number} of the design under {policy}: {reason}")
-        values[job.number] = totals
-    values = values[:, :, [NAMES.index(name) for name in RESPONSES]]
+    runs = sweep.grid(
+        partial(_workload, seconds=seconds), {"point": design[list(RANGES)]},
+        policy=policy, replicates=replicates, seed=seed,
+    )  # fmt: skip
+    values = np.stack([runs[name].values for name in RESPONSES], axis=-1)
     counts = np.log2(1 + values.mean(axis=1))
     for i, name in enumerate(RESPONSES):
         if stats.identical(counts[:, i]):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
@@ -18,7 +17,6 @@ from numalab.questions.trials import each
 from numalab.remedies import get
 from numalab.report.tables import plain
 from numalab.units import PAGES_PER_MB
-from numalab.workload import Workload
 
 AXES = {
     "numa_pte_updates": "entries marked [1/min]",
@@ -28,15 +26,6 @@ AXES = {
 """Variables of q02's sweeps and their titles."""
 UPDATING_MB = 256
 """What a scan walks that updates entries, at default knobs [MB]."""
-
-
-def at(shape: Callable[..., Workload], *, thp: bool) -> Callable[[float], Workload]:
-    """Return the guest of a pinned fraction as a function of the fraction."""
-    return partial(_at, shape, thp)
-
-
-def _at(shape: Callable[..., Workload], thp: bool, pin_fraction: float) -> Workload:
-    return shape(pin_fraction=pin_fraction, thp=thp)
 
 
 def per_minute(ds: xr.Dataset, seconds: float) -> xr.Dataset:

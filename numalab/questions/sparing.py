@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
 import xarray as xr
 
+from numalab import sweep
 from numalab.catalog.guests import guest
 from numalab.costs import BOUNDS, Costs, time_of
 from numalab.remedies import REMEDIES
 from numalab.report.tables import crossing_words, plain, span
 from numalab.stats import Crossing, crossing, format_number
-from numalab.sweeps.sweep import over
-from numalab.workload import Workload
 
 NONE = "(none)"
 
@@ -27,10 +26,6 @@ def names(base: str) -> list[str]:
 def label(policy: str) -> str:
     """Return the remedy of a policy's name."""
     return policy.partition("+")[2] or NONE
-
-
-def _guest_at(shape: Callable[..., Workload], pin_fraction: float) -> Workload:
-    return shape(pin_fraction=pin_fraction)
 
 
 def runs(
@@ -60,14 +55,8 @@ def runs(
         placement=placement,
         duration_ms=seconds * 1000,
     )
-    found = over(
-        "pin_fraction",
-        pin_fractions,
-        partial(_guest_at, shape),
-        names(base),
-        replicates=replicates,
-        seed=seed,
-    )
+    axes = {"policy": names(base), "pin_fraction": pin_fractions}
+    found = sweep.grid(shape, axes, replicates=replicates, seed=seed)
     return found * (60 / seconds)
 
 

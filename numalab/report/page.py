@@ -12,6 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from numalab import __version__
+from numalab.provenance import model_version
 from numalab.report import finding, frames, mail
 
 if TYPE_CHECKING:
@@ -182,7 +183,6 @@ class Page:
 
 def identity() -> str:
     """Return what code makes the numbers: version of the package, hash of the model."""
-    from numalab.provenance import model_version  # loads numba
 
     return f"numalab {__version__}, model {model_version()}"
 

@@ -6,7 +6,7 @@ import json
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,7 +15,7 @@ import pandas as pd
 from numalab.engine import Start
 from numalab.fields import InputError, field, shown, types_of, validate
 from numalab.policy import Policy
-from numalab.sweep.settings import Source, checked, declaration, wants_whole
+from numalab.sweep.settings import Source, checked, declaration, is_field, wants_whole
 from numalab.workload import Workload
 
 MAX_VALUES = 100_000
@@ -25,23 +25,15 @@ _TAKEN = ("replicate", "status", "reason")
 _LONGEST_NAME = 100
 
 
-def _rounded(value: float) -> float:
-    return float(f"{value:.{_DIGITS}g}")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
-    """Numbers between two bounds, evenly spaced, or evenly in the logarithm.
-
-    Both bounds are included; where values are rounded to multiples of a step, the first and
-    the last multiple between the bounds take their place.
-    """
+    """Numbers between two bounds, both included, evenly spaced or evenly in the logarithm."""
 
     lowest: float = field(at_least=-_LARGEST, at_most=_LARGEST, doc="first value (from)")
     highest: float = field(at_least=-_LARGEST, at_most=_LARGEST, doc="last value (to)")
     num: int = field(0, at_least=0, at_most=MAX_VALUES, doc="how many values; 0 in a design")
     log: bool = field(False, doc="evenly spaced in the logarithm")
-    step: float = field(0.0, at_least=0, at_most=_LARGEST, doc="round to a multiple; 0: not")
+    whole: bool = field(False, doc="rounded to whole numbers, as for fields that hold such")
 
     def __post_init__(self) -> None:
         validate(self)
@@ -49,56 +41,45 @@ class Range:
             raise InputError(f"from = {self.lowest:g}: must be below to = {self.highest:g}")
         if self.log and self.lowest < 1 / _LARGEST:
             raise InputError(f"from = {self.lowest:g}: must be above 0 with log = true")
-        finest = max(abs(self.lowest), abs(self.highest)) / 10**_DIGITS
-        if 0 < self.step < finest:
-            raise InputError(
-                f"step = {self.step:g}: finer than the {_DIGITS} digits of values: "
-                f"must be at least {finest:g}, or 0"
-            )
-        if self.step:
-            self._multiples(self.step)
+        if self.whole and math.ceil(self.lowest) > math.floor(self.highest):
+            raise InputError(f"no whole number lies from {self.lowest:g} to {self.highest:g}")
 
-    def _multiples(self, step: float) -> tuple[int, int]:
-        first = math.ceil(_rounded(self.lowest / step))
-        last = math.floor(_rounded(self.highest / step))
-        if first > last:
-            raise InputError(
-                f"no multiple of {step:g} lies between from = {self.lowest:g} and to = "
-                f"{self.highest:g}"
-            )
-        return first, last
-
-    def at(self, share: float, *, whole: bool = False) -> float:
-        """Return the value at a share of the way, to 12 digits; a whole number on demand.
+    def at(self, share: float) -> float:
+        """Return the value at a share of the way, to 12 digits.
 
         So many digits that a finer range meets the values of a coarser one exactly.
-
-        Raises
-        ------
-        InputError
-            If no whole number lies in the range.
         """
         lo, hi = self.lowest, self.highest
         value = lo + share * (hi - lo) if not self.log else lo * (hi / lo) ** share
-        step = self.step or float(whole)
-        if step:
-            first, last = self._multiples(step)
-            value = min(max(round(_rounded(value / step)), first), last) * step
-        return round(value) if whole else _rounded(value)
+        value = float(f"{value:.{_DIGITS}g}")
+        return min(max(round(value), math.ceil(lo)), math.floor(hi)) if self.whole else value
 
-    def values(self, *, whole: bool = False) -> tuple[float, ...]:
+    def values(self) -> tuple[float, ...]:
         """Return all ``num`` values.
 
         Raises
         ------
         InputError
-            If there are fewer than two, or steps between whole numbers where those are wanted.
+            If there are fewer than two.
         """
         if self.num < 2:
             raise InputError(f"num = {self.num}: at least 2")
-        if whole and self.step % 1:
-            raise InputError(f"step = {self.step:g}: holds whole numbers")
-        return tuple(self.at(i / (self.num - 1), whole=whole) for i in range(self.num))
+        return tuple(self.at(i / (self.num - 1)) for i in range(self.num))
+
+
+def fitted(source: Source, given: Range, targets: Sequence[str]) -> Range:
+    """Return a range as fields take it: of whole numbers, if one of them wants those.
+
+    Raises
+    ------
+    InputError
+        If a field holds no numbers, or no whole number lies in the range.
+    """
+    for target in targets:
+        hint = declaration(source, target)[0]
+        if hint is not Any and not {int, float} & {*types_of(hint)}:
+            raise InputError(f"a range is of numbers, {target} is not: give a list of values")
+    return replace(given, whole=given.whole or any(wants_whole(source, t) for t in targets))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,19 +120,22 @@ def read_axis(source: Source, name: str, given: Values, fields: Sequence[str] = 
     """
     where = f'axis "{name}"'
     _check_name(name, where)
+    targets = tuple(fields) or (name,)
     try:
+        if isinstance(given, pd.DataFrame):
+            targets = tuple(map(str, given))
+        if name not in targets and is_field(source, name):
+            raise InputError("is the name of a field that it does not set")
         if isinstance(given, pd.DataFrame):
             columns = {str(k): checked(source, str(k), given[k], where) for k in given}
             coords = {k: labels(v) for k, v in columns.items()}
             for taken in {name, *_TAKEN} & {*coords}:
                 raise InputError(f"column {taken}: is the name of a dimension")
             return Axis(name=name, labels=_distinct(given.index), settings=columns, coords=coords)
-        targets = tuple(fields) or (name,)
+        if isinstance(given, str):
+            raise InputError(f"values = {shown(given)}: must be a list")
         if isinstance(given, Range):
-            hints = [declaration(source, target)[0] for target in targets]
-            if any(hint is not Any and not {int, float} & {*types_of(hint)} for hint in hints):
-                raise InputError("a range is of numbers, the field is not: give a list of values")
-            given = given.values(whole=any(wants_whole(source, target) for target in targets))
+            given = fitted(source, given, targets).values()
         values = list(given.values() if isinstance(given, Mapping) else given)
         named = list(given) if isinstance(given, Mapping) else labels(values)
         if not values:

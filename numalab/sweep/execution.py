@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import math
 import os
+import pickle
 import signal
 import threading
 import time
-import traceback
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import xarray as xr
-
-from numalab.engine import Start, simulate_one
 from numalab.fields import InputError
-from numalab.policy import Policy
-from numalab.sweep.results import TOTALS_HEADER, Measure, pack
-from numalab.totals import Layouts, row_of, run_totals, totals
+from numalab.provenance import model_version
+from numalab.sweep.results import Job, Outcome, run
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 _AHEAD = 4
 """Jobs that wait for each worker; more would only take memory."""
@@ -32,6 +32,13 @@ _LOOK_S = 0.2
 _PATIENCE_S = 3.0
 """How long jobs that are under way may take to end once the sweep is to stop."""
 _MOST_WORKERS = 1024
+_CONNECT_S = 10
+_WORKERS_S = 600.0
+"""How long a cluster may be without any worker."""
+_CALL = "__import__('numalab.sweep.execution', fromlist=['run']).run_packed(packed, model)"
+"""What workers evaluate: a scheduler or worker that had to unpickle a job as soon as it
+arrives would need numalab for that, and go down without it."""
+_SAME = "install the same numalab, numpy and numba there"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,98 +59,6 @@ class Execution:
             object.__setattr__(self, "store", Path(self.store))
         if not 0 <= self.workers <= _MOST_WORKERS:
             raise InputError(f"workers = {self.workers}: must be from 0 to {_MOST_WORKERS}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """Replicates ``first`` to ``first + count - 1`` of a point, and what to measure of them."""
-
-    number: int
-    """Of the point, within its sweep."""
-    start: Start
-    policy: Policy
-    seed: int
-    first: int
-    count: int
-    measures: Mapping[int, Measure]
-    """By their number within the sweep."""
-
-
-class Outcome(NamedTuple):
-    """What became of a job; ``reason`` is empty unless it failed."""
-
-    results: Mapping[int, list[tuple[str, np.ndarray]]]
-    """Of each measure, header and rows of one replicate after the other; stopped: of fewer."""
-    reason: str
-
-
-def run(job: Job, stop: Callable[[], bool] | None = None) -> Outcome:
-    """Run a job; an error is an outcome too, so that it does not stop the others.
-
-    Parameters
-    ----------
-    job : Job
-    stop : callable, optional
-        Asked before each replicate; once it says so, the outcome holds those so far.
-    """
-    replicates = range(job.first, job.first + job.count)
-    try:
-        if [*job.measures.values()] == [totals]:
-            rows = run_totals(
-                job.start, job.policy, seed=job.seed, replicates=replicates, stop=stop
-            )
-            return Outcome({number: [(TOTALS_HEADER, rows)] for number in job.measures}, "")
-        return Outcome(_measured(job, replicates, stop), "")
-    except InputError as error:
-        return Outcome({}, str(error))
-    except Exception as error:
-        return Outcome({}, f"{type(error).__name__}: {error}".splitlines()[0])
-
-
-def _measured(
-    job: Job, replicates: range, stop: Callable[[], bool] | None
-) -> dict[int, list[tuple[str, np.ndarray]]]:
-    found: dict[int, list[tuple[str, np.ndarray]]] = {number: [] for number in job.measures}
-    layouts = Layouts()
-    for index in replicates:
-        if stop is not None and stop():
-            break
-        ds = simulate_one(job.start, job.policy, job.seed, index, layouts.assemble)
-        for number, measure in job.measures.items():
-            header, row = _pack(measure, ds)
-            found[number].append((header, row[None]))
-    return {number: _merged(results) for number, results in found.items()}
-
-
-def _merged(results: list[tuple[str, np.ndarray]]) -> list[tuple[str, np.ndarray]]:
-    """Join the rows of consecutive replicates under one header."""
-    found: list[tuple[str, list[np.ndarray]]] = []
-    for header, row in results:
-        if not found or found[-1][0] != header:
-            found.append((header, []))
-        found[-1][1].append(row)
-    return [(header, np.concatenate(rows)) for header, rows in found]
-
-
-def _pack(measure: Measure, ds: xr.Dataset) -> tuple[str, np.ndarray]:
-    name = name_of(measure)
-    if measure is totals:
-        return TOTALS_HEADER, row_of(ds)
-    try:
-        return pack(measure(ds))
-    except InputError as error:
-        raise InputError(f"measure {name}: {error}") from None
-    except Exception as error:
-        at = traceback.extract_tb(error.__traceback__)[-1]
-        raise InputError(
-            f"measure {name}: {type(error).__name__}: {error} (line {at.lineno} of {at.name})"
-        ) from None
-
-
-def name_of(measure: Measure) -> str:
-    """Name of a measure, for messages."""
-    inner = getattr(measure, "func", measure)
-    return str(getattr(inner, "__name__", type(inner).__name__))
 
 
 class Stop:
@@ -186,10 +101,15 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def never() -> bool:
+    """Say no."""
+    return False
+
+
 def on_threads(
-    jobs: Iterable[Job], workers: int, stop: Callable[[], bool]
+    jobs: Iterable[Job], workers: int, stop: Callable[[], bool] = never
 ) -> Generator[tuple[Job, Outcome], None, None]:
-    """Run jobs on threads, and yield their outcomes as they come.
+    """Run jobs on threads, and yield them with their outcomes as they come.
 
     The compiled engine releases the GIL for most of a run, so threads keep the cores busy;
     they need no second import and no second compilation, as processes would.
@@ -216,16 +136,110 @@ def on_threads(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
+def on_cluster(
+    jobs: Iterable[Job],
+    address: str,
+    stop: Callable[[], bool] = never,
+    log: Callable[[str], None] | None = None,
+) -> Generator[tuple[Job, Outcome], None, None]:
+    """Run jobs on the workers of a scheduler, and yield them with their outcomes as they come.
+
+    A job whose worker dies is run again on another one; results do not depend on where.
+
+    Parameters
+    ----------
+    jobs : iterable of Job
+    address : str
+        Of the scheduler, such as ``tcp://127.0.0.1:8786``.
+    stop : callable
+        Once it says so, only jobs that end within seconds are waited for.
+    log : callable, optional
+        Takes a line of text.
+
+    Raises
+    ------
+    InputError
+        If there is no scheduler or none any more, no worker comes, or a worker has no numalab
+        or another version of the model.
+    """
+    import cloudpickle
+
+    where, version = f"cluster {address}", model_version()
+    with _client(address) as client:
+        pool = client.get_executor(pure=False)
+        room = _Room(client, where, log or (lambda line: None))
+
+        def submit(job: Job) -> Future[Any]:
+            given = {"packed": cloudpickle.dumps(job), "model": version}
+            return pool.submit(eval, _CALL, given)
+
+        try:
+            for job, outcome in _outcomes(jobs, submit, room, stop):
+                if isinstance(outcome, str):
+                    raise InputError(
+                        f"{where}: a worker runs model {outcome}, this is {version}: {_SAME}"
+                    )
+                yield job, outcome
+        except (ImportError, AttributeError) as error:
+            raise InputError(f"{where}: a worker cannot load numalab ({error}): {_SAME}") from None
+        except CancelledError:
+            raise room.gone() from None
+
+
+def run_packed(packed: bytes, model: str) -> Outcome | str:
+    """Run a job on a worker; where the model is another one, only return its version."""
+    return run(pickle.loads(packed)) if model == model_version() else model_version()
+
+
+@contextmanager
+def _client(address: str) -> Iterator[Client]:
+    """Yield a client that is closed at the end, whatever happens.
+
+    One is made only if a scheduler answers: what failed to connect could only be closed by
+    the garbage collector, at any time.
+    """
+    from distributed import Client
+    from distributed.core import connect
+
+    async def answers() -> None:
+        await (await connect(address, timeout=_CONNECT_S)).close()
+
+    with _silenced("distributed", "distributed.client", "tornado.application"):
+        try:
+            with ThreadPoolExecutor(1) as pool:  # of its own: a notebook runs in a loop
+                pool.submit(asyncio.run, answers()).result()
+            # not as default: xarray would then write under a lock of the cluster
+            client = Client(address, timeout=_CONNECT_S, set_as_default=False)
+        except Exception as error:  # each protocol fails in its own way where it is not installed
+            reason = str(error) or type(error).__name__
+            raise InputError(f"cluster {address}: no scheduler answers ({reason})") from None
+        with client:
+            yield client
+
+
+@contextmanager
+def _silenced(*names: str) -> Iterator[None]:
+    """Silence loggers: what they would say is raised, as one line."""
+    before = {name: logging.getLogger(name).level for name in names}
+    for name in names:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)
+
+
 def _outcomes(
     jobs: Iterable[Job],
-    submit: Callable[[Job], Future[Outcome]],
+    submit: Callable[[Job], Future[Any]],
     room: Callable[[], int],
     stop: Callable[[], bool],
-) -> Generator[tuple[Job, Outcome], None, None]:
+) -> Generator[tuple[Job, Any], None, None]:
     """Keep as many jobs under way as there is room for, and yield outcomes as they come."""
     todo = iter(jobs)
     job = next(todo, None)
-    waiting: dict[Future[Outcome], Job] = {}
+    waiting: dict[Future[Any], Job] = {}
     until = math.inf
     while (waiting or (job and not stop())) and time.monotonic() < until:
         most = room()
@@ -236,6 +250,49 @@ def _outcomes(
             time.sleep(_LOOK_S)
         done, _ = wait(waiting, timeout=_LOOK_S, return_when=FIRST_COMPLETED)
         for future in done:
-            yield waiting.pop(future), future.result()
+            yield waiting.pop(future), _result(future)
         if stop():
             until = min(until, time.monotonic() + _PATIENCE_S)
+
+
+def _result(future: Future[Any]) -> Any:
+    try:
+        return future.result()
+    except (CancelledError, ImportError, AttributeError):
+        raise
+    except Exception as lost:  # a cluster gives up a job that takes worker after worker down
+        return Outcome({}, f"{type(lost).__name__}: {lost}".splitlines()[0])
+
+
+class _Room:
+    """How many jobs the workers of a cluster may be sent."""
+
+    def __init__(self, client: Client, where: str, log: Callable[[str], None]) -> None:
+        self.client, self.where, self.log = client, where, log
+        self.size = 0
+        self.asked, self.seen = -math.inf, time.monotonic()
+        self.waiting = False
+
+    def __call__(self) -> int:
+        now = time.monotonic()
+        if now - self.asked < 1.0:
+            return self.size
+        try:  # workers come and go
+            self.asked, self.size = now, _AHEAD * sum(self.client.nthreads().values())
+        except Exception:  # of many kinds; the scheduler does not answer
+            raise self.gone() from None
+        if self.size:
+            self.seen, self.waiting = now, False
+        elif now - self.seen > _WORKERS_S:
+            raise InputError(
+                f"{self.where}: no worker for {_WORKERS_S:g} s: start one, such as with "
+                f"'dask worker {self.where.removeprefix('cluster ')}'"
+            )
+        elif not self.waiting:
+            self.log(f"{self.where}: has no worker; waiting for one, {_WORKERS_S:g} s at most")
+            self.waiting = True
+        return self.size
+
+    def gone(self) -> InputError:
+        """Return the error of a scheduler that was there before."""
+        return InputError(f"{self.where}: the scheduler is gone; a store has what came back")

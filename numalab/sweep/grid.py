@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, closing
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,15 +18,20 @@ from numalab import __version__
 from numalab.fields import InputError, as_plain
 from numalab.policy import Policy
 from numalab.provenance import model_version
+from numalab.sweep import store as folders
 from numalab.sweep.design import Values, read_axis
-from numalab.sweep.execution import Execution, Job, cores, interruptible, name_of, on_threads
-from numalab.sweep.points import Point, Sweep, missing, points_of
-from numalab.sweep.results import Measure, Record, joined
+from numalab.sweep.execution import Execution, cores, interruptible, on_cluster, on_threads
+from numalab.sweep.plan import Plan, reasons
+from numalab.sweep.points import Sweep
+from numalab.sweep.results import Measure, Record, joined, name_of
 from numalab.sweep.settings import Source
 from numalab.totals import totals
 
-_MOST_REPLICATES = 32
-"""Replicates in a job: enough to share a layout, few enough to be no great loss."""
+_WRITE_S = (0.1, 2.0)
+"""Between two files of the store, at first and at most; a tenth of the time so far between.
+What is lost when a sweep is killed is the work of that time."""
+_EVERY_S = 10.0
+"""Between two lines of progress, where there is no terminal."""
 
 
 def grid(
@@ -105,97 +112,144 @@ def grid(
     where = execution or Execution()
     if store is not None:
         where = replace(where, store=Path(store))
-    points = points_of(sweep)
-    _refuse_failed(sweep, points)
-    found = _run(sweep, points, where)
-    _refuse_failed(sweep, points)
-    if all(point.status == "done" for point in points):
+    plan = Plan(sweep, stored=where.store is not None)
+    plan.raise_failed()
+    found = run(plan, where)
+    plan.raise_failed()
+    if all(point.status == "done" for point in plan.points):
         found = found.drop_vars(["status", "reason"])
     return found
 
 
-def _refuse_failed(sweep: Sweep, points: list[Point]) -> None:
-    failed = next((i for i, point in enumerate(points) if point.status == "failed"), None)
-    if failed is None:
-        return
-    index = np.unravel_index(failed, sweep.shape)
-    at = [f"{a.name} = {a.labels[i]}" for i, a in zip(index, sweep.axes, strict=True)]
-    raise InputError(f"{', '.join(at) or 'sweep'}: {points[failed].reason}")
+def run(plan: Plan, where: Execution) -> xr.Dataset:
+    """Run what is left of a sweep.
 
+    Returns
+    -------
+    xarray.Dataset
+        As of :func:`grid`; ``status`` is ``done``, ``dropped`` or ``failed``, and ``reason``
+        says why.
 
-def _run(sweep: Sweep, points: list[Point], where: Execution) -> xr.Dataset:
-    keys = [f"measure {i}".encode() for i in range(len(sweep.measures))]
-    held: dict[bytes, list[Record]] = {}
+    Raises
+    ------
+    InputError
+        If the store cannot be written, or the cluster fails.
+    KeyboardInterrupt
+        After Ctrl-C, when what was computed is in the store; says how many runs that are.
+    """
+    log = where.log or (lambda line: None)
+    if where.store is not None:
+        folders.prepare(where.store)
+        plan.look_up(where.store, log, set_aside=True)
+    if where.log:
+        for line in plan.summary():
+            log(line)
     threads = where.workers or cores()
-    equal: dict[bytes, list[Point]] = {}
-    for point in points:
-        equal.setdefault(point.key, []).append(point)
+    jobs = plan.jobs(threads)
+    keeper = _Keeper(where.store)
     with ExitStack() as stack:
         stop = stack.enter_context(interruptible())
-        jobs = _jobs(sweep, points, keys, held, threads)
-        for job, outcome in stack.enter_context(closing(on_threads(jobs, threads, stop))):
-            key = points[job.number].key
-            if outcome.reason:
-                for point in equal[key]:
-                    point.status, point.reason = "failed", outcome.reason
-            for number, results in outcome.results.items():
-                first = job.first
-                for header, rows in results:
-                    record = Record(key + keys[number], first, header, rows)
-                    held.setdefault(record.key, []).append(record)
-                    first += len(rows)
+        if where.cluster:
+            outcomes = on_cluster(jobs, where.cluster, stop, log)
+        else:
+            outcomes = on_threads(jobs, threads, stop)
+        stack.enter_context(closing(outcomes))
+        advance = stack.enter_context(_progress(sum(job.count for job in jobs), where.log))
+        stack.callback(keeper.keep)
+        for job, outcome in outcomes:
+            keeper.take(plan.take(job, outcome), outcome.runs)
+            advance(job.count if outcome.reason else outcome.runs)
     if stop():
-        raise KeyboardInterrupt("stopped")
-    return _dataset(sweep, points, keys, held)
+        why = "" if where.store else ": there is no store"
+        raise KeyboardInterrupt(f"stopped; {keeper.kept} runs kept{why}")
+    return _dataset(plan)
 
 
-def _jobs(
-    sweep: Sweep,
-    points: list[Point],
-    keys: Sequence[bytes],
-    held: Mapping[bytes, list[Record]],
-    workers: int,
-) -> list[Job]:
-    """Return what is left to run; points that are equal are run once."""
-    todo = {point.key: i for i, point in reversed([*enumerate(points)]) if point.start}
-    lacking = []
-    for key, i in sorted(todo.items(), key=lambda item: item[1]):
-        there = np.zeros((len(keys), sweep.replicates), bool)
-        for one, of_measure in zip(there, keys, strict=True):
-            for record in held.get(key + of_measure, ()):
-                one[record.first : record.first + len(record.rows)] = True
-        lacking += [(i, *stretch) for stretch in missing(there)]
-    runs = sum(count for _, _, count, _ in lacking)
-    most = max(1, min(_MOST_REPLICATES, runs // (4 * workers)))
-    return [
-        Job(
-            number=i,
-            start=points[i].start,  # type: ignore[arg-type]
-            policy=points[i].policy,  # type: ignore[arg-type]
-            seed=sweep.seed,
-            first=at,
-            count=min(most, first + count - at),
-            measures={number: sweep.measures[number] for number in numbers},
+class _Keeper:
+    """Puts results into the store every few seconds."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+        self.fresh: list[Record] = []
+        self.runs = self.kept = 0
+        self.begin = self.last = time.monotonic()
+
+    def take(self, records: Sequence[Record], runs: int) -> None:
+        self.fresh += records
+        self.runs += runs
+        now = time.monotonic()
+        if now - self.last >= min(max(_WRITE_S[0], (now - self.begin) / 10), _WRITE_S[1]):
+            self.keep()
+            self.last = now
+
+    def keep(self) -> None:
+        if self.folder is not None and self.runs:
+            folders.write(self.folder, self.fresh, model_version())
+            self.kept += self.runs
+        self.fresh, self.runs = [], 0
+
+
+@contextmanager
+def _progress(total: int, log: Callable[[str], None] | None) -> Iterator[Callable[[int], object]]:
+    """Yield a function that takes runs just done, and shows them: a bar on a terminal, or lines."""
+    if log is None:
+        yield lambda runs: None
+    elif sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TaskProgressColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
         )
-        for i, first, count, numbers in lacking
-        for at in range(first, first + count, most)
-    ]
+
+        speed = TaskProgressColumn(show_speed=True)
+        columns = (BarColumn(), MofNCompleteColumn(), speed)
+        times = (TimeElapsedColumn(), TimeRemainingColumn())
+        with Progress(*columns, *times, console=Console(stderr=True)) as bar:
+            task = bar.add_task("runs", total=total)
+            yield lambda runs: bar.advance(task, runs)
+    else:
+        begin = last = time.monotonic()
+        done = 0
+
+        def advance(runs: int) -> None:
+            nonlocal done, last
+            done += runs
+            now = time.monotonic()
+            if now - last >= _EVERY_S:
+                last = now
+                rate = max(done, 1) / (now - begin)
+                log(
+                    f"{done} of {total} runs, {rate:.0f} runs/s, {(total - done) / rate:.0f} s left"
+                )
+
+        yield advance
 
 
-def _dataset(
-    sweep: Sweep,
-    points: list[Point],
-    keys: Sequence[bytes],
-    held: Mapping[bytes, list[Record]],
-) -> xr.Dataset:
+def summary(ds: xr.Dataset) -> Iterator[str]:
+    """Yield in lines what became of the points of a sweep."""
+    states = [str(state) for state in ds["status"].values.ravel()]
+    yield (
+        f"{states.count('done')} points done, {states.count('dropped')} dropped, "
+        f"{states.count('failed')} failed; {len(ds['replicate'])} runs each"
+    )
+    why = [str(reason) for reason in ds["reason"].values.ravel()]
+    yield from reasons(point for point in zip(states, why, strict=True) if point[0] == "failed")
+
+
+def _dataset(plan: Plan) -> xr.Dataset:
+    sweep, points = plan.sweep, plan.points
     dims = tuple(axis.name for axis in sweep.axes)
     coords: dict[str, Any] = {axis.name: np.array(axis.labels) for axis in sweep.axes}
     for axis in sweep.axes:
         coords |= {name: (axis.name, np.array(along)) for name, along in axis.coords.items()}
     coords["replicate"] = np.arange(sweep.replicates)
     data: dict[str, Any] = {}
-    for measure, key in zip(sweep.measures, keys, strict=True):
-        of_points = [held.get(point.key + key, []) for point in points]
+    for number, measure in enumerate(sweep.measures):
+        of_points = [plan.held.get(plan.key(point, number), []) for point in points]
         flat = joined(of_points, sweep.replicates)
         for name, da in flat.drop_vars("run", errors="ignore").data_vars.items():
             if name in data or name in (*dims, "replicate"):

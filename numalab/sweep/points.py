@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import itertools
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -195,11 +194,11 @@ def _dropped(sweep: Sweep) -> list[str]:
         for name, values in {**columns, axis.name: axis.labels}.items():
             table[name] = pd.Series(values).take(at).to_numpy()
     for rule in sweep.drop:
-        found[_holds(rule, table) & (found == "")] = rule
+        found[holds(rule, table) & (found == "")] = rule
     return found.tolist()
 
 
-def _holds(rule: str, table: pd.DataFrame) -> np.ndarray:
+def holds(rule: str, table: pd.DataFrame) -> np.ndarray:
     """Say for each row of a table whether a rule holds; a stranger may have written the rule.
 
     Raises
@@ -220,11 +219,10 @@ def _holds(rule: str, table: pd.DataFrame) -> np.ndarray:
         tree = ast.parse(text, mode="eval")
         for node in ast.walk(tree):
             _check_node(node, {mark: name for name, mark in marks.items()}, rule)
-        with np.errstate(divide="raise", invalid="raise"):
-            holds = table.rename(columns=marks).eval(
-                ast.unparse(tree), engine="python", local_dict={}, global_dict={}
-            )
-        if np.asarray(holds).dtype != bool:
+        found = table.rename(columns=marks).eval(
+            ast.unparse(tree), engine="python", local_dict={}, global_dict={}
+        )
+        if np.asarray(found).dtype != bool:
             raise TypeError("not true or false")
     except InputError:
         raise
@@ -232,12 +230,14 @@ def _holds(rule: str, table: pd.DataFrame) -> np.ndarray:
         raise InputError(f"drop = {shown(rule)}: no comparison, such as 'a > b'") from None
     except Exception as error:  # pandas raises of many kinds what cannot be compared
         raise InputError(f"drop = {shown(rule)}: cannot be computed: {error}") from None
-    return np.broadcast_to(holds, len(table))
+    return np.broadcast_to(found, len(table))
 
 
 def _check_node(node: ast.AST, columns: Mapping[str, str], rule: str) -> None:
     """Refuse all but comparisons of columns, numbers and texts."""
     good = isinstance(node, _ALLOWED)
+    if isinstance(node, ast.Compare):  # pandas compares two constants in ways of its own
+        good = any(isinstance(inner, ast.Name) for inner in ast.walk(node))
     if isinstance(node, ast.BinOp):
         good = not any(isinstance(getattr(x, "value", 0), str) for x in (node.left, node.right))
     if isinstance(node, ast.Name) and node.id not in columns:
@@ -249,23 +249,3 @@ def _check_node(node: ast.AST, columns: Mapping[str, str], rule: str) -> None:
             f"drop = {shown(rule)}: {shown(part)} is not allowed: only names of axes and fields, "
             "numbers, texts, + - * /, comparisons, and, or, not"
         )
-
-
-def missing(held: np.ndarray) -> Iterator[tuple[int, int, tuple[int, ...]]]:
-    """Yield stretches of replicates and the measures that lack all of them.
-
-    Parameters
-    ----------
-    held : bool[n_measure, n_replicate]
-
-    Yields
-    ------
-    tuple
-        First replicate, how many, and the numbers of the measures.
-    """
-    edges = np.flatnonzero((held[:, 1:] != held[:, :-1]).any(axis=0)) + 1
-    bounds = [0, *edges.tolist(), held.shape[1]]
-    for first, last in itertools.pairwise(bounds):
-        lacking = tuple(np.flatnonzero(~held[:, first]).tolist())
-        if lacking:
-            yield first, last - first, lacking

@@ -7,14 +7,18 @@ without any code; a row costs next to nothing beside a run.
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 
+from numalab.engine import Start, simulate_one
 from numalab.fields import InputError, shown
-from numalab.totals import attributes
+from numalab.policy import Policy
+from numalab.totals import Layouts, attributes, row_of, run_totals, totals
 
 Measure = Callable[[xr.Dataset], Mapping[Any, Any]]
 """A function from the Dataset of one run to named numbers and small arrays."""
@@ -154,3 +158,100 @@ def _filled(
 
 def _as_number(da: xr.DataArray) -> xr.DataArray:
     return da.astype(float) if da.dtype == bool else da
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """Replicates ``first`` to ``first + count - 1`` of a point, and what to measure of them."""
+
+    number: int
+    """Of the point, within its sweep."""
+    start: Start
+    policy: Policy
+    seed: int
+    first: int
+    count: int
+    measures: Mapping[int, Measure]
+    """By their number within the sweep."""
+
+
+class Outcome(NamedTuple):
+    """What became of a job; ``reason`` is empty unless it failed."""
+
+    results: Mapping[int, list[tuple[str, np.ndarray]]]
+    """Of each measure, header and rows of one replicate after the other; stopped: of fewer."""
+    reason: str
+
+    @property
+    def runs(self) -> int:
+        """How many replicates were run."""
+        return max((sum(len(rows) for _, rows in one) for one in self.results.values()), default=0)
+
+
+def run(job: Job, stop: Callable[[], bool] | None = None) -> Outcome:
+    """Run a job; an error is an outcome too, so that it does not stop the others.
+
+    Parameters
+    ----------
+    job : Job
+    stop : callable, optional
+        Asked before each replicate; once it says so, the outcome holds those so far.
+    """
+    replicates = range(job.first, job.first + job.count)
+    try:
+        if [*job.measures.values()] == [totals]:
+            rows = run_totals(
+                job.start, job.policy, seed=job.seed, replicates=replicates, stop=stop
+            )
+            return Outcome({number: [(TOTALS_HEADER, rows)] for number in job.measures}, "")
+        return Outcome(_measured(job, replicates, stop), "")
+    except InputError as error:
+        return Outcome({}, str(error))
+    except Exception as error:
+        return Outcome({}, f"{type(error).__name__}: {error}".splitlines()[0])
+
+
+def _measured(
+    job: Job, replicates: range, stop: Callable[[], bool] | None
+) -> dict[int, list[tuple[str, np.ndarray]]]:
+    found: dict[int, list[tuple[str, np.ndarray]]] = {number: [] for number in job.measures}
+    layouts = Layouts()
+    for index in replicates:
+        if stop is not None and stop():
+            break
+        ds = simulate_one(job.start, job.policy, job.seed, index, layouts.assemble)
+        for number, measure in job.measures.items():
+            header, row = _pack(measure, ds)
+            found[number].append((header, row[None]))
+    return {number: _merged(results) for number, results in found.items()}
+
+
+def _merged(results: list[tuple[str, np.ndarray]]) -> list[tuple[str, np.ndarray]]:
+    """Join the rows of consecutive replicates under one header."""
+    found: list[tuple[str, list[np.ndarray]]] = []
+    for header, row in results:
+        if not found or found[-1][0] != header:
+            found.append((header, []))
+        found[-1][1].append(row)
+    return [(header, np.concatenate(rows)) for header, rows in found]
+
+
+def _pack(measure: Measure, ds: xr.Dataset) -> tuple[str, np.ndarray]:
+    name = name_of(measure)
+    if measure is totals:
+        return TOTALS_HEADER, row_of(ds)
+    try:
+        return pack(measure(ds))
+    except InputError as error:
+        raise InputError(f"measure {name}: {error}") from None
+    except Exception as error:
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        raise InputError(
+            f"measure {name}: {type(error).__name__}: {error} (line {at.lineno} of {at.name})"
+        ) from None
+
+
+def name_of(measure: Callable[..., Any]) -> str:
+    """Name of a measure, for messages."""
+    inner = getattr(measure, "func", measure)
+    return str(getattr(inner, "__name__", type(inner).__name__))

@@ -158,6 +158,14 @@ def declaration(source: Source, name: str) -> tuple[Any, Mapping[str, Any]]:
     return declared(cls)[path[-1]]
 
 
+def is_field(source: Source, name: str) -> bool:
+    """Say whether a name is one of a field, and not just any name that a function takes."""
+    try:
+        return declaration(source, name)[0] is not Any or name in arguments(source)
+    except InputError:
+        return False
+
+
 def wants_whole(source: Source, name: str) -> bool:
     """Say whether a field takes whole numbers only."""
     types = types_of(declaration(source, name)[0])

@@ -20,8 +20,9 @@ import xarray as xr
 from numalab import compare, policy, remedies, workload_file
 from numalab.captures import Recording, find
 from numalab.engine import simulate
-from numalab.sweeps import sweep_file
-from numalab.sweeps.sweep import run as run_sweep
+from numalab.sweep import Execution, sweep_file
+from numalab.sweep.grid import run as run_sweep
+from numalab.sweep.plan import Plan
 
 ROOT = Path(__file__).parents[2]
 FILE = Path(__file__).with_name("digests.json")
@@ -63,7 +64,7 @@ def of_simulate(path: Path) -> dict[str, dict[str, str]]:
 
 
 def of_sweep(path: Path) -> dict[str, str]:
-    return of_dataset(run_sweep(replace(sweep_file.load(path), replicates=2)))
+    return of_dataset(run_sweep(Plan(replace(sweep_file.load(path), replicates=2)), Execution()))
 
 
 def of_recording(recording: Recording) -> dict[str, dict[str, str]]:

@@ -28,7 +28,7 @@ def test_knobs_range_over_factors_of_their_defaults() -> None:
 
 def test_the_process_is_larger_than_the_largest_scan() -> None:
     design = stats.morris_design(knobs.scaled(knobs.RANGES), trajectories=8)
-    w = knobs._workload({name: float(design[name][0]) for name in knobs.RANGES}, 2)
+    w = knobs._workload(seconds=2, **{name: float(design[name][0]) for name in knobs.RANGES})
     held = sum(v.size_mb for v in (*w.vmas, *w.churns))
     assert held == 1536 > knobs.RANGES["scan_size_mb"][1]
 
@@ -37,7 +37,7 @@ def test_a_point_is_run_with_its_values() -> None:
     design = stats.morris_design(knobs.scaled(knobs.RANGES), trajectories=8, seed=3)
     found = knobs.evaluated(design, "linux-7.2", seconds=2, replicates=2, seed=5)
     point = {name: float(design[name][4]) for name in knobs.RANGES}
-    w = knobs._workload(point, 2)
+    w = knobs._workload(seconds=2, **point)
     assert w.tunables.scan_size_mb == round(2 ** point["scan_size_mb"])
     assert w.tunables.scan_delay_ms == round(2 ** point["scan_delay_ms"])
     assert w.vmas[0].pinned_fraction == point["pin_fraction"]

@@ -13,35 +13,45 @@ import pytest
 import xarray as xr
 
 from numalab.fields import InputError
-from numalab.sweeps import store
-from numalab.sweeps.store import Record
+from numalab.sweep import store
+from numalab.sweep.results import TOTALS_HEADER, Record, unpack
 from numalab.totals import NAMES
 
 
 def _record(word, first, count):
     rng = np.random.default_rng(first)
-    totals = rng.integers(0, 1 << 62, (count, len(NAMES)))
-    return Record(hashlib.sha256(word.encode()).digest(), first, totals)
+    rows = rng.integers(0, 1 << 62, (count, len(NAMES)))
+    return Record(hashlib.sha256(word.encode()).digest(), first, TOTALS_HEADER, rows)
 
 
 def test_what_was_written_is_read(tmp_path):
     records = [_record("a", 0, 3), _record("b", 0, 1), _record("a", 3, 2)]
     store.write(tmp_path, records, "m")
-    said = []
-    found = store.read(tmp_path, {records[0].key}, said.append)
+    logged = []
+    found = store.read(tmp_path, {records[0].key}, logged.append)
     assert list(found) == [records[0].key]
     assert [r.first for r in found[records[0].key]] == [0, 3]
     for one, other in zip(found[records[0].key], (records[0], records[2]), strict=True):
-        np.testing.assert_array_equal(one.totals, other.totals)
-    assert said == []
+        np.testing.assert_array_equal(one.rows, other.rows)
+    assert logged == []
     assert list(tmp_path.glob("*.part")) == []
 
 
 def test_a_file_is_netcdf_with_names(tmp_path):
     path = store.write(tmp_path, [_record("a", 0, 3)], "m")
-    with xr.open_dataset(path, engine="h5netcdf") as ds:
-        assert list(ds["total"].values) == list(NAMES)
-        assert ds["totals"].shape == (3, len(NAMES))
+    with xr.open_dataset(path, engine="h5netcdf", group="kind0") as ds:
+        assert list(unpack(str(ds["header"].values[0]), ds["rows"].values)) == list(NAMES)
+        assert ds["rows"].shape == (3, len(NAMES))
+
+
+def test_results_of_several_kinds_share_a_file(tmp_path):
+    other = Record(_record("a", 0, 1).key, 7, "{}", np.array([[0.5, np.nan]]))
+    store.write(tmp_path, [_record("a", 0, 3), other, _record("a", 3, 2)], "m")
+    found = store.read(tmp_path, {other.key}, print)[other.key]
+    assert [(r.first, len(r.rows), r.header == "{}") for r in found] == [
+        (0, 3, False), (3, 2, False), (7, 1, True),
+    ]  # fmt: skip
+    np.testing.assert_array_equal(found[2].rows, other.rows)
 
 
 @pytest.mark.parametrize("where", [0.0, 0.3, 0.7, 0.999])
@@ -52,30 +62,30 @@ def test_any_changed_byte_sets_a_file_aside(tmp_path, where):
     data = bytearray(path.read_bytes())
     data[int(where * len(data))] ^= 1
     path.write_bytes(data)
-    said = []
-    assert list(store.read(tmp_path, {good.key, bad.key}, said.append)) == [good.key]
-    assert len(said) == 1
-    assert path.name in said[0]
-    assert "computed again" in said[0]
+    logged = []
+    assert list(store.read(tmp_path, {good.key, bad.key}, logged.append)) == [good.key]
+    assert len(logged) == 1
+    assert path.name in logged[0]
+    assert "computed again" in logged[0]
     assert path.with_suffix(".damaged").exists()
-    assert list(store.read(tmp_path, {good.key}, said.append)) == [good.key]
-    assert len(said) == 1
+    assert list(store.read(tmp_path, {good.key}, logged.append)) == [good.key]
+    assert len(logged) == 1
 
 
 def test_a_truncated_file_is_set_aside(tmp_path):
     path = store.write(tmp_path, [_record("a", 0, 3)], "m")
     path.write_bytes(path.read_bytes()[:100])
-    said = []
-    assert store.read(tmp_path, {_record("a", 0, 3).key}, said.append) == {}
-    assert len(said) == 1
+    logged = []
+    assert store.read(tmp_path, {_record("a", 0, 3).key}, logged.append) == {}
+    assert len(logged) == 1
 
 
-def test_without_leave_a_damaged_file_is_said_and_stays(tmp_path):
+def test_without_leave_a_damaged_file_is_logged_and_stays(tmp_path):
     path = store.write(tmp_path, [_record("a", 0, 3)], "m")
     path.write_bytes(b"damaged")
-    said = []
-    assert store.read(tmp_path, {_record("a", 0, 3).key}, said.append, set_aside=False) == {}
-    assert len(said) == 1
+    logged = []
+    assert store.read(tmp_path, {_record("a", 0, 3).key}, logged.append, set_aside=False) == {}
+    assert len(logged) == 1
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
@@ -89,9 +99,9 @@ def test_files_of_other_names_are_left_alone(tmp_path):
     (tmp_path / "folder.nc").mkdir()
     store.prepare(tmp_path)
     path = store.write(tmp_path, [_record("a", 0, 3)], "m")
-    said = []
-    assert len(store.read(tmp_path, {_record("a", 0, 3).key}, said.append)) == 1
-    assert said == []
+    logged = []
+    assert len(store.read(tmp_path, {_record("a", 0, 3).key}, logged.append)) == 1
+    assert logged == []
     assert all((tmp_path / name).read_text() == "kept" for name in NAMES_OF_OTHERS)
     assert {p.name for p in tmp_path.iterdir()} == {*NAMES_OF_OTHERS, "folder.nc", path.name}
 
@@ -159,12 +169,12 @@ def _at_once(*calls):
 
 
 def test_two_that_find_the_same_damaged_file_set_it_aside_once(tmp_path):
-    said = []
+    logged = []
     for i in range(100):
         (tmp_path / f"{i:064x}.nc").write_bytes(b"x" * 10_000)
-    read = [lambda: store.read(tmp_path, set(), said.append)] * 4
+    read = [lambda: store.read(tmp_path, set(), logged.append)] * 4
     assert _at_once(*read) == []
-    assert len(said) == 100
+    assert len(logged) == 100
     assert len(list(tmp_path.glob("*.damaged"))) == 100
 
 
@@ -179,19 +189,12 @@ def test_sweeps_that_begin_while_others_write_disturb_nobody(tmp_path):
 
     def read():
         for _ in range(200):
-            store.read(tmp_path, set(), said.append)
+            store.read(tmp_path, set(), logged.append)
 
-    said = []
+    logged = []
     assert _at_once(write, prepare, prepare, prepare, read) == []
-    assert said == []
+    assert logged == []
     assert len(list(tmp_path.iterdir())) == 20
-
-
-def test_gaps_are_what_no_record_holds():
-    assert store.gaps([], 4) == [(0, 4)]
-    assert store.gaps([_record("a", 0, 4)], 4) == []
-    assert store.gaps([_record("a", 0, 40)], 4) == []
-    assert store.gaps([_record("a", 1, 2), _record("a", 5, 1)], 8) == [(0, 1), (3, 2), (6, 2)]
 
 
 def test_a_store_that_cannot_be_written_is_one_line(tmp_path):

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,9 +14,11 @@ import xarray as xr
 
 from numalab import dataset
 from numalab.fields import InputError
-from numalab.sweeps import cases, sweep, sweep_file
-from numalab.sweeps.job import model_version
-from numalab.sweeps.workers import on_cluster, on_threads
+from numalab.provenance import model_version
+from numalab.sweep import Execution, sweep_file
+from numalab.sweep.execution import on_cluster, on_threads
+from numalab.sweep.grid import run
+from numalab.sweep.plan import Plan
 
 pytestmark = pytest.mark.cluster
 ROOT = Path(__file__).parents[2]
@@ -123,8 +125,9 @@ def _started(tmp_path, address, text=FILE):
 
 
 def _left(tmp_path):
-    made = sweep_file.load(tmp_path / "s.toml")
-    return sum(job.count for job in cases.plan(made, tmp_path / "store").jobs(2))
+    plan = Plan(sweep_file.load(tmp_path / "s.toml"), stored=True)
+    plan.look_up(tmp_path / "store", print)
+    return sum(job.count for job in plan.jobs(2))
 
 
 def test_a_worker_that_dies_changes_nothing(cluster, tmp_path):
@@ -135,8 +138,8 @@ def test_a_worker_that_dies_changes_nothing(cluster, tmp_path):
     out, err = started.communicate(timeout=120)
     assert started.returncode == 0, err
     assert "60 points done, 0 dropped, 0 failed" in out
-    made = sweep_file.load(tmp_path / "s.toml")
-    xr.testing.assert_equal(dataset.load(tmp_path / "s.nc"), sweep.run(made))
+    alone = run(Plan(sweep_file.load(tmp_path / "s.toml")), Execution())
+    xr.testing.assert_equal(dataset.load(tmp_path / "s.nc"), alone)
     assert workers[1].poll() is None
 
 
@@ -166,50 +169,47 @@ def test_a_sweep_on_a_cluster_stops_and_says_what_is_kept(cluster, tmp_path):
 
 def _jobs(tmp_path):
     (tmp_path / "s.toml").write_text(FILE)
-    return cases.plan(sweep_file.load(tmp_path / "s.toml")).jobs(2)
+    return Plan(sweep_file.load(tmp_path / "s.toml")).jobs(2)
 
 
 def test_a_cluster_without_workers_is_said_and_given_up(scheduler, tmp_path, monkeypatch):
-    monkeypatch.setattr("numalab.sweeps.workers._WORKERS_S", 1.5)
+    monkeypatch.setattr("numalab.sweep.execution._WORKERS_S", 1.5)
     address = _address(scheduler[0])
-    said = []
+    lines = []
     with pytest.raises(InputError, match=rf"cluster {address}: no worker for 1\.5 s: start one"):
-        list(on_cluster(_jobs(tmp_path), address, say=said.append))
-    assert said == [f"cluster {address}: has no worker; waiting for one, 1.5 s at most"]
+        list(on_cluster(_jobs(tmp_path), address, log=lines.append))
+    assert lines == [f"cluster {address}: has no worker; waiting for one, 1.5 s at most"]
 
 
 def test_a_cluster_whose_workers_all_die_is_given_up(scheduler, tmp_path, monkeypatch):
-    monkeypatch.setattr("numalab.sweeps.workers._WORKERS_S", 1.5)
+    monkeypatch.setattr("numalab.sweep.execution._WORKERS_S", 1.5)
     with _ended([_worker(scheduler[0])]) as workers:
-        address, said = _address(scheduler[0], 1), []
+        address, lines = _address(scheduler[0], 1), []
         jobs = iter(_jobs(tmp_path)[:5])
-        outcomes = on_cluster(jobs, address, say=said.append)
-        assert next(outcomes).reason == ""
-        workers[0].kill()
-        workers[0].wait()
-        with pytest.raises(InputError, match="no worker for"):
-            list(outcomes)
-        assert len(said) == 1
+        with closing(on_cluster(jobs, address, log=lines.append)) as outcomes:
+            assert next(outcomes)[1].reason == ""
+            workers[0].kill()
+            workers[0].wait()
+            with pytest.raises(InputError, match="no worker for"):
+                list(outcomes)
+        assert len(lines) == 1
         assert next(jobs, None) is None
 
 
 @pytest.mark.parametrize("kind", ["none", "other"])
-def test_a_worker_of_another_model_is_refused_before_its_first_job(
+def test_a_worker_of_another_model_runs_nothing_and_ends_the_sweep(
     scheduler, tmp_path, blank, kind
 ):
     path = blank
     if kind == "other":
         path = tmp_path / "other"
         shutil.copytree(ROOT / "numalab", path / "numalab")
-        with (path / "numalab/sweeps/totals.py").open("a") as file:
-            file.write("# edited\n")
+        with (path / "numalab/totals.py").open("a") as file:
+            file.write("EDITED = 1\n")
     with _ended([_worker(scheduler[0], path)]) as workers:
         address = _address(scheduler[0], 1)
-        jobs = _jobs(tmp_path)
-        left = iter(jobs)
         with pytest.raises(InputError) as caught:
-            list(on_cluster(left, address))
-        assert len(list(left)) == len(jobs) - 1, "the first one was about to be sent"
+            list(on_cluster(_jobs(tmp_path), address))
         message = str(caught.value)
         assert message.startswith(f"cluster {address}: ")
         assert message.endswith(": install the same numalab, numpy and numba there")
@@ -219,7 +219,7 @@ def test_a_worker_of_another_model_is_refused_before_its_first_job(
 
 
 def test_no_scheduler_is_one_line(monkeypatch):
-    monkeypatch.setattr("numalab.sweeps.workers._CONNECT_S", 0.5)
+    monkeypatch.setattr("numalab.sweep.execution._CONNECT_S", 0.5)
     with pytest.raises(InputError, match=r"cluster tcp://127\.0\.0\.1:9: no scheduler answers"):
         list(on_cluster([], "tcp://127.0.0.1:9"))
     for address in ("nowhere at all", "tls://127.0.0.1:9", "ucx://127.0.0.1:9", "x://y"):
@@ -228,19 +228,37 @@ def test_no_scheduler_is_one_line(monkeypatch):
 
 
 def test_a_job_that_takes_too_long_to_stop_is_left_behind(tmp_path, monkeypatch):
-    monkeypatch.setattr("numalab.sweeps.workers._PATIENCE_S", 0.0)
-    (tmp_path / "s.toml").write_text(FILE.replace("5000", "86400000"))
-    jobs = cases.plan(sweep_file.load(tmp_path / "s.toml")).jobs(2)
+    monkeypatch.setattr("numalab.sweep.execution._PATIENCE_S", 0.0)
+    (tmp_path / "s.toml").write_text(FILE.replace("5000", "21600000"))
+    jobs = Plan(sweep_file.load(tmp_path / "s.toml")).jobs(2)
     begin = time.monotonic()
     found = list(on_threads(jobs[:1], 1, lambda: time.monotonic() - begin > 0.1))
     assert found == []
 
 
 def test_jobs_that_are_stopped_keep_the_replicates_so_far(tmp_path):
-    jobs = _jobs(tmp_path)
-    whole = {job.number: totals for job, totals, *_ in on_threads(jobs[:8], 2)}
+    jobs = _jobs(tmp_path)[:8]
+    whole = {job.number: outcome.results[0][0][1] for job, outcome in on_threads(jobs, 2)}
     asked = iter(range(1000))
-    found = list(on_threads(jobs[:8], 2, lambda: next(asked) > 20))
-    assert 0 < sum(len(outcome.totals) for outcome in found) < sum(map(len, whole.values()))
-    for job, totals, *_ in found:
-        assert (totals == whole[job.number][: len(totals)]).all()
+    found = list(on_threads(jobs, 2, lambda: next(asked) > 20))
+    assert 0 < sum(outcome.runs for _, outcome in found) < sum(map(len, whole.values()))
+    for job, outcome in found:
+        rows = outcome.results[0][0][1]
+        assert (rows == whole[job.number][: len(rows)]).all()
+
+
+def test_a_measure_of_a_notebook_runs_on_workers(cluster, tmp_path):
+    """A function of the main program, which no worker can import."""
+    program = f"""
+from numalab import sweep, workload_file
+def walked(run):
+    return {{"walked": int(run["scan_pages"].sum())}}
+given = dict(measure=[sweep.totals, walked], fixed={{"duration_ms": 3000}}, replicates=3)
+workload = workload_file.load({str(ROOT / "data/workloads/churn-long.toml")!r})
+axes = {{"scan_delay_ms": [100, 1000]}}
+there = sweep.grid(workload, axes, execution=sweep.Execution(cluster={cluster[0]!r}), **given)
+assert there.identical(sweep.grid(workload, axes, **given))
+assert there["walked"].min() > 0
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

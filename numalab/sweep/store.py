@@ -1,10 +1,9 @@
-"""Results of sweeps on disk: a folder of NetCDF files that are written once and never changed.
+"""Results of runs on disk: a folder of NetCDF files that are written once and never changed.
 
-A file holds the totals of a batch of points, because a file for each point would cost more
-than its runs. Its name is the SHA-256 of its bytes; the points in it are found by their key
-(:func:`numalab.sweeps.job.key_of`) and the number of their first replicate. So any number of
-sweeps can use a folder at once, and a damaged file shows. Files of other names in the folder
-are none of the store's business.
+A file holds a batch of results, because a file for each would cost more than its run. Its
+name is the SHA-256 of its bytes; the results in it are found by the key of point and measure,
+and the number of their first replicate. So any number of sweeps can use a folder at once, and a
+damaged file shows. Files of other names in the folder are none of the store's business.
 """
 
 from __future__ import annotations
@@ -18,29 +17,19 @@ import uuid
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
 
 import h5netcdf
 import h5py
 import numpy as np
 
 from numalab.fields import InputError
-from numalab.totals import NAMES
+from numalab.sweep.results import Record
 
 _FILE = re.compile(r"[0-9a-f]{64}\.nc")
 _PART = re.compile(r"[0-9a-f]{64}\.[0-9a-f]{32}\.part")
 """Names of the store's files, whole and half-written: no other file is looked at or touched."""
 _FORGOTTEN_S = 86400
 """Age from which a half-written file is that of a sweep that was killed."""
-
-
-class Record(NamedTuple):
-    """Totals of consecutive replicates of one point."""
-
-    key: bytes
-    first: int
-    totals: np.ndarray
-    """int64[n_replicate, n_total]"""
 
 
 @contextmanager
@@ -109,42 +98,47 @@ def write(folder: Path, records: Sequence[Record], model: str) -> Path:
 
 def _packed(records: Sequence[Record], model: str) -> bytes:
     """Return the bytes of a file: not by way of xarray, whose locks an interrupt leaves taken."""
-    runs = np.concatenate([record.totals for record in records])
-    keys = np.array([np.frombuffer(record.key, np.uint8) for record in records])
+    kinds: dict[str, list[Record]] = {}
+    for record in records:
+        kinds.setdefault(record.header, []).append(record)
     buffer = io.BytesIO()
     with h5netcdf.File(buffer, "w") as file:
-        file.attrs.update(title="numalab sweep totals", model=model)
-        sizes = {"record": len(records), "byte": keys.shape[1], "run": len(runs)}
-        file.dimensions = {**sizes, "total": len(NAMES)}
-        put = file.create_variable
-        put("total", ("total",), h5py.string_dtype(), np.array(NAMES, dtype=object))
-        put("key", ("record", "byte"), data=keys)
-        put("first", ("record",), data=np.array([record.first for record in records]))
-        put("count", ("record",), data=np.array([len(record.totals) for record in records]))
-        put("totals", ("run", "total"), data=runs)
+        file.attrs.update(title="numalab results of runs", model=model)
+        for number, (header, alike) in enumerate(kinds.items()):
+            rows = np.concatenate([record.rows for record in alike])
+            keys = np.array([np.frombuffer(record.key, np.uint8) for record in alike])
+            group = file.create_group(f"kind{number}")
+            sizes = {"record": len(alike), "byte": keys.shape[1], "run": len(rows)}
+            group.dimensions = {**sizes, "cell": rows.shape[1], "text": 1}
+            put = group.create_variable
+            put("header", ("text",), h5py.string_dtype(), np.array([header], dtype=object))
+            put("key", ("record", "byte"), data=keys)
+            put("first", ("record",), data=np.array([record.first for record in alike]))
+            put("count", ("record",), data=np.array([len(record.rows) for record in alike]))
+            put("rows", ("run", "cell"), data=rows)
     return buffer.getvalue()
 
 
 def read(
     folder: Path,
     wanted: Collection[bytes],
-    say: Callable[[str], None],
+    log: Callable[[str], None],
     *,
     set_aside: bool = True,
 ) -> dict[bytes, list[Record]]:
-    """Read what the store holds of some points; a folder that is not there holds nothing.
+    """Read what the store holds of some results; a folder that is not there holds nothing.
 
-    A file that is not what it was when written is set aside (``.damaged``), and said.
+    A file that is not what it was when written is set aside (``.damaged``), and named.
 
     Parameters
     ----------
     folder : Path
     wanted : collection of bytes
-        Keys of the points.
-    say : callable
+        Keys of points and measures.
+    log : callable
         Takes a line of text.
     set_aside : bool
-        Whether damaged files are renamed; else they are only said.
+        Whether damaged files are renamed; else they are only named.
 
     Raises
     ------
@@ -163,26 +157,21 @@ def read(
                 continue
             if set_aside:
                 path.replace(path.with_suffix(".damaged"))
-            say(f"store: {path.name} is damaged (checksum): its points are computed again")
+            log(f"store: {path.name} is damaged (checksum): its points are computed again")
     return found
 
 
-def _records(data: bytes, wanted: Collection[bytes]) -> list[Record]:
+def _records(data: bytes, wanted: Collection[bytes]) -> Iterator[Record]:
     with h5py.File(io.BytesIO(data)) as file:
-        keys, firsts, counts = file["key"][:], file["first"][:], file["count"][:]
-        ends = np.cumsum(counts)
-        rows = [i for i, key in enumerate(keys) if key.tobytes() in wanted]
-        totals = file["totals"][:] if rows else np.empty((0, 0))
-    return [
-        Record(keys[i].tobytes(), int(firsts[i]), totals[ends[i] - counts[i] : ends[i]])
-        for i in rows
-    ]
-
-
-def gaps(records: Sequence[Record], replicates: int) -> list[tuple[int, int]]:
-    """Return (first, count) of the replicates that no record holds."""
-    held = np.zeros(replicates, bool)
-    for record in records:
-        held[record.first : record.first + len(record.totals)] = True
-    edges = np.flatnonzero(np.diff(np.r_[True, held, True]))
-    return [(int(a), int(b - a)) for a, b in edges.reshape(-1, 2)]
+        if "model" not in file.attrs:
+            raise KeyError("model")
+        for group in (one for one in file.values() if isinstance(one, h5py.Group)):
+            keys, firsts, counts = group["key"][:], group["first"][:], group["count"][:]
+            found = [i for i, key in enumerate(keys) if key.tobytes() in wanted]
+            if not found:
+                continue
+            header, rows = group["header"].asstr()[0], group["rows"][:]
+            ends = np.cumsum(counts)
+            for i in found:
+                part = rows[ends[i] - counts[i] : ends[i]]
+                yield Record(keys[i].tobytes(), int(firsts[i]), header, part)

@@ -2,21 +2,24 @@
 
 from typing import Any, Literal
 
+import numpy as np
 import pytest
 
 from numalab import policy, remedies, workload_file
 from numalab.catalog.lifetimes import lifetimes
+from numalab.engine import Start
 from numalab.fields import InputError
-from numalab.sweeps.settings import (
+from numalab.model.layout import default_setup
+from numalab.sweep.settings import (
     ClashError,
     arguments,
     catalog_function,
-    check_values,
+    check_complete,
+    checked,
     declaration,
-    missing,
     policy_at,
     policy_name,
-    workload_at,
+    start_at,
 )
 from numalab.workload_file import from_tables, to_tables
 
@@ -47,13 +50,13 @@ def test_a_workload_comes_back_from_its_tables(name):
 )
 def test_a_field_of_the_workload_takes_the_value(name, value, read):
     assert read(FILE) != value
-    assert read(workload_at(FILE, {"policy": "linux-6.1", name: value})) == value
+    assert read(start_at(FILE, {"policy": "linux-6.1", name: value}).workload) == value
     declaration(FILE, name)
 
 
 def test_arguments_of_a_function_come_before_fields():
     values = {"scan_delay_ms": 70, "vma_lifetime_ms": 9, "pin_fraction": 0.5, "scan_size_mb": 16}
-    made = workload_at(lifetimes, {**values, "churn.young1.gap_ms": 3.0})
+    made = start_at(lifetimes, {**values, "churn.young1.gap_ms": 3.0}).workload
     assert made.tunables.scan_delay_ms == 70
     assert made.tunables.scan_size_mb == 16
     assert [c.gap_ms for c in made.churns] == [0.0, 3.0]
@@ -126,20 +129,37 @@ GIVEN = {"scan_delay_ms": 70, "vma_lifetime_ms": 9, "pin_fraction": 0.5}
 )
 def test_two_names_for_one_field_are_refused(base, values):
     with pytest.raises(ClashError, match=r"^sweep: .* and .* are one field") as caught:
-        workload_at(base, {"policy": "linux-6.1", **values})
+        start_at(base, {"policy": "linux-6.1", **values})
     assert list(values)[-1] in str(caught.value)
 
 
 def test_names_of_fields_side_by_side_are_no_clash():
-    made = workload_at(lifetimes, {**GIVEN, "churn.young0.gap_ms": 7.0, "churn.young1.gap_ms": 8.0})
+    gaps = {"churn.young0.gap_ms": 7.0, "churn.young1.gap_ms": 8.0}
+    made = start_at(lifetimes, {**GIVEN, **gaps}).workload
     assert [c.gap_ms for c in made.churns] == [7.0, 8.0]
 
 
 def test_what_a_function_needs_and_nobody_gives():
-    assert missing(lifetimes, ["scan_delay_ms", "pin_fraction"]) == "vma_lifetime_ms"
-    assert missing(lifetimes, list(GIVEN)) == ""
-    assert missing(FILE, []) == ""
-    assert missing(lambda **given: None, []) == ""
+    with pytest.raises(InputError, match="vma_lifetime_ms is missing"):
+        check_complete(lifetimes, ["scan_delay_ms", "pin_fraction"])
+    check_complete(lifetimes, list(GIVEN))
+    check_complete(FILE, [])
+    check_complete(lambda **given: None, [])
+
+
+def test_a_start_keeps_its_setup_and_seed_where_a_field_changes():
+    place = default_setup(FILE)
+    found = start_at(Start(workload=FILE, setup=place, seed=4), {"scan_size_mb": 32})
+    assert (found.setup, found.seed) == (place, 4)
+    assert found.workload.tunables.scan_size_mb == 32
+
+
+def test_values_are_as_their_fields_take_them():
+    assert checked(FILE, "scan_size_mb", np.array([32.0, 64.0]), "x") == (32, 64)
+    assert [type(v) for v in checked(FILE, "scan_size_mb", [32.0], "x")] == [int]
+    assert [type(v) for v in checked(FILE, "duration_ms", np.arange(2), "x")] == [int, int]
+    with pytest.raises(InputError, match=r"x = 32\.5: must be a whole number"):
+        checked(FILE, "scan_size_mb", [32.5], "x")
 
 
 def test_hints_that_cannot_be_checked_are_any():
@@ -148,4 +168,4 @@ def test_hints_that_cannot_be_checked_are_any():
 
     assert arguments(base) == {"a": Any, "b": Any, "c": int | None, "d": Any}
     assert declaration(base, "c") == (int | None, {})
-    check_values(base, "a", [1, "y", None], "a")
+    assert checked(base, "a", [1, "y", None], "a") == (1, "y", None)

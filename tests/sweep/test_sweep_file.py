@@ -6,9 +6,8 @@ import pytest
 
 from numalab.catalog.lifetimes import lifetimes
 from numalab.fields import InputError
-from numalab.sweeps import cases, sweep_file
-from numalab.sweeps.axes import Range
-from numalab.sweeps.design import lay_out
+from numalab.sweep import sweep_file
+from numalab.sweep.plan import Plan
 
 HEAD = '[sweep]\nworkload = "lifetimes"\n'
 QUOTES = 'a name with dots needs quotes: "'
@@ -17,29 +16,31 @@ FOLDER = Path("data/sweeps")
 
 def test_the_big_grid_has_all_its_runs():
     made = sweep_file.load(FOLDER / "lifetimes.toml")
-    assert made.base is lifetimes
-    assert lay_out(made).shape == (7, 8, 6, 5)
-    assert len(lay_out(made).points) * made.replicates == 50_400
+    assert made.source is lifetimes
+    assert made.shape == (7, 8, 6, 5)
+    assert 7 * 8 * 6 * 5 * made.replicates == 50_400
 
 
 def test_a_sample_beside_a_grid():
     made = sweep_file.load(FOLDER / "knobs.toml")
-    assert made.base.name == "churn-long"
-    assert made.sample.axes[-1].values == Range(lowest=50, highest=8000, log=True)
-    assert made.sample.axes[-1].targets == ("churn.old.lifetime_ms",)
-    assert lay_out(made).shape == (2, 64)
+    assert made.source.name == "churn-long"
+    assert made.shape == (2, 64)
+    lives = made.axes[1].settings["churn.old.lifetime_ms"]
+    assert made.axes[1].coords["lifetime_ms"] == lives
+    assert 50 <= min(lives) < 60
+    assert 7000 < max(lives) <= 8000
+    assert {type(size) for size in made.axes[1].coords["scan_size_mb"]} == {int}
 
 
 def test_the_sweep_of_the_documentation_can_be_run():
     text = Path("docs/sweeps.md").read_text().split("```toml\n")[1].split("```")[0]
-    made = sweep_file.parse(text.replace("points = 64", "points = 2"))
-    found = cases.plan(made)
-    assert found.layout.shape == (2, 2, 8, 5, 2, 2)
-    assert {case.status for case in found.cases if case.run} == {"done"}
-    out = [case.reason for case in found.cases if not case.run]
+    plan = Plan(sweep_file.parse(text.replace("points = 64", "points = 2")))
+    assert plan.sweep.shape == (2, 2, 8, 5, 2, 2)
+    assert {point.status for point in plan.points if point.start} == {"done"}
+    out = [point.reason for point in plan.points if not point.start]
     assert len(out) == 2 * 8 * 5 * 2
     assert set(out) == {"life > 100 and remedy == 'mbind'"}
-    assert not [line for line in found.told() if "changes nothing" in line]
+    assert not [line for line in plan.summary() if "changes nothing" in line]
 
 
 @pytest.mark.parametrize(
@@ -83,9 +84,9 @@ def test_the_sweep_of_the_documentation_can_be_run():
         (HEAD + "[axes]\nhz = [1, 2.]", "not TOML: "),
         (HEAD + "[axes]\nhz = [1\nb.c = 3", "not TOML: "),
         ('[sweep]\nworkload = "a\\u0000.toml"', "a\\x00.toml: cannot be read: embedded null"),
-        (HEAD + "[sample]\nmethod = 'sobol'", "points is missing"),
-        (HEAD + "[sample]\nmethod = 'halton'\npoints = 4", "must be one of sobol"),
-        (HEAD + "[sample]\npoints = 4", "sample: no axes"),
+        (HEAD + "[sample.axes]\nhz = [1]", "points = None: must be a whole number"),
+        (HEAD + "[sample]\nmethod = 'halton'\naxes.hz = [1]", "must be one of sobol"),
+        (HEAD + "[sample]\npoints = 4", "axes must be a [sample.axes] table"),
         (HEAD + "[sample]\npoints = 4\naxes = 3", "must be a [sample.axes] table"),
     ],
 )

@@ -1,1 +1,0 @@
-"""Many runs as one Dataset: designs, points, jobs, and the store that keeps results."""
