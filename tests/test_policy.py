@@ -3,6 +3,7 @@
 import pytest
 
 from numalab import policy
+from numalab.catalog.lifetimes import lifetimes
 from numalab.engine import simulate
 from numalab.fields import InputError
 from numalab.workload import Access, Churn, Task, Vma, Workload
@@ -74,3 +75,22 @@ def test_rfc_v1_stops_scanning_after_two_sequences_and_its_intention_does_not():
         late[name] = float(updates[-1] - updates.sel(time=8000))
     assert late["rfc-v1"] == 0
     assert 0 < late["rfc-v1-as-intended"] <= late["linux-6.1"]
+
+
+@pytest.mark.parametrize(
+    ("name", "rules", "same"),
+    [
+        ("gorman-prototype", {"vma_scan_delay": False}, "linux-6.1"),
+        ("linux-7.2", {"vma_scan_delay": True, "vma_delay_ms": 1000}, "linux-7.2"),
+    ],
+)
+def test_the_wait_of_a_vma_is_a_rule_of_its_own(name, rules, same):
+    """Without it the prototype is the kernel before it; of the knob's length it is the kernel's."""
+    w = lifetimes(
+        scan_delay_ms=1000, vma_lifetime_ms=8000, pin_fraction=0, walker_node=0, duration_ms=20_000
+    )
+    changed = policy.with_rules(policy.get(name), "changed", **rules)
+    found, expected = (simulate(w, p, seed=2, replicates=3) for p in (changed, policy.get(same)))
+    for counter in ("numa_pte_updates", "numa_hint_faults", "numa_pages_migrated"):
+        assert found[counter].equals(expected[counter])
+        assert (found[counter][:, -1] > 0).all()

@@ -42,7 +42,7 @@ def test_totals_of_runs_are_those_of_their_datasets(name, policy):
 def test_totals_leave_out_what_belongs_to_the_program():
     ds = simulate(WORKLOADS["lifetimes"], get("linux-7.2"), seed=4)
     own = [str(v) for v in ds["vma"].values if not str(v).startswith("image:")]
-    assert own == ["old", "young0", "young1"]
+    assert own == ["old", "short_lived0", "short_lived1"]
     skipped = ds["skips"].sel(reason="inaccessible")
     assert int(skipped.sum()) > 0
     assert int(totals(ds)["skips_inaccessible"][0]) == int(skipped.sel(vma=own).sum()) == 0

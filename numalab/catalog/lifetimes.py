@@ -7,8 +7,8 @@ from numalab.machine import Machine
 from numalab.tunables import Tunables
 from numalab.workload import Access, Churn, Task, Vma, Workload
 
-OLD_MB = 64
-YOUNG_MB = 16
+LASTING_MB = 64
+SHORT_LIVED_MB = 16
 
 
 def lifetimes(
@@ -62,10 +62,10 @@ def lifetimes(
         raise InputError(f"walker_node = {walker_node!r}: must be 0 or 1")
     per_node = 1 + -(-churns // 2)
     walker = Task(name="walker", cpu=walker_node * per_node, access=(Access(vma="old"),))
-    young = tuple(
+    short_lived = tuple(
         Churn(
-            name=f"young{i}",
-            size_mb=YOUNG_MB * scale,
+            name=f"short_lived{i}",
+            size_mb=SHORT_LIVED_MB * scale,
             lifetime_ms=vma_lifetime_ms,
             lifetime=lifetime,
             lifetime_shape=lifetime_shape,
@@ -82,7 +82,7 @@ def lifetimes(
         sample_ms=duration_ms,
         machine=Machine(nodes=2, cpus_per_node=per_node, memory_mb=1024 * scale),
         tunables=Tunables(scan_delay_ms=scan_delay_ms),
-        vmas=(Vma(name="old", size_mb=OLD_MB * scale, pinned_fraction=pin_fraction),),
+        vmas=(Vma(name="old", size_mb=LASTING_MB * scale, pinned_fraction=pin_fraction),),
         tasks=(walker,),
-        churns=young,
+        churns=short_lived,
     )

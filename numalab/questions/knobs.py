@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from numalab import stats, sweep
-from numalab.catalog.lifetimes import OLD_MB, YOUNG_MB, lifetimes
+from numalab.catalog.lifetimes import LASTING_MB, SHORT_LIVED_MB, lifetimes
 from numalab.fields import InputError, distinct
 from numalab.report.tables import plain
 from numalab.tunables import Tunables
@@ -169,7 +169,7 @@ def indices(
 
 def setting(found: xr.Dataset) -> str:
     """Say what was run, for the head of the mail."""
-    old, young, given = OLD_MB * SCALE, YOUNG_MB * SCALE, found.attrs
+    old, young, given = LASTING_MB * SCALE, SHORT_LIVED_MB * SCALE, found.attrs
     size = found.sizes["parameter"]
     points, more = given["n"] * (size + 2), given["trajectories"] * (size + 1)
     return (

@@ -1,4 +1,4 @@
-"""Figures of knobs: what a wait does, and which knob matters."""
+"""Figures of knobs: which one matters."""
 
 from __future__ import annotations
 
@@ -10,55 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 
-from numalab.report.figures import MARKERS, SHADES, canvas
-from numalab.stats.intervals import mean_interval
-
-
-def delays_page(ds: xr.Dataset, variables: dict[str, str]) -> Figure:
-    """What a wait does: a column for each mean lifetime, a row for each variable.
-
-    Marks are means over replicates of each policy, with 95 % intervals as lines.
-    """
-    lives = ds["vma_lifetime_ms"].values
-    figure, axes = canvas("broad", len(variables), len(lives))
-    for i, (name, title) in enumerate(variables.items()):
-        mean, bounds = ds[name].mean("replicate"), mean_interval(ds[name])
-        for j, life in enumerate(lives):
-            at = {"vma_lifetime_ms": life}
-            _delays(axes[i, j], mean.sel(at), bounds.sel(at))
-            axes[i, j].set_ylim(0, 1.05 * float(bounds.max()))
-            axes[i, j].set_yticks(axes[i, j].get_yticks(), None if j == 0 else [])
-            axes[i, j].set_ylim(0, 1.05 * float(bounds.max()))
-        axes[i, 0].set_ylabel(title, fontsize=9)
-    for ax, life in zip(axes[0], lives, strict=True):
-        ax.set_title(f"mappings live {life / 1000:g} s", loc="left", fontsize=9)
-    figure.supxlabel(
-        f"wait of a new VMA [s], 0: none; simulated; bars: 95 %, n = {ds.sizes['replicate']}",
-        fontsize=9,
-    )
-    marks, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(
-        marks, labels, loc="outside upper left", ncols=len(labels), fontsize=8, frameon=False
-    )
-    return figure
-
-
-def _delays(ax: Axes, mean: xr.DataArray, bounds: xr.DataArray) -> None:
-    """Draw a variable over the waits of one lifetime, the policies side by side."""
-    waits = mean["vma_delay_ms"].values
-    policies = mean["policy"].values
-    for n, policy in enumerate(policies):
-        x = np.arange(len(waits)) + (n - (len(policies) - 1) / 2) * 0.16
-        low, high = (bounds.sel(policy=policy, statistic=b).values for b in ("low", "high"))
-        color = SHADES[n % len(SHADES)]
-        ax.vlines(x, low, high, color=color, linewidth=1.2)
-        ax.plot(
-            x, mean.sel(policy=policy), linestyle="--", linewidth=0.8, color=color,
-            marker=MARKERS[n % len(MARKERS)], markersize=4, label=str(policy),
-            markerfacecolor="white" if n % 2 else color,
-        )  # fmt: skip
-    words = [f"{w / 1000:g}" for w in waits]
-    ax.set_xticks(range(len(waits)), [w.removeprefix("0") or w for w in words])
+from numalab.report.figures import SHADES, canvas
 
 
 def knobs_page(found: xr.Dataset, responses: dict[str, str], knobs: Sequence[str]) -> Figure:

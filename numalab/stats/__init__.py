@@ -5,11 +5,12 @@ describe(da, "ms")                   '12.3 ms [11.9, 12.8]'
 paired(da, "policy", "linux-6.1")    differences with interval, p and Holm's p
 bootstrap(function, a, b)            interval of any function of means
 crossing(da, "pin_fraction")         where a mean difference changes its sign
+break_even(saved, lost)              rate up to which more is saved than lost
 variance_shares(da, axes)            what each axis of a grid decides
 sobol_indices(design, y)             what each parameter of a design decides
 """
 
-from numalab.stats.crossings import Crossing, crossing
+from numalab.stats.crossings import Crossing, break_even, crossing
 from numalab.stats.formatting import (
     describe,
     describe_difference,

@@ -87,3 +87,36 @@ def crossing(
     )  # fmt: skip
     at, low, high = (float(end) for end in found)
     return Crossing(at, low, high, rising)
+
+
+def break_even(
+    saved: xr.DataArray, lost: xr.DataArray, *, level: float = 0.95, seed: int = 0
+) -> xr.DataArray:
+    """Rate up to which more is saved than lost, with its percentile bootstrap interval.
+
+    Parameters
+    ----------
+    saved : xarray.DataArray
+        Over ``replicate`` and anything else: what is saved whatever the rate.
+    lost : xarray.DataArray
+        What is lost at a rate of 1, in the same unit; it grows with the rate.
+
+    Returns
+    -------
+    xarray.DataArray
+        Over the rest and ``statistic`` (value, low, high): 0 at no rate; ``inf`` at any; nan
+        where something is lost first and gained from a rate on, or runs do not tell that apart.
+
+    Raises
+    ------
+    InputError
+        As :func:`numalab.stats.bootstrap`.
+    """
+
+    def rate(saved: xr.DataArray, lost: xr.DataArray) -> xr.DataArray:
+        never = xr.where((saved > 0) | (lost < 0), np.inf, 0.0)
+        never = never.where((saved >= 0) | (lost >= 0))
+        return xr.where(lost > 0, saved.clip(min=0) / lost.where(lost > 0), never)
+
+    saved, lost = xr.broadcast(saved, lost)
+    return bootstrap(rate, saved, lost, level=level, method="percentile", resamples=2000, seed=seed)

@@ -84,7 +84,7 @@ def test_a_region_that_is_filled_late_and_starved_stays_remote() -> None:
 
 
 def _lives(lifetime_ms: float = 500, gap_ms: float = 0, **changes) -> Workload:
-    """young1 is filled on node 0 and used on node 1; 16 MB are 4096 pages."""
+    """short_lived1 is filled on node 0 and used on node 1; 16 MB are 4096 pages."""
     w = lifetimes(
         scan_delay_ms=1000, vma_lifetime_ms=lifetime_ms, pin_fraction=0, lifetime="fixed",
         walker_node=0, duration_ms=1000,
@@ -121,8 +121,11 @@ def test_a_mapping_that_stays_comes_home_once() -> None:
 @pytest.mark.parametrize(
     ("workload", "message"),
     [
-        (lifetimes(scan_delay_ms=1, vma_lifetime_ms=9, pin_fraction=0), "old, young1: one counter"),
-        (_lives(sample_ms=500), 'sample_ms = 500 ms: must be at most 100 ms for "young1"'),
+        (
+            lifetimes(scan_delay_ms=1, vma_lifetime_ms=9, pin_fraction=0),
+            "old, short_lived1: one counter",
+        ),
+        (_lives(sample_ms=500), 'sample_ms = 500 ms: must be at most 100 ms for "short_lived1"'),
         (
             guest(memory_mb=64, vcpus=2, pin_fraction=0, thp=False),
             '"ram" is used from, or spread over, several nodes',
@@ -137,7 +140,7 @@ def test_a_time_that_cannot_be_known_is_refused(workload, message) -> None:
 def test_a_recording_does_not_say_when_mappings_came() -> None:
     run = run_of(_lives(), numa_pages_migrated=[0] * 11)
     recorded = run.attrs["provenance"].replace('"simulated"', '"recorded"')
-    with pytest.raises(InputError, match='"young1": a recording does not say'):
+    with pytest.raises(InputError, match='"short_lived1": a recording does not say'):
         measures.remote_s(run.assign_attrs(provenance=recorded))
 
 
@@ -153,7 +156,7 @@ def test_remote_time_is_what_the_page_counts_of_shorter_runs_say(replicate) -> N
         made = replace(w, duration_ms=duration_ms)
         return simulate(made, get("linux-6.1"), seed=3, replicates=2).isel(replicate=replicate)
 
-    share = [float(last(t)["pages_on_node"].sel(vma="young1", node=0)) / 4096 for t in ends]
+    share = [float(last(t)["pages_on_node"].sel(vma="short_lived1", node=0)) / 4096 for t in ends]
     assert min(share) == 0 and max(share) == 1
     assert measures.remote_s(last(4000.0))["remote_s"] / 4 == pytest.approx(
         np.mean(share), abs=0.06

@@ -13,12 +13,12 @@ from numalab.policy import get
 from tests.measures.hand_made import run_of
 
 LIVES = lifetimes(scan_delay_ms=1000, vma_lifetime_ms=500, pin_fraction=0, duration_ms=10_000)
-"""Mappings old, young0, young1; the last two come and go."""
+"""Mappings old, short_lived0, short_lived1; the last two come and go."""
 
 
 @pytest.fixture
 def run():
-    """Scan 1 walks old twice, scan 3 young1 and the heap; the table is padded."""
+    """Scan 1 walks old twice, scan 3 short_lived1 and the heap; the table is padded."""
     return run_of(
         LIVES,
         scan_pages=[512, 0, 256, 100],
@@ -37,7 +37,11 @@ def test_memory_walked_is_told_apart_by_how_long_it_lives(run) -> None:
 
 def test_each_mapping_has_what_was_walked_and_marked_of_it(run) -> None:
     found = measures.walked_by_vma(run)
-    assert found["vma_walked_mb"].to_series().to_dict() == {"old": 2, "young0": 0, "young1": 1}
+    assert found["vma_walked_mb"].to_series().to_dict() == {
+        "old": 2,
+        "short_lived0": 0,
+        "short_lived1": 1,
+    }
     assert found["vma_marked"].values.tolist() == [30, 0, 5]
 
 
@@ -73,8 +77,8 @@ def test_the_first_scan_is_counted_from_a_moment_or_from_the_end(run, since_ms, 
 
 
 def test_mappings_are_chosen_by_the_beginning_of_their_name(run) -> None:
-    found = measures.first_scan(run, prefix="young")["first_scan_ms"]
-    assert found["vma"].values.tolist() == ["young0", "young1"]
+    found = measures.first_scan(run, prefix="short")["first_scan_ms"]
+    assert found["vma"].values.tolist() == ["short_lived0", "short_lived1"]
 
 
 def test_reasons_of_skips_share_all_skips(run) -> None:

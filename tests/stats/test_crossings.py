@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from numalab.fields import InputError
-from numalab.stats import Crossing, crossing
+from numalab.stats import Crossing, break_even, crossing
 from numalab.stats.crossings import crossing_points
 from numalab.stats.intervals import FEWEST
 
@@ -119,3 +119,49 @@ def test_the_interval_covers_the_crossing_as_often_as_it_says():
     drawn = (_moved(rng, FEWEST, 0.3) for _ in range(120))
     found = [crossing(one, "x", resamples=200) for one in drawn]
     assert np.mean([one.low <= 0.4 <= one.high for one in found]) == pytest.approx(0.929, abs=0.07)
+
+
+NOISE = np.linspace(-4, 4, 20)
+"""Its mean has an interval of +-1.06 by resampling."""
+
+
+def runs(values):
+    return xr.DataArray(np.broadcast_to(values, 20), dims="replicate")
+
+
+@pytest.mark.parametrize(
+    ("saved", "lost", "rate"),
+    [
+        (2.0, 5.0, 0.4),
+        (0.0, 5.0, 0.0),
+        (-2.0, 5.0, 0.0),
+        (-2.0, 0.0, 0.0),
+        (0.0, 0.0, 0.0),
+        (2.0, 0.0, np.inf),
+        (2.0, -1.0, np.inf),
+        (0.0, -1.0, np.inf),
+        (-2.0, -1.0, np.nan),
+    ],
+)
+def test_break_even_has_a_case_for_every_gain_and_loss(saved, lost, rate) -> None:
+    found = break_even(runs(saved), runs(lost))
+    np.testing.assert_array_equal(found, [rate] * 3)
+
+
+@pytest.mark.parametrize(
+    ("saved", "lost", "low", "high"),
+    [
+        (2.0, 0.02 + NOISE, 1.85, np.inf),
+        (2.0, 4.0 + NOISE, 0.39, 0.69),
+        (NOISE, 8.0, 0.0, 0.13),
+        (NOISE, NOISE[::-1] - 0.01, np.nan, np.nan),
+    ],
+)
+def test_break_even_says_no_more_than_the_runs_do(saved, lost, low, high) -> None:
+    """2 over the 1.06 that the loss may be; all or nothing where it may be a gain."""
+    found = break_even(runs(saved), runs(lost))
+    assert found.sel(statistic=["low", "high"]).values == pytest.approx(
+        [low, high], rel=0.08, nan_ok=True
+    )
+    with pytest.raises(InputError, match="replicates = 19"):
+        break_even(runs(saved)[:19], runs(lost)[:19])

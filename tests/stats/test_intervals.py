@@ -223,6 +223,27 @@ def test_percentiles_may_be_infinite_and_are_values_that_occurred():
     assert found.values[2] == np.inf and np.isfinite(found.values[1])
 
 
+@pytest.mark.parametrize(
+    ("ahead", "level", "ends"),
+    [(40, 0.95, [4, 4]), (26, 0.9, [4, 4]), (26, 0.99, [0, 4]), (20, 0.95, [0, 4])],
+)
+def test_the_label_of_the_least_mean_is_certain_only_where_runs_agree(ahead, level, ends):
+    """Of 40 runs, label 4 is ahead in 26 by as much as it is behind in the rest.
+
+    Its mean lead is (26 - 14) / 40 with a standard error of 0.15: 2 of them.
+    """
+    first = np.repeat([1.0, 0.0], [ahead, 40 - ahead])
+    da = runs(np.stack([first, np.full(40, 9.0), 1 - first]), delay=[0, 1, 4])
+    found = stats.bootstrap(lambda m: m.idxmin("delay"), da, method="percentile", level=level)
+    assert found.values[1:].tolist() == ends
+
+
+def test_of_labels_that_tie_the_first_is_the_least():
+    da = runs(np.tile([[3.0], [1.0], [1.0]], 20), delay=[0, 1, 4])
+    found = stats.bootstrap(lambda m: m.idxmin("delay"), da, method="percentile")
+    assert found.values.tolist() == [1, 1, 1]
+
+
 def test_bounds_of_costs_may_be_a_dimension_of_what_is_summarised():
     da = xr.DataArray(
         np.random.default_rng(0).normal(size=(2, 20)),
