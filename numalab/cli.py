@@ -286,10 +286,6 @@ def main() -> None:
     # are made, and tearing them down one by one at the end, costs 0.4 s (docs/performance.md).
     gc.set_threshold(100_000)
     atexit.register(gc.freeze)
-    if sys.argv[1:2] == ["simulate"]:
-        # xarray loads dask.array where it is installed, only to ask whether an array is one:
-        # 0.3 s. None here means "not installed" to every import; sweeps are other commands.
-        sys.modules.setdefault("dask", None)  # type: ignore[arg-type]
     try:
         app()
     except InputError as error:
