@@ -120,7 +120,7 @@ def sweep(
     """Run a workload over many values and policies; one Dataset comes back."""
     from numalab.fields import InputError
     from numalab.sweep import Execution, sweep_file
-    from numalab.sweep.grid import run, summary
+    from numalab.sweep.grid import run
     from numalab.sweep.plan import Plan
 
     if out is None and store is None and not dry_run:
@@ -139,7 +139,7 @@ def sweep(
     except KeyboardInterrupt as stopped:
         _leave(str(stopped) or "stopped")
     _save(ds, out)
-    for line in summary(ds):
+    for line in plan.outcome():
         typer.echo(line)
     if not (ds["status"] == "done").any():
         raise typer.Exit(1)

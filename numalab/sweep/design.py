@@ -15,7 +15,7 @@ import pandas as pd
 from numalab.engine import Start
 from numalab.fields import InputError, field, shown, types_of, validate
 from numalab.policy import Policy
-from numalab.sweep.settings import Source, checked, declaration, is_field, wants_whole
+from numalab.sweep.settings import Source, arguments, checked, declaration, wants_whole
 from numalab.workload import Workload
 
 MAX_VALUES = 100_000
@@ -29,8 +29,8 @@ _LONGEST_NAME = 100
 class Range:
     """Numbers between two bounds, both included, evenly spaced or evenly in the logarithm."""
 
-    lowest: float = field(at_least=-_LARGEST, at_most=_LARGEST, doc="first value (from)")
-    highest: float = field(at_least=-_LARGEST, at_most=_LARGEST, doc="last value (to)")
+    lowest: float = field(at_least=-_LARGEST, at_most=_LARGEST, doc="first value")
+    highest: float = field(at_least=-_LARGEST, at_most=_LARGEST, doc="last value")
     num: int = field(0, at_least=0, at_most=MAX_VALUES, doc="how many values; 0 in a design")
     log: bool = field(False, doc="evenly spaced in the logarithm")
     whole: bool = field(False, doc="rounded to whole numbers, as for fields that hold such")
@@ -38,9 +38,9 @@ class Range:
     def __post_init__(self) -> None:
         validate(self)
         if not self.lowest < self.highest:
-            raise InputError(f"from = {self.lowest:g}: must be below to = {self.highest:g}")
+            raise InputError(f"lowest = {self.lowest:g}: must be below highest = {self.highest:g}")
         if self.log and self.lowest < 1 / _LARGEST:
-            raise InputError(f"from = {self.lowest:g}: must be above 0 with log = true")
+            raise InputError(f"lowest = {self.lowest:g}: must be above 0 with log")
         if self.whole and math.ceil(self.lowest) > math.floor(self.highest):
             raise InputError(f"no whole number lies from {self.lowest:g} to {self.highest:g}")
 
@@ -124,7 +124,7 @@ def read_axis(source: Source, name: str, given: Values, fields: Sequence[str] = 
     try:
         if isinstance(given, pd.DataFrame):
             targets = tuple(map(str, given))
-        if name not in targets and is_field(source, name):
+        if name not in targets and _is_field(source, name):
             raise InputError("is the name of a field that it does not set")
         if isinstance(given, pd.DataFrame):
             columns = {str(k): checked(source, str(k), given[k], where) for k in given}
@@ -144,6 +144,14 @@ def read_axis(source: Source, name: str, given: Values, fields: Sequence[str] = 
         return Axis(name=name, labels=_distinct(named), settings=settings, coords={})
     except InputError as error:
         raise InputError(f"{where}: {str(error).removeprefix(f'{where}: ')}") from None
+
+
+def _is_field(source: Source, name: str) -> bool:
+    """Say whether a name is one of a field, and not just any name that a function takes."""
+    try:
+        return declaration(source, name)[0] is not Any or name in arguments(source)
+    except InputError:
+        return False
 
 
 def _check_name(name: str, where: str) -> None:

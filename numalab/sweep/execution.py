@@ -15,8 +15,9 @@ from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPo
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 from numalab.fields import InputError
 from numalab.provenance import model_version
@@ -38,6 +39,7 @@ _WORKERS_S = 600.0
 _CALL = "__import__('numalab.sweep.execution', fromlist=['run']).run_packed(packed, model)"
 """What workers evaluate: a scheduler or worker that had to unpickle a job as soon as it
 arrives would need numalab for that, and go down without it."""
+Outcomes: TypeAlias = Generator[tuple[Job, Outcome], None, None]
 _SAME = "install the same numalab, numpy and numba there"
 
 
@@ -61,24 +63,14 @@ class Execution:
             raise InputError(f"workers = {self.workers}: must be from 0 to {_MOST_WORKERS}")
 
 
-class Stop:
-    """Says whether a sweep was asked to stop."""
-
-    asked = False
-
-    def __call__(self) -> bool:
-        """Say so."""
-        return self.asked
-
-
 @contextmanager
-def interruptible() -> Iterator[Stop]:
+def interruptible() -> Iterator[Event]:
     """Yield what the first Ctrl-C sets, instead of interrupting whatever runs just then.
 
     A second one interrupts as always. Only in the main thread, and where nobody else has
     a handler of his own.
     """
-    stop = Stop()
+    stop = Event()
     before = signal.getsignal(signal.SIGINT)
     in_main = threading.current_thread() is threading.main_thread()
     if not in_main or before is not signal.default_int_handler:
@@ -86,7 +78,7 @@ def interruptible() -> Iterator[Stop]:
         return
 
     def ask(number: int, frame: FrameType | None) -> None:
-        stop.asked = True
+        stop.set()
         signal.signal(signal.SIGINT, before)
 
     signal.signal(signal.SIGINT, ask)
@@ -101,14 +93,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def never() -> bool:
-    """Say no."""
-    return False
-
-
-def on_threads(
-    jobs: Iterable[Job], workers: int, stop: Callable[[], bool] = never
-) -> Generator[tuple[Job, Outcome], None, None]:
+def on_threads(jobs: Iterable[Job], workers: int, stop: Event) -> Outcomes:
     """Run jobs on threads, and yield them with their outcomes as they come.
 
     The compiled engine releases the GIL for most of a run, so threads keep the cores busy;
@@ -119,29 +104,25 @@ def on_threads(
     jobs : iterable of Job
     workers : int
         Threads.
-    stop : callable
-        Once it says so, jobs end after the replicate that they are at.
+    stop : Event
+        Once it is set, jobs end after the replicate that they are at.
     """
-    left = Stop()
+    left = Event()
     pool = ThreadPoolExecutor(workers)
+
+    def submit(job: Job) -> Future[Outcome]:
+        return pool.submit(run, job, lambda: stop.is_set() or left.is_set())
+
     try:
-        yield from _outcomes(
-            jobs,
-            lambda job: pool.submit(run, job, lambda: stop() or left()),
-            lambda: _AHEAD * workers,
-            stop,
-        )
+        yield from _outcomes(jobs, submit, lambda: _AHEAD * workers, stop)
     finally:
-        left.asked = True
+        left.set()
         pool.shutdown(wait=False, cancel_futures=True)
 
 
 def on_cluster(
-    jobs: Iterable[Job],
-    address: str,
-    stop: Callable[[], bool] = never,
-    log: Callable[[str], None] | None = None,
-) -> Generator[tuple[Job, Outcome], None, None]:
+    jobs: Iterable[Job], address: str, stop: Event, log: Callable[[str], None]
+) -> Outcomes:
     """Run jobs on the workers of a scheduler, and yield them with their outcomes as they come.
 
     A job whose worker dies is run again on another one; results do not depend on where.
@@ -151,9 +132,9 @@ def on_cluster(
     jobs : iterable of Job
     address : str
         Of the scheduler, such as ``tcp://127.0.0.1:8786``.
-    stop : callable
-        Once it says so, only jobs that end within seconds are waited for.
-    log : callable, optional
+    stop : Event
+        Once it is set, only jobs that end within seconds are waited for.
+    log : callable
         Takes a line of text.
 
     Raises
@@ -165,25 +146,32 @@ def on_cluster(
     import cloudpickle
 
     where, version = f"cluster {address}", model_version()
+    gone = InputError(f"{where}: the scheduler is gone; a store has what came back")
     with _client(address) as client:
         pool = client.get_executor(pure=False)
-        room = _Room(client, where, log or (lambda line: None))
+        room = _room(client, where, log)
 
-        def submit(job: Job) -> Future[Any]:
-            given = {"packed": cloudpickle.dumps(job), "model": version}
-            return pool.submit(eval, _CALL, given)
+        def submit(job: Job) -> Future[Outcome]:
+            return pool.submit(eval, _CALL, {"packed": cloudpickle.dumps(job), "model": version})
+
+        def looked() -> int:
+            try:
+                return next(room)
+            except InputError:
+                raise
+            except Exception:  # of many kinds: the scheduler does not answer
+                raise gone from None
 
         try:
-            for job, outcome in _outcomes(jobs, submit, room, stop):
+            for job, outcome in _outcomes(jobs, submit, looked, stop):
                 if isinstance(outcome, str):
-                    raise InputError(
-                        f"{where}: a worker runs model {outcome}, this is {version}: {_SAME}"
-                    )
+                    reason = f"a worker runs model {outcome}, this is {version}"
+                    raise InputError(f"{where}: {reason}: {_SAME}")
                 yield job, outcome
         except (ImportError, AttributeError) as error:
             raise InputError(f"{where}: a worker cannot load numalab ({error}): {_SAME}") from None
         except CancelledError:
-            raise room.gone() from None
+            raise gone from None
 
 
 def run_packed(packed: bytes, model: str) -> Outcome | str:
@@ -230,20 +218,46 @@ def _silenced(*names: str) -> Iterator[None]:
             logging.getLogger(name).setLevel(level)
 
 
+def _room(client: Client, where: str, log: Callable[[str], None]) -> Iterator[int]:
+    """Yield how many jobs the workers of a cluster may be sent; they come and go.
+
+    Raises
+    ------
+    InputError
+        If there was no worker for long.
+    """
+    seen, told = time.monotonic(), False
+    while True:
+        size = _AHEAD * sum(client.nthreads().values())
+        asked = time.monotonic()
+        if size:
+            seen, told = asked, False
+        elif asked - seen > _WORKERS_S:
+            raise InputError(
+                f"{where}: no worker for {_WORKERS_S:g} s: start one, such as with "
+                f"'dask worker {where.removeprefix('cluster ')}'"
+            )
+        elif not told:
+            log(f"{where}: has no worker; waiting for one, {_WORKERS_S:g} s at most")
+            told = True
+        while time.monotonic() - asked < 1.0:
+            yield size
+
+
 def _outcomes(
     jobs: Iterable[Job],
-    submit: Callable[[Job], Future[Any]],
+    submit: Callable[[Job], Future[Outcome]],
     room: Callable[[], int],
-    stop: Callable[[], bool],
-) -> Generator[tuple[Job, Any], None, None]:
+    stop: Event,
+) -> Outcomes:
     """Keep as many jobs under way as there is room for, and yield outcomes as they come."""
     todo = iter(jobs)
     job = next(todo, None)
-    waiting: dict[Future[Any], Job] = {}
+    waiting: dict[Future[Outcome], Job] = {}
     until = math.inf
-    while (waiting or (job and not stop())) and time.monotonic() < until:
+    while (waiting or (job and not stop.is_set())) and time.monotonic() < until:
         most = room()
-        while job and not stop() and len(waiting) < most:
+        while job and not stop.is_set() and len(waiting) < most:
             waiting[submit(job)] = job
             job = next(todo, None)
         if not waiting:
@@ -251,48 +265,14 @@ def _outcomes(
         done, _ = wait(waiting, timeout=_LOOK_S, return_when=FIRST_COMPLETED)
         for future in done:
             yield waiting.pop(future), _result(future)
-        if stop():
+        if stop.is_set():
             until = min(until, time.monotonic() + _PATIENCE_S)
 
 
-def _result(future: Future[Any]) -> Any:
+def _result(future: Future[Outcome]) -> Outcome:
     try:
         return future.result()
     except (CancelledError, ImportError, AttributeError):
         raise
     except Exception as lost:  # a cluster gives up a job that takes worker after worker down
         return Outcome({}, f"{type(lost).__name__}: {lost}".splitlines()[0])
-
-
-class _Room:
-    """How many jobs the workers of a cluster may be sent."""
-
-    def __init__(self, client: Client, where: str, log: Callable[[str], None]) -> None:
-        self.client, self.where, self.log = client, where, log
-        self.size = 0
-        self.asked, self.seen = -math.inf, time.monotonic()
-        self.waiting = False
-
-    def __call__(self) -> int:
-        now = time.monotonic()
-        if now - self.asked < 1.0:
-            return self.size
-        try:  # workers come and go
-            self.asked, self.size = now, _AHEAD * sum(self.client.nthreads().values())
-        except Exception:  # of many kinds; the scheduler does not answer
-            raise self.gone() from None
-        if self.size:
-            self.seen, self.waiting = now, False
-        elif now - self.seen > _WORKERS_S:
-            raise InputError(
-                f"{self.where}: no worker for {_WORKERS_S:g} s: start one, such as with "
-                f"'dask worker {self.where.removeprefix('cluster ')}'"
-            )
-        elif not self.waiting:
-            self.log(f"{self.where}: has no worker; waiting for one, {_WORKERS_S:g} s at most")
-            self.waiting = True
-        return self.size
-
-    def gone(self) -> InputError:
-        """Return the error of a scheduler that was there before."""
-        return InputError(f"{self.where}: the scheduler is gone; a store has what came back")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -126,7 +126,25 @@ class Plan:
         for i, axis in enumerate(self.sweep.axes if ready else ()):
             if len(axis.labels) > 1 and bool((cube == cube.take([0], axis=i)).all()):
                 yield f'axis "{axis.name}" changes nothing: all points along it are equal'
-        yield from reasons((point.status, point.reason) for point in self.points if not point.start)
+        yield from self._reasons("dropped", "failed")
+
+    def outcome(self) -> Iterator[str]:
+        """Yield in lines what became of the points."""
+        states = Counter(point.status for point in self.points)
+        yield (
+            f"{states['done']} points done, {states['dropped']} dropped, "
+            f"{states['failed']} failed; {self.sweep.replicates} runs each"
+        )
+        yield from self._reasons("failed")
+
+    def _reasons(self, *states: str) -> Iterator[str]:
+        """Yield in lines why points have no result, the most frequent reasons first."""
+        counts = Counter((p.status, p.reason) for p in self.points if p.status in states)
+        for (status, reason), count in counts.most_common(_REASONS):
+            yield f"{count} point{'s' * (count > 1)} {status}: {reason}"
+        if len(counts) > _REASONS:
+            rest = sum(n for _, n in counts.most_common()[_REASONS:])
+            yield f"{rest} more points without a result, for {len(counts) - _REASONS} other reasons"
 
 
 def _version(measure: Callable[..., object]) -> bytes:
@@ -134,19 +152,3 @@ def _version(measure: Callable[..., object]) -> bytes:
         return function_version(measure).encode()
     except InputError as error:
         raise InputError(f"measure {name_of(measure)}: {error}") from None
-
-
-def reasons(points: Iterable[tuple[str, str]]) -> Iterator[str]:
-    """Yield in lines why points have no result, the most frequent reasons first.
-
-    Parameters
-    ----------
-    points : iterable of (str, str)
-        Status and reason of each point without a result.
-    """
-    counts = Counter(points)
-    for (status, reason), count in counts.most_common(_REASONS):
-        yield f"{count} point{'s' * (count > 1)} {status}: {reason}"
-    if len(counts) > _REASONS:
-        rest = sum(n for _, n in counts.most_common()[_REASONS:])
-        yield f"{rest} more points without a result, for {len(counts) - _REASONS} other reasons"

@@ -16,7 +16,6 @@ import inspect
 import pkgutil
 import typing
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from numalab import catalog, remedies
@@ -53,35 +52,36 @@ def catalog_function(name: str) -> Callable[..., Workload]:
         Naming the nearest one that exists.
     """
     found: dict[str, Callable[..., Workload]] = {}
-    for info in pkgutil.iter_modules(catalog.__path__):
-        module = importlib.import_module(f"{catalog.__name__}.{info.name}")
-        for known, function in inspect.getmembers(module, inspect.isfunction):
-            own = function.__module__ == module.__name__ and not known.startswith("_")
-            if own and typing.get_type_hints(function).get("return") is Workload:
-                found[known] = function
+    for info in pkgutil.iter_modules(catalog.__path__, f"{catalog.__name__}."):
+        for known, one in vars(importlib.import_module(info.name)).items():
+            own = inspect.isfunction(one) and one.__module__ == info.name and known[0] != "_"
+            if own and typing.get_type_hints(one).get("return") is Workload:
+                found[known] = one
     if name not in found:
         raise unknown_name("workload of the catalog", name, list(found))
     return found[name]
 
 
 @functools.lru_cache(maxsize=64)
-def _signature(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     try:
-        found = inspect.signature(function, eval_str=True)
+        parameters = inspect.signature(function, eval_str=True).parameters
     except NameError:  # a hint that only a type checker could resolve
-        found = inspect.signature(function)
-    return {"**" if p.kind is p.VAR_KEYWORD else p.name: p for p in found.parameters.values()}
+        parameters = inspect.signature(function).parameters
+    return {
+        "**" if p.kind is p.VAR_KEYWORD else name: (
+            p.annotation if _CHECKED.issuperset(types_of(p.annotation)) else Any
+        )
+        for name, p in parameters.items()
+    }
 
 
 def arguments(source: Source) -> dict[str, Any]:
     """Types of the arguments of a source by name; ``**`` stands for any other name."""
-    if not callable(source):
-        return {"workload": Any} if source is None else {}
-    hints = {name: p.annotation for name, p in _signature(source).items()}
-    return {name: h if _CHECKED.issuperset(types_of(h)) else Any for name, h in hints.items()}
+    return _hints(source) if callable(source) else {"workload": Any} if source is None else {}
 
 
-def check_complete(source: Source, given: Collection[str]) -> None:
+def check_complete(source: Source, names: Collection[str]) -> None:
     """Refuse a source with an argument that nobody gives.
 
     Raises
@@ -89,31 +89,26 @@ def check_complete(source: Source, given: Collection[str]) -> None:
     InputError
         Naming the first of them.
     """
-    needed = {"workload": None} if source is None else {}
-    if callable(source):
-        by_name = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        needed = {
-            name: None
-            for name, p in _signature(source).items()
-            if p.kind in by_name and p.default is p.empty
-        }
-    for name in needed:
-        if name not in given:
-            raise InputError(f"sweep: {name} is missing: give it in [fixed] or [axes]")
+    try:
+        if callable(source):
+            known = arguments(source)
+            inspect.signature(source).bind(**{name: 0 for name in names if name in known})
+        elif source is None and "workload" not in names:
+            raise TypeError("missing a required argument: 'workload'")
+    except TypeError as error:
+        raise InputError(f"sweep: {error}: give it as fixed or as an axis") from None
 
 
 def _place(source: Source, name: str) -> tuple[tuple[str, ...], type]:
     """Return where a field of the workload stands, and the class that declares it."""
     *section, last = name.split(".")
     if not section:
-        found = [(*key.split("."), name) for key, cls in _PLAIN.items() if _declares(cls, name)]
-        if not found:
-            known = [*arguments(source), "policy", "remedy"] + [
-                f.name for cls in _PLAIN.values() for f in dataclasses.fields(cls)
-            ]
-            known = [k for k in dict.fromkeys(known) if k not in (*_NESTED, "**")]
-            raise unknown_name("field of a sweep", name, known)
-        return found[0], _PLAIN[".".join(found[0][:-1])]
+        plain = {f.name: k for k, cls in reversed(_PLAIN.items()) for f in dataclasses.fields(cls)}
+        known = [k for k in plain if k not in _NESTED]
+        if last not in known:
+            arguments_ = [a for a in arguments(source) if a != "**"]
+            raise unknown_name("field of a sweep", name, [*arguments_, "policy", "remedy", *known])
+        return (*plain[last].split("."), last), _PLAIN[plain[last]]
     cls: Any = _PLAIN.get(".".join(section))
     if cls is None:
         if section[0] not in _LISTS:
@@ -122,14 +117,10 @@ def _place(source: Source, name: str) -> tuple[tuple[str, ...], type]:
         if len(section) != 2 and not nested:
             raise InputError(f"field {shown(name)}: must be '{section[0]}.NAME.FIELD'")
         cls = Access if nested else _LISTS[section[0]]
-    if not _declares(cls, last):
-        known = [f.name for f in dataclasses.fields(cls) if f.name not in _NESTED]
+    known = [f.name for f in dataclasses.fields(cls) if f.name not in _NESTED]
+    if last not in known:
         raise unknown_name(f"field of {'.'.join(section)}", last, known)
     return (*section, last), cls
-
-
-def _declares(cls: type, name: str) -> bool:
-    return name not in _NESTED and any(f.name == name for f in dataclasses.fields(cls))
 
 
 def declaration(source: Source, name: str) -> tuple[Any, Mapping[str, Any]]:
@@ -158,14 +149,6 @@ def declaration(source: Source, name: str) -> tuple[Any, Mapping[str, Any]]:
     return declared(cls)[path[-1]]
 
 
-def is_field(source: Source, name: str) -> bool:
-    """Say whether a name is one of a field, and not just any name that a function takes."""
-    try:
-        return declaration(source, name)[0] is not Any or name in arguments(source)
-    except InputError:
-        return False
-
-
 def wants_whole(source: Source, name: str) -> bool:
     """Say whether a field takes whole numbers only."""
     types = types_of(declaration(source, name)[0])
@@ -173,7 +156,7 @@ def wants_whole(source: Source, name: str) -> bool:
 
 
 def checked(source: Source, name: str, values: Iterable[Any], where: str) -> tuple[Any, ...]:
-    """Return values as a field takes them: plain Python, whole numbers where it wants them.
+    """Return values as a field takes them: plain Python, policies as such.
 
     Bounds are not looked at: a point beyond them fails by itself.
 
@@ -185,20 +168,19 @@ def checked(source: Source, name: str, values: Iterable[Any], where: str) -> tup
     hint, metadata = declaration(source, name)
     whole = wants_whole(source, name)
     found = []
-    for value in values:
-        plain = _plain(value)
-        if whole and isinstance(plain, float) and plain.is_integer():
-            plain = int(plain)
-        if name == "policy" and isinstance(plain, Policy):
-            found.append(plain)
-            continue
-        check_kind(where, plain, hint, metadata.get("choices", ()))
-        if name in ("policy", "remedy"):
-            try:
-                remedies.get(policy_name({"policy": policies.NAMES[0], name: plain}))
-            except InputError as error:
-                raise InputError(f"{where}: {error}") from None
-        found.append(plain)
+    for value in map(_plain, values):
+        if whole and isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if not (name == "policy" and isinstance(value, Policy)):
+            check_kind(where, value, hint, metadata.get("choices", ()))
+        try:
+            if name == "policy" and isinstance(value, str):
+                value = remedies.get(value)
+            if name == "remedy":
+                _with(policies.get("linux-6.1"), value)
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from None
+        found.append(value)
     return tuple(found)
 
 
@@ -259,41 +241,32 @@ def start_at(source: Source, values: Mapping[str, Any]) -> Start:
                 raise ClashError(f"sweep: {other} and {name} are one field: give one of them")
             by[id(table), path[-1]] = name
             table[path[-1]] = value
-    return replace(start, workload=from_tables(tables))
-
-
-def policy_name(values: Mapping[str, Any]) -> str:
-    """Return the name of a point's policy with its remedy: ``linux-7.2+mbind``."""
-    policy, remedy = values["policy"], values.get("remedy", "none")
-    name = policy.name if isinstance(policy, Policy) else policy
-    return name if remedy == "none" else f"{name}+{remedy}"
+    return dataclasses.replace(start, workload=from_tables(tables))
 
 
 def policy_at(values: Mapping[str, Any]) -> Policy:
     """Build the policy of a point: ``policy`` with its ``remedy`` and the rules it changes.
 
-    Remedies may also stand behind the policy's name: ``linux-7.2+mbind``.
-
     Raises
     ------
     InputError
-        For a policy that does not exist, or a value that a rule cannot have.
+        For a value that a rule cannot have.
     ClashError
         For a rule that the remedy decides too.
     """
-    base, remedy = values["policy"], values.get("remedy", "none")
-    added = [] if remedy == "none" else remedy.split("+")
-    if isinstance(base, Policy):
-        policy = functools.reduce(remedies.with_remedy, added, base)
-    else:
-        policy = remedies.get(policy_name(values))
-        added = policy_name(values).split("+")[1:]
+    policy = _with(values["policy"], values.get("remedy", "none"))
     rules = {k.removeprefix("policy."): v for k, v in values.items() if k.startswith("policy.")}
-    for name in added:
-        for rule, _ in remedies.REMEDIES[name].rules:
+    for name in policy.name.split("+")[1:]:
+        for rule, _ in remedies.REMEDIES[name].rules if name in remedies.REMEDIES else ():
             if rule in rules:
                 raise ClashError(
                     f"sweep: policy.{rule}: remedy {name} decides it too: leave it out, or "
                     "drop such points"
                 )
     return policies.with_rules(policy, policy.name, **rules) if rules else policy
+
+
+def _with(policy: Policy, remedy: str) -> Policy:
+    """Return a policy with one remedy, several that a ``+`` joins, or ``none``."""
+    added = [] if remedy == "none" else remedy.split("+")
+    return functools.reduce(remedies.with_remedy, added, policy)

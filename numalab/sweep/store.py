@@ -23,11 +23,15 @@ import h5py
 import numpy as np
 
 from numalab.fields import InputError
+from numalab.provenance import model_version
 from numalab.sweep.results import Record
 
 _FILE = re.compile(r"[0-9a-f]{64}\.nc")
 _PART = re.compile(r"[0-9a-f]{64}\.[0-9a-f]{32}\.part")
 """Names of the store's files, whole and half-written: no other file is looked at or touched."""
+_WRITE_S = (0.1, 2.0)
+"""Between two files, at first and at most; a tenth of the time so far between. What is lost
+when a sweep is killed is the work of that time."""
 _FORGOTTEN_S = 86400
 """Age from which a half-written file is that of a sweep that was killed."""
 
@@ -175,3 +179,29 @@ def _records(data: bytes, wanted: Collection[bytes]) -> Iterator[Record]:
             for i in found:
                 part = rows[ends[i] - counts[i] : ends[i]]
                 yield Record(keys[i].tobytes(), int(firsts[i]), header, part)
+
+
+class Keeper:
+    """Puts results into a store every few seconds; without a folder nowhere."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+        self.fresh: list[Record] = []
+        self.runs = self.kept = 0
+        self.begin = self.last = time.monotonic()
+
+    def take(self, records: Sequence[Record], runs: int) -> None:
+        """Take the results of so many runs; write them if the last file was long ago."""
+        self.fresh += records
+        self.runs += runs
+        now = time.monotonic()
+        if now - self.last >= min(max(_WRITE_S[0], (now - self.begin) / 10), _WRITE_S[1]):
+            self.keep()
+            self.last = now
+
+    def keep(self) -> None:
+        """Write what is not written yet."""
+        if self.folder is not None and self.runs:
+            write(self.folder, self.fresh, model_version())
+            self.kept += self.runs
+        self.fresh, self.runs = [], 0

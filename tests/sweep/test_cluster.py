@@ -8,6 +8,7 @@ import sys
 import time
 from contextlib import closing, contextmanager
 from pathlib import Path
+from threading import Event
 
 import pytest
 import xarray as xr
@@ -33,7 +34,7 @@ pin_fraction = 0.5
 [axes]
 policy = ["linux-6.1", "linux-7.2"]
 vma_lifetime_ms = [40, 90, 200]
-scan_delay_ms = { from = 100, to = 2000, num = 10 }
+scan_delay_ms = { lowest = 100, highest = 2000, num = 10 }
 """
 LONG = FILE.replace("12", "120").replace("5000", "60000")
 
@@ -177,7 +178,7 @@ def test_a_cluster_without_workers_is_said_and_given_up(scheduler, tmp_path, mon
     address = _address(scheduler[0])
     lines = []
     with pytest.raises(InputError, match=rf"cluster {address}: no worker for 1\.5 s: start one"):
-        list(on_cluster(_jobs(tmp_path), address, log=lines.append))
+        list(on_cluster(_jobs(tmp_path), address, Event(), lines.append))
     assert lines == [f"cluster {address}: has no worker; waiting for one, 1.5 s at most"]
 
 
@@ -186,7 +187,7 @@ def test_a_cluster_whose_workers_all_die_is_given_up(scheduler, tmp_path, monkey
     with _ended([_worker(scheduler[0])]) as workers:
         address, lines = _address(scheduler[0], 1), []
         jobs = iter(_jobs(tmp_path)[:5])
-        with closing(on_cluster(jobs, address, log=lines.append)) as outcomes:
+        with closing(on_cluster(jobs, address, Event(), lines.append)) as outcomes:
             assert next(outcomes)[1].reason == ""
             workers[0].kill()
             workers[0].wait()
@@ -209,7 +210,7 @@ def test_a_worker_of_another_model_runs_nothing_and_ends_the_sweep(
     with _ended([_worker(scheduler[0], path)]) as workers:
         address = _address(scheduler[0], 1)
         with pytest.raises(InputError) as caught:
-            list(on_cluster(_jobs(tmp_path), address))
+            list(on_cluster(_jobs(tmp_path), address, Event(), print))
         message = str(caught.value)
         assert message.startswith(f"cluster {address}: ")
         assert message.endswith(": install the same numalab, numpy and numba there")
@@ -221,26 +222,35 @@ def test_a_worker_of_another_model_runs_nothing_and_ends_the_sweep(
 def test_no_scheduler_is_one_line(monkeypatch):
     monkeypatch.setattr("numalab.sweep.execution._CONNECT_S", 0.5)
     with pytest.raises(InputError, match=r"cluster tcp://127\.0\.0\.1:9: no scheduler answers"):
-        list(on_cluster([], "tcp://127.0.0.1:9"))
+        list(on_cluster([], "tcp://127.0.0.1:9", Event(), print))
     for address in ("nowhere at all", "tls://127.0.0.1:9", "ucx://127.0.0.1:9", "x://y"):
         with pytest.raises(InputError, match=f"^cluster {address}: no scheduler answers"):
-            list(on_cluster([], address))
+            list(on_cluster([], address, Event(), print))
+
+
+class _After(Event):
+    """An event that is set once it was asked for so many times."""
+
+    def __init__(self, times):
+        super().__init__()
+        self.left = times
+
+    def is_set(self):
+        self.left -= 1
+        return self.left < 0
 
 
 def test_a_job_that_takes_too_long_to_stop_is_left_behind(tmp_path, monkeypatch):
     monkeypatch.setattr("numalab.sweep.execution._PATIENCE_S", 0.0)
     (tmp_path / "s.toml").write_text(FILE.replace("5000", "21600000"))
     jobs = Plan(sweep_file.load(tmp_path / "s.toml")).jobs(2)
-    begin = time.monotonic()
-    found = list(on_threads(jobs[:1], 1, lambda: time.monotonic() - begin > 0.1))
-    assert found == []
+    assert list(on_threads(jobs[:1], 1, _After(4))) == []
 
 
 def test_jobs_that_are_stopped_keep_the_replicates_so_far(tmp_path):
     jobs = _jobs(tmp_path)[:8]
-    whole = {job.number: outcome.results[0][0][1] for job, outcome in on_threads(jobs, 2)}
-    asked = iter(range(1000))
-    found = list(on_threads(jobs, 2, lambda: next(asked) > 20))
+    whole = {job.number: outcome.results[0][0][1] for job, outcome in on_threads(jobs, 2, Event())}
+    found = list(on_threads(jobs, 2, _After(60)))
     assert 0 < sum(outcome.runs for _, outcome in found) < sum(map(len, whole.values()))
     for job, outcome in found:
         rows = outcome.results[0][0][1]

@@ -49,7 +49,7 @@ def test_a_range_is_whole_where_one_of_its_fields_wants_it():
     [
         ({"lowest": -1e308, "highest": 1e308}, "lowest = -1e+308: must be at least -1e+100"),
         ({"lowest": 1e-320, "highest": 1, "log": True}, "must be above 0 with log"),
-        ({"lowest": 3, "highest": 1}, "from = 3: must be below to = 1"),
+        ({"lowest": 3, "highest": 1}, "lowest = 3: must be below highest = 1"),
         ({"lowest": math.nan, "highest": 2}, "must be finite"),
         ({"lowest": 1, "highest": 2, "num": 100_001}, "num = 100001: must be at most 100000"),
     ],

@@ -144,7 +144,7 @@ def test_bad_input_is_one_line(given, message):
 
 
 def test_a_workload_is_given_once():
-    with pytest.raises(InputError, match="workload is missing"):
+    with pytest.raises(InputError, match="missing a required argument: 'workload'"):
         sweep.grid(None, {"scan_delay_ms": [1]})
 
 

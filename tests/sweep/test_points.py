@@ -121,7 +121,7 @@ def test_a_rule_may_name_axes_fields_and_what_an_axis_sets():
         ({"drop": ("scan_dely_ms > 1",)}, "did you mean 'scan_delay_ms'"),
         ({"fixed": {**FIXED, "scan_delay_ms": 1}}, "scan_delay_ms is given twice"),
         ({"fixed": {"scan_sze_mb": 1}}, "did you mean 'scan_size_mb'"),
-        ({"fixed": {"pin_fraction": 0.0}}, "vma_lifetime_ms is missing"),
+        ({"fixed": {"pin_fraction": 0.0}}, "missing a required argument: 'vma_lifetime_ms'"),
         ({"replicates": 0}, "replicates = 0: must be at least 1"),
         ({"seed": -1}, "seed = -1: must be at least 0"),
         ({"policy": "linux-9"}, "policy: unknown policy 'linux-9'; did you mean"),

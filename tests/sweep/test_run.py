@@ -19,7 +19,7 @@ from numalab.catalog.lifetimes import lifetimes
 from numalab.fields import InputError
 from numalab.sweep import Execution, Range, execution, sweep_file
 from numalab.sweep.design import read_axis
-from numalab.sweep.grid import run, summary
+from numalab.sweep.grid import run
 from numalab.sweep.plan import Plan
 from numalab.sweep.points import Sweep
 
@@ -247,8 +247,9 @@ def test_what_is_to_come_is_told_before():
 def test_many_reasons_are_told_in_few_lines_before_and_after():
     axes = {"pin_fraction": [0.5, *(2.0 + i for i in range(14))]}
     plan = Plan(_sweep(axes, fixed={**FIXED, "scan_delay_ms": 500}, replicates=1))
-    for lines in (plan.summary(), summary(run(plan, Execution()))):
-        lines = list(lines)[1:]
+    before = list(plan.summary())
+    run(plan, Execution())
+    for lines in (before[1:], list(plan.outcome())[1:]):
         assert len(lines) == 11
         assert all(re.match(r"1 point failed: .*[0-9]: ", line) for line in lines[:10]), lines
         assert lines[10] == "4 more points without a result, for 4 other reasons"
@@ -276,7 +277,7 @@ duration_ms = 6000
 [axes]
 policy = ["linux-6.1", "linux-7.2"]
 vma_lifetime_ms = [40, 90]
-scan_delay_ms = { from = 100, to = 2000, num = 5 }
+scan_delay_ms = { lowest = 100, highest = 2000, num = 5 }
 pin_fraction = [0, 0.25, 0.5, 0.75, 1]
 """
 LONG = FILE.replace("replicates = 6", "replicates = 60")
@@ -343,9 +344,9 @@ def test_a_sweep_that_is_interrupted_says_what_is_kept_and_goes_on_there(tmp_pat
 def test_the_first_ctrl_c_asks_and_the_second_interrupts():
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt), execution.interruptible() as stop:
-        assert not stop()
+        assert not stop.is_set()
         os.kill(os.getpid(), signal.SIGINT)
-        assert stop()
+        assert stop.is_set()
         os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before is signal.default_int_handler
 
@@ -356,7 +357,7 @@ def test_a_handler_of_others_is_left_alone():
     try:
         with execution.interruptible() as stop:
             os.kill(os.getpid(), signal.SIGINT)
-            assert not stop()
+            assert not stop.is_set()
     finally:
         signal.signal(signal.SIGINT, before)
     assert seen == [1]
