@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -99,19 +100,9 @@ Values: TypeAlias = Sequence[Any] | Mapping[str, Any] | Range | pd.DataFrame
 
 
 def read_axis(source: Source, name: str, given: Values, fields: Sequence[str] = ()) -> Axis:
-    """Read an axis of a sweep.
+    """Read an axis of a sweep; ``fields`` take the value where the name is none.
 
-    Parameters
-    ----------
-    source : Source
-        The workload that is varied.
-    name : str
-        Of the dimension.
-    given : list, dict, Range or pandas.DataFrame
-        Values; values by label; a range; or a table whose columns are fields: its rows are
-        labelled by its index, its columns become coordinates along the dimension.
-    fields : sequence of str
-        Fields that take the value, if the name is none.
+    The rows of a table are labelled by its index, its columns become coordinates along them.
 
     Raises
     ------
@@ -155,9 +146,8 @@ def _is_field(source: Source, name: str) -> bool:
 
 
 def _check_name(name: str, where: str) -> None:
-    letter = name[:1].isalnum() or name[:1] == "_"
-    fits = name.isprintable() and "/" not in name and "`" not in name and name[-1:] != " "
-    if not (letter and fits and len(name) <= _LONGEST_NAME):
+    fits = re.fullmatch(r"\w([^/`]*[^/` ])?", name) and name.isprintable()
+    if not fits or len(name) > _LONGEST_NAME:
         raise InputError(
             f"{where}: not a name that a dimension can have: up to {_LONGEST_NAME} "
             "printable characters, first a letter, no '/' or '`', no blank at the end"
@@ -168,11 +158,8 @@ def _check_name(name: str, where: str) -> None:
 
 def _distinct(values: Sequence[Any]) -> tuple[Any, ...]:
     found = labels(values)
-    seen = set()
-    for one in found:
-        if one in seen:
-            raise InputError(f"holds {shown(one)} twice")
-        seen.add(one)
+    for one in pd.Series(found)[pd.Series(found).duplicated()]:
+        raise InputError(f"holds {shown(one)} twice")
     return found
 
 

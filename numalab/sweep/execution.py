@@ -97,15 +97,8 @@ def on_threads(jobs: Iterable[Job], workers: int, stop: Event) -> Outcomes:
     """Run jobs on threads, and yield them with their outcomes as they come.
 
     The compiled engine releases the GIL for most of a run, so threads keep the cores busy;
-    they need no second import and no second compilation, as processes would.
-
-    Parameters
-    ----------
-    jobs : iterable of Job
-    workers : int
-        Threads.
-    stop : Event
-        Once it is set, jobs end after the replicate that they are at.
+    they need no second import and no second compilation, as processes would. Once ``stop`` is
+    set, jobs end after the replicate that they are at.
     """
     left = Event()
     pool = ThreadPoolExecutor(workers)
@@ -125,17 +118,8 @@ def on_cluster(
 ) -> Outcomes:
     """Run jobs on the workers of a scheduler, and yield them with their outcomes as they come.
 
-    A job whose worker dies is run again on another one; results do not depend on where.
-
-    Parameters
-    ----------
-    jobs : iterable of Job
-    address : str
-        Of the scheduler, such as ``tcp://127.0.0.1:8786``.
-    stop : Event
-        Once it is set, only jobs that end within seconds are waited for.
-    log : callable
-        Takes a line of text.
+    A job whose worker dies is run again on another one; results do not depend on where. Once
+    ``stop`` is set, only jobs that end within seconds are waited for.
 
     Raises
     ------

@@ -52,19 +52,14 @@ TOTALS_HEADER = json.dumps(
 
 
 def pack(found: Mapping[str, Any]) -> tuple[str, np.ndarray]:
-    """Return header and row of what a measure returned for a run.
-
-    Parameters
-    ----------
-    found : mapping
-        Numbers, or small arrays with named dimensions; a Dataset is such a mapping.
+    """Return header and row of what a measure returned: numbers, arrays with named dimensions.
 
     Raises
     ------
     InputError
         For anything else, naming it.
     """
-    if not isinstance(found, Mapping):
+    if not isinstance(found, Mapping) or not found:
         raise InputError(f"returned {shown(found)}: must be a mapping of names to numbers")
     variables: dict[str, Any] = {}
     coords: dict[str, list[Any]] = {}
@@ -113,14 +108,10 @@ def unpack(header: str, rows: np.ndarray) -> xr.Dataset:
 
 
 def joined(points: Sequence[Sequence[Record]], replicates: int) -> xr.Dataset:
-    """Return the results of a measure over ``run``: replicates within points.
+    """Return the results of a measure over ``run``, from the records of each point.
 
-    Where there are none, values are NaN; coordinates of arrays are those of all runs.
-
-    Parameters
-    ----------
-    points : sequence of sequence of Record
-        Records of each point, in any order.
+    Runs are the replicates of one point after the other; where there is no result, values are
+    NaN. Coordinates of arrays are those of all runs.
     """
     size = len(points) * replicates
     held = np.zeros(size, bool)
@@ -132,31 +123,21 @@ def joined(points: Sequence[Sequence[Record]], replicates: int) -> xr.Dataset:
             new = ~held[runs]
             if new.any():
                 held[runs] = True
-                found = runs[new], record.rows[: len(runs)][new]
-                parts.setdefault(record.header, []).append(found)
-    made = [_filled(header, found, size, held) for header, found in parts.items()]
-    if len(made) == 1:
-        return made[0] if held.all() else made[0].where(xr.DataArray(held, dims="run"))
+                rows = record.rows[: len(runs)][new]
+                parts.setdefault(record.header, []).append((runs[new], rows))
+    made = []
+    for header, found in parts.items():
+        runs, rows = (np.concatenate(one) for one in zip(*found, strict=True))
+        ds = unpack(header, rows).assign_coords(run=runs)
+        made.append(ds if len(runs) == size else ds.map(_as_number))
     if not made:
         return xr.Dataset()
-    return xr.concat(made, "run", data_vars="all", join="outer").reindex(run=np.arange(size))
-
-
-def _filled(
-    header: str, parts: list[tuple[np.ndarray, np.ndarray]], size: int, held: np.ndarray
-) -> xr.Dataset:
-    """Return all runs if they are of one kind, else those of this header, labelled."""
-    runs = np.concatenate([found for found, _ in parts])
-    rows = np.concatenate([found for _, found in parts])
-    if len(runs) == held.sum():
-        full = np.zeros((size, rows.shape[1]), rows.dtype)
-        full[runs] = rows
-        ds = unpack(header, full)
-        return ds if held.all() else ds.map(_as_number)
-    return unpack(header, rows).map(_as_number).assign_coords(run=runs)
+    ds = xr.concat(made, "run", data_vars="all", join="outer") if len(made) > 1 else made[0]
+    return ds.reindex(run=np.arange(size)).drop_vars("run")
 
 
 def _as_number(da: xr.DataArray) -> xr.DataArray:
+    """Return truth values as numbers: there is no NaN among them."""
     return da.astype(float) if da.dtype == bool else da
 
 
@@ -191,11 +172,7 @@ class Outcome(NamedTuple):
 def run(job: Job, stop: Callable[[], bool] | None = None) -> Outcome:
     """Run a job; an error is an outcome too, so that it does not stop the others.
 
-    Parameters
-    ----------
-    job : Job
-    stop : callable, optional
-        Asked before each replicate; once it says so, the outcome holds those so far.
+    ``stop`` is asked before each replicate; once it says so, the outcome holds those so far.
     """
     replicates = range(job.first, job.first + job.count)
     try:
@@ -223,17 +200,7 @@ def _measured(
         for number, measure in job.measures.items():
             header, row = _pack(measure, ds)
             found[number].append((header, row[None]))
-    return {number: _merged(results) for number, results in found.items()}
-
-
-def _merged(results: list[tuple[str, np.ndarray]]) -> list[tuple[str, np.ndarray]]:
-    """Join the rows of consecutive replicates under one header."""
-    found: list[tuple[str, list[np.ndarray]]] = []
-    for header, row in results:
-        if not found or found[-1][0] != header:
-            found.append((header, []))
-        found[-1][1].append(row)
-    return [(header, np.concatenate(rows)) for header, rows in found]
+    return found
 
 
 def _pack(measure: Measure, ds: xr.Dataset) -> tuple[str, np.ndarray]:

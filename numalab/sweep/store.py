@@ -73,12 +73,7 @@ def prepare(folder: Path) -> None:
 
 
 def write(folder: Path, records: Sequence[Record], model: str) -> Path:
-    """Write a batch; the file appears complete or not at all.
-
-    Returns
-    -------
-    Path
-        The file.
+    """Write a file with a batch of results; it appears complete or not at all.
 
     Raises
     ------
@@ -124,25 +119,11 @@ def _packed(records: Sequence[Record], model: str) -> bytes:
 
 
 def read(
-    folder: Path,
-    wanted: Collection[bytes],
-    log: Callable[[str], None],
-    *,
-    set_aside: bool = True,
+    folder: Path, wanted: Collection[bytes], log: Callable[[str], None], *, set_aside: bool = True
 ) -> dict[bytes, list[Record]]:
     """Read what the store holds of some results; a folder that is not there holds nothing.
 
-    A file that is not what it was when written is set aside (``.damaged``), and named.
-
-    Parameters
-    ----------
-    folder : Path
-    wanted : collection of bytes
-        Keys of points and measures.
-    log : callable
-        Takes a line of text.
-    set_aside : bool
-        Whether damaged files are renamed; else they are only named.
+    A file that is not what it was when written is logged, and set aside (``.damaged``) if it may.
 
     Raises
     ------

@@ -38,15 +38,7 @@ def load(path: str | Path) -> Sweep:
 
 
 def parse(text: str, where: str = "sweep", folder: Path = Path()) -> Sweep:
-    """Read a sweep from TOML text.
-
-    Parameters
-    ----------
-    text : str
-    where : str
-        How messages name it.
-    folder : Path
-        Where the path of a workload file begins.
+    """Read a sweep from TOML text; messages call it ``where``, paths begin in ``folder``.
 
     Raises
     ------
