@@ -107,8 +107,8 @@ def test_a_rule_may_name_axes_fields_and_what_an_axis_sets():
     axes = {**DELAY, "task.walker.access.0.lo": [0.0, 0.5]}
     found = points_of(_sweep(axes, drop=("task.walker.access.0.lo > 0.2",)))
     assert [p.status for p in found] == ["done", "dropped"] * 3
-    fields = {"life": ("churn.young0.gap_ms", "churn.young1.gap_ms")}
-    rule = "life > 5 and remedy == 'none' and churn.young1.gap_ms == 6"
+    fields = {"life": ("churn.short_lived0.gap_ms", "churn.short_lived1.gap_ms")}
+    rule = "life > 5 and remedy == 'none' and churn.short_lived1.gap_ms == 6"
     fixed = {**FIXED, "scan_delay_ms": 1}
     found = points_of(_sweep({"life": [5, 6]}, fields=fields, fixed=fixed, drop=(rule,)))
     assert [c.gap_ms for c in found[0].start.workload.churns] == [5, 5]

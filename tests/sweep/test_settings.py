@@ -55,7 +55,7 @@ def test_a_field_of_the_workload_takes_the_value(name, value, read):
 
 def test_arguments_of_a_function_come_before_fields():
     values = {"scan_delay_ms": 70, "vma_lifetime_ms": 9, "pin_fraction": 0.5, "scan_size_mb": 16}
-    made = start_at(lifetimes, {**values, "churn.young1.gap_ms": 3.0}).workload
+    made = start_at(lifetimes, {**values, "churn.short_lived1.gap_ms": 3.0}).workload
     assert made.tunables.scan_delay_ms == 70
     assert made.tunables.scan_size_mb == 16
     assert [c.gap_ms for c in made.churns] == [0.0, 3.0]
@@ -124,7 +124,7 @@ GIVEN = {"scan_delay_ms": 70, "vma_lifetime_ms": 9, "pin_fraction": 0.5}
         (FILE, {"task.*.access.0.lo": 0.0, "task.t0.access.*.lo": 0.0}),
         (FILE, {"hint_fault_ns": 1.0, "machine.speed.hint_fault_ns": 1.0}),
         (lifetimes, {**GIVEN, "tunables.scan_delay_ms": 7}),
-        (lifetimes, {**GIVEN, "churn.*.gap_ms": 7.0, "churn.young1.gap_ms": 8.0}),
+        (lifetimes, {**GIVEN, "churn.*.gap_ms": 7.0, "churn.short_lived1.gap_ms": 8.0}),
     ],
 )
 def test_two_names_for_one_field_are_refused(base, values):
@@ -134,7 +134,7 @@ def test_two_names_for_one_field_are_refused(base, values):
 
 
 def test_names_of_fields_side_by_side_are_no_clash():
-    gaps = {"churn.young0.gap_ms": 7.0, "churn.young1.gap_ms": 8.0}
+    gaps = {"churn.short_lived0.gap_ms": 7.0, "churn.short_lived1.gap_ms": 8.0}
     made = start_at(lifetimes, {**GIVEN, **gaps}).workload
     assert [c.gap_ms for c in made.churns] == [7.0, 8.0]
 

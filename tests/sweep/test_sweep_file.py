@@ -48,9 +48,9 @@ def test_a_name_with_dots_needs_no_quotes():
     found = [
         sweep_file.parse(HEAD + fixed + part)
         for part in (
-            "vma.old.thp = true\n[axes]\nchurn.young0.gap_ms = {lowest=1,highest=2,num=2}",
-            '"vma.old.thp" = true\n[axes]\n"churn.young0.gap_ms" = [1, 2]',
-            "[fixed.vma]\nold.thp = true\n[axes]\nchurn.young0.gap_ms.values = [1, 2]",
+            "vma.old.thp = true\n[axes]\nchurn.short_lived0.gap_ms = {lowest=1,highest=2,num=2}",
+            '"vma.old.thp" = true\n[axes]\n"churn.short_lived0.gap_ms" = [1, 2]',
+            "[fixed.vma]\nold.thp = true\n[axes]\nchurn.short_lived0.gap_ms.values = [1, 2]",
         )
     ]
     assert [p.key for p in points_of(found[0])] == [p.key for p in points_of(found[1])]
