@@ -8,7 +8,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from numalab.report.figures import SHADES, canvas
+from numalab.report.canvas import SHADES, canvas
 
 _KINDS = {"by_scans": ("scans", SHADES[0], "o"), "by_migrations": ("migrations", SHADES[1], "s")}
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 
-from numalab.report.figures import SHADES, canvas
+from numalab.report.canvas import SHADES, canvas
 
 
 def knobs_page(found: xr.Dataset, responses: dict[str, str], knobs: Sequence[str]) -> Figure:

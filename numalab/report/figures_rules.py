@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MultipleLocator
 
-from numalab.report.figures import SHADES, canvas, label_ends
+from numalab.report.canvas import SHADES, canvas
+from numalab.report.figures_runs import label_ends
 from numalab.stats.intervals import mean_interval
 
 _COLORS = (*SHADES, "#6a8d3a", "#8a6fae", "#b8860b")

@@ -1,0 +1,170 @@
+"""What :func:`numalab.report.figures.facets` is asked for, with nothing left open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+import numpy as np
+import xarray as xr
+
+from numalab.report import panels
+
+_UNITS = {"mb": "MB", "ms": "ms", "s": "s", "gib": "GiB", "pages": "pages"}
+
+
+class Options(TypedDict, total=False):
+    """What can be said about :func:`facets`, besides data, ``y`` and ``x``."""
+
+    hue: str
+    """Dimension of the lines of a panel; else what no other axis takes."""
+    col: str
+    """Dimension of the columns; more than four in one row go on below."""
+    row: str
+    """Dimension of the rows; ``variable`` where ``y`` names several."""
+    kind: str
+    """``line`` (default), ``point`` or ``bar``."""
+    size: str
+    """``mail``, ``page`` (default), ``wide``, ``broad`` or ``tall``; grows with the rows."""
+    over: str
+    """``mean`` over replicates with its 95 % interval (default), or ``runs``: their median and
+    95 % prediction interval."""
+    recorded: xr.Dataset
+    """Runs of a real kernel, each drawn solid or as an open mark, over the simulated ones."""
+    labels: dict[str, str]
+    """Text for names of variables, dimensions and of values."""
+    xscale: str
+    """``linear``, ``log``, or ``category``: values of ``x`` side by side (texts always are)."""
+    yscale: str
+    """``linear``, ``log`` or ``symlog``."""
+    filled: str
+    """Truth variable, of a Dataset: marks are open where it is false."""
+    note: str
+    """What is drawn, below the figure; else whether it is simulated, and what the bounds are."""
+    flat: bool
+    """``x`` down the left side, values along: for many or long names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What :func:`facets` was asked for, with nothing left open."""
+
+    data: xr.DataArray
+    """Over x, hue, col, row, and what bounds come from."""
+    recorded: xr.DataArray | None
+    x: str
+    hue: str
+    col: str
+    row: str
+    style: panels.Style
+    size: str
+    over: str
+    labels: dict[str, str]
+    scales: tuple[str, str]
+    solid: bool
+    filled: xr.DataArray | None
+    note: str
+
+    @property
+    def panels(self) -> int:
+        """Number of panels."""
+        return self.data.sizes[self.row] * self.data.sizes[self.col]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of panels."""
+        rows, columns = self.data.sizes[self.row], self.data.sizes[self.col]
+        return (rows, columns) if rows > 1 or columns < 5 else (-(-columns // 4), 4)
+
+    @property
+    def shared(self) -> dict[str, Any]:
+        """Axes that panels share: values of one variable, and positions."""
+        values: str | bool = True if self.data.sizes[self.row] == 1 else "row"
+        if self.col == "variable":
+            values = "col" if self.shape[1] == self.data.sizes[self.col] else False
+        return {"sharex": values, "sharey": True} if self.style.flat else {
+            "sharex": True, "sharey": values}  # fmt: skip
+
+    def panel(self, index: int) -> tuple[xr.DataArray, dict[str, Any]]:
+        """Return what a panel draws, and its row and column."""
+        columns = self.data.sizes[self.col]
+        here = self.data.isel({self.row: index // columns, self.col: index % columns})
+        return here, {dim: here[dim].item() for dim in (self.row, self.col)}
+
+    def name(self, value: object, dim: str = "") -> str:
+        """Text for a name, or a value of a dimension."""
+        plain = f"{value:g}" if isinstance(value, int | float) else str(value)
+        if plain in self.labels or not dim or not isinstance(value, int | float):
+            return self.labels.get(plain, plain.replace("_", " "))
+        title, _, unit = self.name(dim).partition(" [")
+        return f"{title} {plain} {unit.removesuffix(']')}".rstrip()
+
+
+def spread(data: xr.Dataset | xr.DataArray, y: str | list[str]) -> xr.DataArray:
+    """Return one array; several variables along ``variable``."""
+    if isinstance(data, xr.DataArray):
+        return data.rename(y if isinstance(y, str) else y[0])
+    return data[y] if isinstance(y, str) else data[y].to_array("variable")
+
+
+def read_options(
+    data: xr.Dataset | xr.DataArray, y: str | list[str], x: str, options: Options
+) -> Plan:
+    """Return what is to be drawn: dimensions by their part, titles, scales.
+
+    Dimensions that no option names become lines.
+    """
+    da = spread(data, y)
+    da = da.assign_coords({d: np.arange(n) for d, n in da.sizes.items() if d not in da.coords})
+    runs = {"replicate", "bound", "statistic"}
+    given = [options.get("hue", ""), options.get("col", ""), options.get("row", "")]
+    if "variable" in da.dims and "variable" not in given and not given[1]:
+        given[1] = "variable"
+    rest = [str(d) for d in da.dims if d not in {x, *given, *runs}]
+    da = da.squeeze([d for d in rest if da.sizes[d] == 1], drop=True)
+    more = [d for d in rest if d in da.dims]
+    if len(more) == 1 and not given[0]:
+        given[0] = more[0]
+    elif more:  # further lines, whatever they are
+        together = [d for d in (given[0], *more) if d]
+        da = da.stack(lines=together)
+        names = [
+            ", ".join(f"{v:g}" if isinstance(v, int | float) else str(v) for v in at)
+            for at in da["lines"].values
+        ]
+        da = da.drop_vars(["lines", *together]).assign_coords(lines=names)
+        given[0] = "lines"
+    titled = {str(n): _title(v) for n, v in data.coords.items()}
+    if isinstance(data, xr.Dataset):
+        titled |= {n: _title(data[n]) for n in ([y] if isinstance(y, str) else y)}
+    for i, name in enumerate(("_hue", "_col", "_row")):
+        if not given[i]:
+            given[i] = name
+            da = da.expand_dims({name: [""]})
+    hue, col, row = given
+    kind = options.get("kind", "line")
+    side = options.get("xscale") == "category" or kind == "bar" or da[x].dtype.kind in "OUSbT"
+    gap = (0.8 if kind == "bar" else min(0.8, 0.16 * da.sizes[hue])) / da.sizes[hue]
+    flat = options.get("flat", False)
+    recorded = options.get("recorded")
+    return Plan(
+        data=da,
+        recorded=None if recorded is None else spread(recorded, y),
+        x=x, hue=hue, col=col, row=row,
+        style=panels.Style(kind=kind, flat=flat, dodge=gap if side or flat else 0.0),
+        size=options.get("size", "page"),
+        over=options.get("over", "mean"),
+        labels=titled | options.get("labels", {}),
+        scales=(options.get("xscale", "linear"), options.get("yscale", "linear")),
+        solid=data.attrs.get("source") == "recorded",
+        filled=data[options["filled"]] if "filled" in options else None,
+        note=options.get("note", ""),
+    )  # fmt: skip
+
+
+def _title(da: xr.DataArray) -> str:
+    """Return what an array is, with its unit: of its attributes, or as its name ends."""
+    name, _, end = str(da.name).rpartition("_")
+    unit = da.attrs.get("units") or _UNITS.get(end, "")
+    title = str(da.attrs.get("long_name", name if end in _UNITS else da.name)).replace("_", " ")
+    return title if unit in ("1", "index", "") else f"{title} [{unit}]"
