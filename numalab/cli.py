@@ -123,9 +123,10 @@ def sweep(
     from numalab.sweep.grid import run
     from numalab.sweep.plan import Plan
 
+    found = sweep_file.load(file)
     if out is None and store is None and not dry_run:
         raise InputError("nothing would be kept: give --store, --out or --dry-run")
-    plan = Plan(sweep_file.load(file), stored=store is not None)
+    plan = Plan(found, stored=store is not None)
     if dry_run:
         if store is not None:
             plan.look_up(store, _say)

@@ -34,7 +34,7 @@ from tests.second_opinion.states import (
 
 pytestmark = pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")
 QUICK = settings(
-    max_examples=40,
+    max_examples=200,
     deadline=None,
     derandomize=True,
     database=None,
