@@ -49,6 +49,9 @@ SMALL_MUTANTS = [
      "update_task_scan_period"),
 ]  # fmt: skip
 """Seen in a function's own test: module, what is right, what is wrong, test."""
+SEEDS = 20
+"""Hypothesis draws from constants of all modules loaded by then, and its draws come in clumps: of
+200 draws 2 to 33 aged the pids of a VMA, by what was loaded. Of 20 times 200 some always do."""
 
 
 def workload(duration_ms, *, pinned=0.0, scan_ns=0.0, mb=2, more=0, delay_ms=20, huge=0.0):
@@ -131,8 +134,11 @@ def test_a_wrong_rule_is_noticed(mutate, mutant):
 
 @pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")
 @pytest.mark.parametrize("mutant", SMALL_MUTANTS, ids=lambda m: f"{m[3]}: {m[2].strip()[:30]}")
-def test_a_wrong_line_is_noticed(mutate, mutant):
+def test_a_wrong_line_is_noticed(mutate, monkeypatch, mutant):
     *change, test = mutant
     mutate(*change)
+    test = getattr(test_functions, f"test_{test}")
     with pytest.raises(AssertionError):
-        getattr(test_functions, f"test_{test}")()
+        for seed in range(SEEDS):
+            monkeypatch.setattr(test, "_hypothesis_internal_use_seed", seed)
+            test()
