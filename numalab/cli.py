@@ -94,11 +94,11 @@ def simulate(
     from numalab.dataset import provenance
 
     chosen = remedies.get(policy)
-    nouns = workload_file.load(workload)
+    given = workload_file.load(workload)
     _check_out(out, workload)
     from numalab.engine import simulate as run
 
-    ds = run(nouns, chosen, seed=seed, replicates=replicates)
+    ds = run(given, chosen, seed=seed, replicates=replicates)
     _save(ds, out)
     for table in ("chunks", "notices") if out else ():
         if left_out := provenance(ds)[f"{table}_dropped"]:
@@ -135,8 +135,8 @@ def sweep(
         raise typer.Exit(0 if any(point.start for point in plan.points) else 1)
     _check_out(out, file)
     try:
-        where = Execution(store=store, workers=workers, cluster=cluster, log=_say)
-        ds = run(plan, where)
+        execution = Execution(store=store, workers=workers, cluster=cluster, log=_say)
+        ds = run(plan, execution)
     except KeyboardInterrupt as stopped:
         _leave(str(stopped) or "stopped")
     _save(ds, out)
@@ -166,12 +166,12 @@ def record(
     """Run a workload on a real kernel, in a QEMU guest with NUMA nodes."""
     from numalab import workload_file
 
-    nouns = workload_file.load(workload)
+    given = workload_file.load(workload)
     _check_out(out, workload)
     from numalab.record.recorder import record as run
 
     ds = run(
-        nouns, kernel, runs=runs, seed=seed, keep=keep, source=workload.read_text(), progress=_say
+        given, kernel, runs=runs, seed=seed, keep=keep, source=workload.read_text(), progress=_say
     )
     _save(ds, out)
     _print_counters(ds, as_json)

@@ -59,11 +59,11 @@ def regions(log: RunLog, process: str, when: str, workload: Workload) -> list[Re
     old = {int(x.split("-")[0], 16) for x in log[f"maps {process} start"].splitlines()}
     found: list[Region] = []
     for line in log[f"maps {process} {when}"].splitlines():
-        words = line.split(maxsplit=5)
-        start, end = (int(x, 16) for x in words[0].split("-"))
-        path = words[5].strip() if len(words) > 5 else ""
+        parts = line.split(maxsplit=5)
+        start, end = (int(x, 16) for x in parts[0].split("-"))
+        path = parts[5].strip() if len(parts) > 5 else ""
         data_end = found[-1].end if found and found[-1].path == "/init" else -1
-        kind = _kind(words[1], path, start == data_end)
+        kind = _kind(parts[1], path, start == data_end)
         label, first = IMAGE_KINDS[kind], 0
         if start in own:
             label, first = own[start]
@@ -94,9 +94,9 @@ def _own_mappings(log: RunLog, process: str, workload: Workload) -> dict[int, tu
 def _numa_maps(text: str, nodes: int) -> dict[int, tuple[int, ...]]:
     pages = {}
     for line in text.splitlines():
-        words = dict(w.split("=", 1) for w in line.split()[2:] if "=" in w)
-        scale = int(words.get("kernelpagesize_kB", 4)) // 4
-        counts = (int(words.get(f"N{node}", 0)) * scale for node in range(nodes))
+        parts = dict(w.split("=", 1) for w in line.split()[2:] if "=" in w)
+        scale = int(parts.get("kernelpagesize_kB", 4)) // 4
+        counts = (int(parts.get(f"N{node}", 0)) * scale for node in range(nodes))
         pages[int(line.split()[0], 16)] = tuple(counts)
     return pages
 
@@ -152,7 +152,7 @@ def setup(log: RunLog, workload: Workload) -> Setup:
     """
     lines = [line.split() for line in log["setup"].splitlines()]
     at = threads(log, "start")
-    switched_ns = next(int(words[1]) for words in lines if words[0] == "balancing")
+    switched_ns = next(int(parts[1]) for parts in lines if parts[0] == "balancing")
 
     def ms(ns: int) -> float:
         return (ns - log.start_ns) / 1e6

@@ -134,10 +134,10 @@ def _timed_faults(machine: Machine) -> list[str]:
 def _timed(text: str, stride: int) -> str:
     """Turn the accesses of a program into timed walks, a touch every ``stride`` pages."""
     lines = [line.split() for line in text.splitlines()]
-    for words in lines:
-        if words[0] == "access":
-            words[4], words[7] = str(TIMED), str(stride)
-    return "".join(" ".join(words) + "\n" for words in lines)
+    for parts in lines:
+        if parts[0] == "access":
+            parts[4], parts[7] = str(TIMED), str(stride)
+    return "".join(" ".join(parts) + "\n" for parts in lines)
 
 
 def calibration_program(machine: Machine, repeats: int = REPEATS) -> str:

@@ -97,7 +97,7 @@ def _watched(notebook: Path, folder: Path, values: dict[str, Any], root: Path) -
             process.join()
 
 
-def _publish(folder: Path, words: dict[str, str], status: dict[str, Any]) -> None:
+def _publish(folder: Path, replaced: dict[str, str], status: dict[str, Any]) -> None:
     """Take times and paths out of the executed notebook, and make its page."""
     import nbformat
     from nbconvert import HTMLExporter
@@ -106,7 +106,7 @@ def _publish(folder: Path, words: dict[str, str], status: dict[str, Any]) -> Non
     if not path.exists():
         return
     text = path.read_text(encoding="utf-8")
-    for found, other in words.items():
+    for found, other in replaced.items():
         text = text.replace(found, other)
     notebook = nbformat.reads(text, as_version=4)
     notebook.metadata.pop("papermill", None)
@@ -119,7 +119,7 @@ def _publish(folder: Path, words: dict[str, str], status: dict[str, Any]) -> Non
     (folder / "index.html").write_text(page, encoding="utf-8")
 
 
-def command(name: str, words: list[str], quick: bool) -> str:
+def command(name: str, assignments: list[str], quick: bool) -> str:
     """Return the command that runs a question so, and the code behind it.
 
     Examples
@@ -128,7 +128,7 @@ def command(name: str, words: list[str], quick: bool) -> str:
     "numalab report q02 --quick --param 'pin_fractions=[0.0, 1.0]'"
     """
     given = ["numalab", "report", name, *["--quick"] * quick]
-    given += [word for text in words for word in ("--param", text)]
+    given += [word for text in assignments for word in ("--param", text)]
     return f"{shlex.join(given)}  # {identity()}"
 
 
@@ -159,7 +159,7 @@ def run_question(notebook: Path, folder: Path, values: dict[str, Any], root: Pat
         reason = "the notebook left no finding"
     home = folder / FAILED if reason else folder
     final = out.removesuffix(beside.name) + str(home.relative_to(folder.parent))
-    words = {f"{root}/": "", out: final}
+    replaced = {f"{root}/": "", out: final}
     status = {
         "notebook": notebook.name,
         "status": "failed" if reason else "ok",
@@ -167,7 +167,7 @@ def run_question(notebook: Path, folder: Path, values: dict[str, Any], root: Pat
         "parameters": {n: known[n].default for n in known} | values | {"out": final},
         "code": identity(),
     }
-    _publish(beside, words, status)
+    _publish(beside, replaced, status)
     _put(beside, home, folder, status)
     return str(status["reason"])
 
@@ -190,7 +190,7 @@ def _put(beside: Path, home: Path, folder: Path, status: dict[str, Any]) -> None
 def run(
     root: Path,
     names: list[str],
-    words: list[str],
+    assignments: list[str],
     *,
     quick: bool,
     out: Path,
@@ -208,15 +208,15 @@ def run(
         if name not in known:
             raise unknown_name("question", name, list(known))
     chosen = names or list(known)
-    if words and len(chosen) != 1:
+    if assignments and len(chosen) != 1:
         raise InputError("--param belongs to one question: name it, as in: report q02 --param ...")
     failed = []
     for name in chosen:
         notebook = known[name]
-        values = parameters.given(declared(notebook), words, notebook.name)
+        values = parameters.given(declared(notebook), assignments, notebook.name)
         if quick:  # what is given says more
             values = parameters.quick_values(declared(notebook)) | values
-        values["reproduce"] = command(name, words, quick)
+        values["reproduce"] = command(name, assignments, quick)
         say(f"{name}: {notebook.stem}")
         reason = run_question(notebook, out / notebook.stem, values, root)
         say(f"{name}: {'failed: ' + reason if reason else 'done'}")

@@ -189,8 +189,8 @@ def identity() -> str:
 
 def provenance(ds: xr.Dataset | None) -> dict[str, Any]:
     """Return what is known about where a Dataset comes from, and the code that read it."""
-    said = ds.attrs.get("provenance", "{}") if ds is not None else "{}"
-    return (json.loads(said) if isinstance(said, str) else dict(said)) | {"code": identity()}
+    known = ds.attrs.get("provenance", "{}") if ds is not None else "{}"
+    return (json.loads(known) if isinstance(known, str) else dict(known)) | {"code": identity()}
 
 
 def _paragraph(text: str) -> frames.Shown:

@@ -59,10 +59,10 @@ def read(source: str, where: str) -> dict[str, Parameter]:
         comment = re.search(r"#\s*(\S.*)$", lines[(node.end_lineno or node.lineno) - 1])
         if comment is None:
             raise InputError(f"{where}: parameter {name} has no help (a comment behind it)")
-        text, said, fast = comment[1].partition("; quick: ")
+        text, marker, fast = comment[1].partition("; quick: ")
         parameter = Parameter(name=name, type=kind, default=ast.literal_eval(node.value), help=text)
         check(parameter, parameter.default, where)
-        if said:
+        if marker:
             parameter = replace(parameter, quick=_value(parameter, fast, where))
         found[name] = parameter
     return found
@@ -89,7 +89,7 @@ def check(parameter: Parameter, value: Any, where: str) -> None:
         raise InputError(f"{where}: {parameter.name} = {value!r}: must be {parameter.type}")
 
 
-def given(declared: dict[str, Parameter], words: list[str], where: str) -> dict[str, Any]:
+def given(declared: dict[str, Parameter], assignments: list[str], where: str) -> dict[str, Any]:
     """Turn ``name=value`` words into checked values.
 
     Raises
@@ -98,7 +98,7 @@ def given(declared: dict[str, Parameter], words: list[str], where: str) -> dict[
         For an unknown name (with the nearest one), or a value of another type.
     """
     values = {}
-    for word in words:
+    for word in assignments:
         name, equals, text = word.partition("=")
         if not equals:
             raise InputError(f"parameter {word!r}: must be name=value")

@@ -210,20 +210,20 @@ def _room(client: Client, where: str, log: Callable[[str], None]) -> Iterator[in
     InputError
         If there was no worker for long.
     """
-    seen, told = time.monotonic(), False
+    seen, announced = time.monotonic(), False
     while True:
         size = _AHEAD * sum(client.nthreads().values())
         asked = time.monotonic()
         if size:
-            seen, told = asked, False
+            seen, announced = asked, False
         elif asked - seen > _WORKERS_S:
             raise InputError(
                 f"{where}: no worker for {_WORKERS_S:g} s: start one, such as with "
                 f"'dask worker {where.removeprefix('cluster ')}'"
             )
-        elif not told:
+        elif not announced:
             log(f"{where}: has no worker; waiting for one, {_WORKERS_S:g} s at most")
-            told = True
+            announced = True
         while time.monotonic() - asked < 1.0:
             yield size
 
