@@ -72,9 +72,9 @@ class Policy:
 
     def rules(self) -> dict[str, bool | int | str]:
         """Return the rules by name, without name, source and the like."""
-        description = ("name", "before", "about", "source")
+        texts = ("name", "before", "about", "source")
         return {
-            f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in description
+            f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in texts
         }
 
 
