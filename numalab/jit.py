@@ -1,45 +1,27 @@
-"""How the engine is compiled: once for each version of its source, for any number of threads.
+"""How the engine is compiled: once for each version of its code, for any number of threads.
 
 Numba's own cache looks at the file of a function only, and would run yesterday's callees
-after an edit; so each state of the package's source has a cache folder of its own.
+after an edit; so each version has a cache folder of its own. None is ever deleted here: they
+are the user's (README: Quick start).
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
-import shutil
-import time
 from pathlib import Path
 from typing import Any
 
 import numba
 from numba import njit
 
-_KEPT_DAYS = 14
-
-
-def source_state() -> str:
-    """Hash of the source that is compiled, and of the constants that go into it."""
-    found = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
-        text = path.read_bytes()
-        if b"from numalab.jit import" in text or path.name == "units.py":
-            found.update(text)
-    return found.hexdigest()[:16]
+from numalab.versions import compiled_version
 
 
 def _cache_folder() -> Path:
-    root = os.environ.get("NUMBA_CACHE_DIR")
-    if root:
-        return Path(root) / source_state()
+    if root := os.environ.get("NUMBA_CACHE_DIR"):
+        return Path(root) / compiled_version()
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(home) / "numalab" / "jit"
-    oldest = time.time() - _KEPT_DAYS * 86400
-    for old in folder.glob("*"):
-        if old.stat().st_mtime < oldest:
-            shutil.rmtree(old, ignore_errors=True)
-    return folder / source_state()
+    return Path(home) / "numalab" / "jit" / compiled_version()
 
 
 numba.config.CACHE_DIR = str(_cache_folder())  # type: ignore[attr-defined]

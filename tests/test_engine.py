@@ -704,10 +704,13 @@ def test_an_edit_to_a_callee_is_compiled_anew(tmp_path):
 
     copy = tmp_path / "copy" / "numalab"
     shutil.copytree(ROOT / "numalab", copy, ignore=shutil.ignore_patterns("__pycache__"))
-    code = "from numalab import jit, draws; print(jit.source_state(), draws.draw_below.stats)"
+    code = (
+        "from numalab import draws, versions\n"
+        "print(versions.compiled_version(), draws.draw_below.stats)"
+    )
     run = [sys.executable, "-c", code]
     states = []
-    for edit in (b"", b"\n# edited\n"):
+    for edit in (b"", b"\n# edited\n", b"\nEDITED = 1\n"):
         path = copy / "linux" / "fair_scan.py"
         path.write_bytes(path.read_bytes() + edit)
         found = subprocess.run(
@@ -716,4 +719,5 @@ def test_an_edit_to_a_callee_is_compiled_anew(tmp_path):
         )  # fmt: skip
         states.append(found.stdout.split()[0])
         assert states[-1] in found.stdout.split(maxsplit=1)[1], "the cache lies in that folder"
-    assert states[0] != states[1]
+    assert states[0] == states[1], "a comment compiles nothing"
+    assert states[0] != states[2]

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from numalab import measures, policy, provenance
+from numalab import measures, policy, provenance, versions
 from numalab.fields import InputError
-from numalab.provenance import code_version, function_version, model_version, sources
+from numalab.provenance import function_version
+from numalab.versions import code_version, model_version, sources
 
-ROOT = provenance._FOLDER
+ROOT = versions._FOLDER
 
 
 def test_the_model_is_every_module_that_a_run_can_reach():
@@ -42,15 +43,15 @@ def _packages(tmp_path, monkeypatch, **texts):
     """Version of a package whose modules hold these texts; its own module is ``totals``."""
     for name, text in texts.items():
         (tmp_path / f"{name}.py").write_text(text)
-    monkeypatch.setattr(provenance, "_FOLDER", tmp_path)
-    for cached in (provenance.code_version, provenance._parsed):
+    monkeypatch.setattr(versions, "_FOLDER", tmp_path)
+    for cached in (versions.code_version, versions._parsed):
         cached.cache_clear()
     try:
         return code_version("totals")
     finally:
         for path in tmp_path.glob("*.py"):
             path.unlink()
-        provenance.code_version.cache_clear()
+        versions.code_version.cache_clear()
 
 
 MAIN = "from numalab.inner import f\n\ndef g(x):\n    return f(x) + 1\n"
@@ -73,7 +74,7 @@ def test_only_what_could_change_a_number_changes_the_version(tmp_path, monkeypat
 
 def test_the_version_of_the_model_is_short_and_lasts():
     assert len(model_version()) == 16
-    line = "from numalab.provenance import model_version; print(model_version())"
+    line = "from numalab.versions import model_version; print(model_version())"
     done = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == model_version()
 
@@ -116,7 +117,7 @@ def test_what_a_function_is_bound_to_counts():
 
         return inner
 
-    versions = {
+    found = {
         function_version(f)
         for f in (
             of(1), of(2), of(1, np.arange(3)), of(1, np.arange(4)), of(1, default=2),
@@ -125,9 +126,9 @@ def test_what_a_function_is_bound_to_counts():
             functools.partial(of(1), scale=5), functools.partial(of(1), scale=6),
         )
     }  # fmt: skip
-    assert len(versions) == 11
-    assert function_version(of(1)) in versions
-    assert function_version(of(1, np.arange(3))) in versions
+    assert len(found) == 11
+    assert function_version(of(1)) in found
+    assert function_version(of(1, np.arange(3))) in found
 
 
 def test_functions_of_packages_are_known_by_their_version(monkeypatch):

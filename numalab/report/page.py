@@ -12,8 +12,8 @@ import pandas as pd
 import xarray as xr
 
 from numalab import __version__
-from numalab.provenance import model_version
 from numalab.report import finding, frames, mail
+from numalab.versions import model_version
 
 if TYPE_CHECKING:
     from IPython.display import Image

@@ -20,8 +20,8 @@ from types import FrameType
 from typing import TYPE_CHECKING, TypeAlias
 
 from numalab.fields import InputError
-from numalab.provenance import model_version
 from numalab.sweep.results import Job, Outcome, run
+from numalab.versions import model_version
 
 if TYPE_CHECKING:
     from distributed import Client

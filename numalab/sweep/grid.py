@@ -17,7 +17,6 @@ import xarray as xr
 from numalab import __version__
 from numalab.fields import InputError, as_plain
 from numalab.policy import Policy
-from numalab.provenance import model_version
 from numalab.sweep import store as folders
 from numalab.sweep.design import Values, read_axis
 from numalab.sweep.execution import Execution, cores, interruptible, on_cluster, on_threads
@@ -26,6 +25,7 @@ from numalab.sweep.points import Sweep
 from numalab.sweep.results import Measure, joined, name_of
 from numalab.sweep.settings import Source
 from numalab.totals import totals
+from numalab.versions import model_version
 
 _EVERY_S = 10.0
 """Between two lines of progress, where there is no terminal."""

@@ -17,7 +17,6 @@ import pandas as pd
 from numalab.engine import Start
 from numalab.fields import InputError, as_identity, as_plain, field, shown, unknown_name, validate
 from numalab.policy import Policy
-from numalab.provenance import model_version
 from numalab.sweep.design import Axis, labels
 from numalab.sweep.results import Measure
 from numalab.sweep.settings import (
@@ -30,6 +29,7 @@ from numalab.sweep.settings import (
     start_at,
 )
 from numalab.totals import NAMES, totals
+from numalab.versions import model_version
 
 _MOST_POINTS = 1_000_000
 _MOST_RUNS = 10_000_000

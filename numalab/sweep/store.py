@@ -23,8 +23,8 @@ import h5py
 import numpy as np
 
 from numalab.fields import InputError
-from numalab.provenance import model_version
 from numalab.sweep.results import Record
+from numalab.versions import model_version
 
 _FILE = re.compile(r"[0-9a-f]{64}\.nc")
 _PART = re.compile(r"[0-9a-f]{64}\.[0-9a-f]{32}\.part")

@@ -15,11 +15,11 @@ import xarray as xr
 
 from numalab import dataset
 from numalab.fields import InputError
-from numalab.provenance import model_version
 from numalab.sweep import Execution, sweep_file
 from numalab.sweep.execution import on_cluster, on_threads
 from numalab.sweep.grid import run
 from numalab.sweep.plan import Plan
+from numalab.versions import model_version
 
 pytestmark = pytest.mark.cluster
 ROOT = Path(__file__).parents[2]
