@@ -54,6 +54,12 @@ class Recording:
         return str(self.manifest["kernel"])
 
     @property
+    def version(self) -> str:
+        """Version of the kernel that was packaged, such as ``6.1.176``; else :attr:`kernel`."""
+        _, _, version = str(self.manifest.get("package", "")).partition(" ")
+        return version.partition("-")[0] or self.kernel
+
+    @property
     def generation(self) -> str:
         """Generation of the kernel, such as ``6.12``."""
         if not (found := re.match(r"[0-9]+\.[0-9]+", self.kernel)):

@@ -7,7 +7,7 @@ recorded runs of one workload, and returns a Dataset of small arrays.
 from numalab.compare.by_counter import COUNTERS, EVENTS, at_end, counters, describe
 from numalab.compare.by_event import events, pooled_skip_shares
 from numalab.compare.by_notification import notifications
-from numalab.compare.over_recordings import over
+from numalab.compare.over_recordings import over, score
 
 __all__ = [
     "COUNTERS",
@@ -19,4 +19,5 @@ __all__ = [
     "notifications",
     "over",
     "pooled_skip_shares",
+    "score",
 ]

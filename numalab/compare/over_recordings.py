@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 
 import xarray as xr
 
+from numalab import __version__
 from numalab.captures import Recording
 from numalab.compare.by_counter import counters
 from numalab.compare.by_event import events
@@ -39,7 +41,8 @@ def over(
     -------
     xarray.Dataset
         The variables of all comparisons over ``cell``, with the coordinates ``workload`` and
-        ``generation`` along it; NaN where a comparison gave none.
+        ``generation`` along it; NaN where a comparison gave none. ``attrs["provenance"]`` has the
+        SHA-256 of the image of each recorded kernel.
 
     Raises
     ------
@@ -53,7 +56,41 @@ def over(
         simulated, recorded = recording.simulate(replicates, seed), recording.dataset()
         cells.append(xr.merge([one(simulated, recorded) for one in by], combine_attrs="override"))
     table = xr.concat(cells, dim="cell", join="outer", data_vars="all")
+    images = {one.label: one.manifest["image_sha256"] for one in recordings}
+    origin = {"numalab": __version__, "replicates": replicates, "seed": seed, "recordings": images}
     return table.assign_coords(
         workload=("cell", [recording.name for recording in recordings]),
         generation=("cell", [recording.generation for recording in recordings]),
-    )
+    ).assign_attrs(provenance=json.dumps(origin))
+
+
+def score(table: xr.Dataset) -> xr.Dataset:
+    """Count, by kernel, what was recorded and how much of it the model expects.
+
+    Parameters
+    ----------
+    table : xarray.Dataset
+        From :func:`over`, by its default comparisons; or of some of its counters.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``recorded``, ``inside``: int64[generation, of], the latter of what lies in the model's
+        interval. ``of`` is ``values`` of the counters at the end of single runs, their ``medians``
+        over the runs, and, of scans by their number, ``begins`` [ms] and ``pages`` walked.
+    """
+    runs, scans = table["recorded"], table["times_compared"]
+    counts = {
+        "values": (runs.count("run"), table["runs_inside"]),
+        "medians": (runs.notnull().any("run"), table["inside"]),
+        "begins": (scans, table["times_inside"]),
+        "pages": (scans, table["ranges_inside"]),
+    }
+    found = [
+        xr.Dataset({"recorded": recorded, "inside": inside})
+        .sum([dim for dim in recorded.dims if dim != "cell"])
+        .groupby("generation")
+        .sum()
+        for recorded, inside in counts.values()
+    ]
+    return xr.concat(found, "of").assign_coords(of=[*counts]).transpose("generation", "of")

@@ -108,9 +108,8 @@ class Page:
         self.out.mkdir(parents=True, exist_ok=True)
         path = self.out / f"fig_{name}.png"
         if self.quick:
-            figure.text(0.5, 1.0, "quick run", ha="center", va="bottom", fontsize=8, color="#666")
-        box = "tight" if self.quick else None
-        figure.savefig(path, metadata={"Software": None}, bbox_inches=box)
+            figure.supxlabel(f"{figure.get_supxlabel()}\nquick run".lstrip(), fontsize=9)
+        figure.savefig(path, metadata={"Software": None})
         pyplot.close(figure)
         self._figures.append((path.name, alt))
         return Image(path, alt=alt)

@@ -13,7 +13,7 @@ from numalab.costs import Costs, words
 from numalab.fields import InputError
 from numalab.policy import POLICIES, Policy, changes
 from numalab.remedies import REMEDIES
-from numalab.stats import Crossing, format_number, format_summary, summary
+from numalab.stats import Crossing, format_number
 
 WIDTH = 75
 
@@ -78,84 +78,6 @@ def agreement(table: xr.Dataset) -> str:
         )
     header = ["counter", "min", "med", "max", "med", "low", "high", ""]
     return plain(header, rows)
-
-
-def agreement_overview(table: xr.Dataset) -> str:
-    """Table over recordings: cells inside, and the ratio model / recorded of each counter."""
-    short = {"numa_pte_updates": "pte", "numa_hint_faults": "faults"}
-    short |= {"numa_hint_faults_local": "local", "numa_pages_migrated": "migrated"}
-    rows = []
-    for cell in range(table.sizes["cell"]):
-        one = table.isel(cell=cell)
-        words = []
-        for counter in short:
-            value = float(one["log2_ratio"].sel(counter=counter))
-            inside = bool(one["inside"].sel(counter=counter))
-            words.append(("-" if value != value else f"{2**value:.2f}") + (" " if inside else "!"))
-        rows.append([str(one["workload"].item()), str(one["generation"].item()), *words])
-    return plain(["workload", "kernel", *short.values()], rows, left=2)
-
-
-def skip_reasons(table: xr.Dataset) -> str:
-    """Table of skip reasons: recorded (rec) and simulated (sim) share [%] on each kernel."""
-    kernels = [g for g in np.unique(table["generation"].values) if _traced(table, g)]
-    header, columns = ["reason"], []
-    for kernel in kernels:
-        mine = table.isel(cell=np.flatnonzero(table["generation"].values == kernel))
-        for who in ("recorded", "simulated"):
-            counts = mine[f"skips_{who}"].sum("cell")
-            header.append(f"{kernel} {who[:3]}")
-            columns.append((100 * counts / counts.sum()).values)
-    rows = [
-        [str(reason), *(f"{column[i]:.1f}" for column in columns)]
-        for i, reason in enumerate(table["reason"].values)
-    ]
-    return plain(header, rows)
-
-
-def _traced(table: xr.Dataset, kernel: str) -> bool:
-    mine = table.isel(cell=np.flatnonzero(table["generation"].values == kernel))
-    return bool(mine["skips_recorded"].notnull().any())
-
-
-def scan_events(table: xr.Dataset) -> str:
-    """Table of scans: how many begin, and walk, where the model's interval for them lies."""
-    rows = []
-    for kernel in np.unique(table["generation"].values):
-        mine = table.isel(cell=np.flatnonzero(table["generation"].values == kernel))
-        compared = int(mine["times_compared"].sum())
-        words = [f"{100 * int(mine[n].sum()) / compared:.0f} %" for n in _INSIDE]
-        late = float(mine["time_error_ms"].median())
-        rows.append([str(kernel), str(compared), *words, f"{late:.0f} ms"])
-    header = ["kernel", "scans", "begin inside", "pages inside", "median |begin - model|"]
-    return plain(header, rows)
-
-
-_INSIDE = ("times_inside", "ranges_inside")
-
-
-def sweep(ds: xr.Dataset, variable: str, along: str, across: str = "policy") -> str:
-    """Table of means with 95 % intervals: one row a value of ``along``."""
-    names = [str(name) for name in ds[across].values]
-    found = format_summary(summary(ds[variable]))
-    rows = []
-    for value in ds[along].values:
-        words = [f"{float(value):g}"]
-        for name in names:
-            words.append(str(found.sel({along: value, across: name}).item()))
-        rows.append(words)
-    return plain([along, *names], rows, left=0)
-
-
-def misses(rows: Sequence[dict[str, str]]) -> str:
-    """Table of the cells outside the interval, without their explanations."""
-    if not rows:
-        return "no cell lies outside the model's interval"
-    return plain(
-        ["workload", "kernel", "counter", "model / recorded"],
-        [[row["workload"], row["generation"], row["counter"], row["ratio"]] for row in rows],
-        left=3,
-    )
 
 
 def grid(words: xr.DataArray, columns: str) -> str:

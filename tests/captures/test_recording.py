@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -37,6 +38,11 @@ def test_a_recording_says_what_it_is_whatever_its_folder_is_called(copy: Path) -
     assert (recording.name, recording.generation) == ("short", "6.12")
     assert recording.kernel.startswith("6.12.")
     assert recording.policy is get("linux-6.12")
+    assert (recording.version, captures.find(ROOT)[0].version) == ("6.12.107", "6.1.176")
+    path = copy / "manifest.toml"
+    path.write_text(re.sub('(?m)^package = ".*"', 'package = ""', path.read_text()))
+    unpackaged = captures.open_recording(copy)
+    assert unpackaged.version == unpackaged.kernel
 
 
 def test_each_file_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
