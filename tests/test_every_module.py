@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from numalab import provenance
+from numalab import versions
 
 ROOT = Path(__file__).parents[1]
 MODULES = [
@@ -27,4 +27,4 @@ def _imported_by(folder):
 @pytest.mark.parametrize("module", MODULES, ids=str)
 def test_a_test_of_its_own_folder_reaches_it(module):
     names = _imported_by(ROOT / "tests" / module.parent)
-    assert ROOT / "numalab" / module in provenance.sources(*names)
+    assert ROOT / "numalab" / module in versions.sources(*names)
