@@ -154,6 +154,9 @@ def _finish(ax: Axes, plan: Plan, index: int) -> None:
         panels.categories(ax, names, plan.style.flat, room)
     elif plan.scales[0] != "linear":
         ax.set_xscale(plan.scales[0])
+        values = here[plan.x].values
+        ax.set_xticks(values, [plan.name(v) for v in values.tolist()])
+        ax.minorticks_off()
     value = "" if plan.col == "variable" else plan.name(labels.get("variable", plan.data.name))
     row = "" if plan.row in ("_row", "variable") else plan.name(labels[plan.row], plan.row)
     if plan.col != "_col" and (index < plan.shape[1] or plan.data.sizes[plan.row] == 1):

@@ -136,6 +136,12 @@ def test_event_times_are_drawn_run_by_run(runs):
     assert len(marks[0].get_xdata()) == 5
 
 
+def test_values_on_a_logarithmic_axis_are_its_ticks():
+    axes = figures.facets(_data(), y="marked", x="memory_mb", xscale="log").axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "2", "4", "8"]
+    assert axes.xaxis.get_minorticklocs().size == 0
+
+
 def test_missing_values_are_left_out():
     ds = _data()
     ds["marked"][{"memory_mb": 1}] = np.nan
