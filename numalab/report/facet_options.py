@@ -104,7 +104,7 @@ def spread(data: xr.Dataset | xr.DataArray, y: str | list[str]) -> xr.DataArray:
     """Return one array; several variables along ``variable``."""
     if isinstance(data, xr.DataArray):
         return data.rename(y if isinstance(y, str) else y[0])
-    return data[y] if isinstance(y, str) else data[y].to_array("variable")
+    return data[y] if isinstance(y, str) else data[y].to_array("variable", name="")
 
 
 def read_options(

@@ -7,7 +7,7 @@ bootstrap(function, a, b)            interval of any function of means
 crossing(da, "pin_fraction")         where a mean difference changes its sign
 break_even(saved, lost)              rate up to which more is saved than lost
 variance_shares(da, axes)            what each axis of a grid decides
-sobol_indices(design, y)             what each parameter of a design decides
+sobol_indices(design, da)            what each parameter of a design decides
 """
 
 from numalab.stats.crossings import Crossing, break_even, crossing
@@ -31,10 +31,6 @@ from numalab.stats.intervals import (
 from numalab.stats.sensitivity import (
     effect,
     interaction,
-    morris_design,
-    morris_effects,
-    sobol_convergence,
-    sobol_design,
     sobol_indices,
     variance_shares,
 )

@@ -1,4 +1,4 @@
-"""Which parameter matters? Effects and shares in full grids; Sobol and Morris designs by SALib.
+"""Which parameter matters? Effects and shares in full grids, Sobol indices of designs.
 
 A full grid is an array over its axes and ``replicate``. A design is a DataFrame of points, a
 column a parameter; its results are an array over ``point``, in the order of the rows.
@@ -15,16 +15,10 @@ import pandas as pd
 import xarray as xr
 
 from numalab.fields import InputError
-from numalab.stats.intervals import bootstrap, check_finite, check_level, identical
+from numalab.stats.intervals import bootstrap, check_finite, check_level, count_runs, identical
 
-FEWEST_SAMPLES = 16
-"""Base samples of a Sobol design. Nominal 95 % intervals of SALib 1.6 miss S1 in 38 % of the
-cases at 2, in 16 % at 4 and 8, in none at 16 (a + 2 b, 60 designs each)."""
-FEWEST_TRAJECTORIES = 8
-"""Of a Morris design. Nominal 95 % intervals of mu_star miss it in 35 % of the cases at 2, in 13
-to 15 % at 4 and 6, in 8 to 9 % at 8, 10 and 12 (exp(a) + ab + c^2, 120 designs each)."""
-_LEVELS = 4
-Ranges = Mapping[str, tuple[float, float]]
+_AGREE = 0.8
+"""Steps of one sign less those of the other, as a share of all: from here on a direction."""
 
 
 def effect(
@@ -101,199 +95,92 @@ def variance_shares(
     return found.assign_coords(term=[" x ".join(t) for t in terms])
 
 
-def _problem(ranges: Ranges) -> dict[str, Any]:
-    if not ranges:
-        raise InputError("no parameters to vary: give at least one range")
-    for name, (low, high) in ranges.items():
-        if not (np.isfinite([low, high]).all() and low < high):
-            raise InputError(f"{name} = {low:g} .. {high:g}: must be finite and rising")
-    bounds = [[float(low), float(high)] for low, high in ranges.values()]
-    return {"num_vars": len(ranges), "names": list(ranges), "bounds": bounds}
-
-
-def sobol_design(ranges: Ranges, *, n: int = 256, seed: int = 0) -> pd.DataFrame:
-    """Points of Saltelli's design on scrambled Sobol sequences.
-
-    Parameters
-    ----------
-    ranges : mapping
-        Name to (low, high); values are uniform between. Logarithms and whole numbers are for
-        the caller to make of the columns.
-    n : int
-        Base samples, a power of 2 (the sequence is balanced only then).
-    seed : int
-
-    Returns
-    -------
-    pandas.DataFrame
-        n * (number of parameters + 2) rows, a column a parameter.
-
-    Raises
-    ------
-    InputError
-        For an empty or falling range, or an ``n`` that is no power of 2 or too few for an
-        interval, :data:`FEWEST_SAMPLES`.
-    """
-    from SALib.sample import sobol
-
-    problem = _problem(ranges)
-    _check_samples(n)
-    points = sobol.sample(problem, n, calc_second_order=False, seed=seed)
-    return pd.DataFrame(points, columns=list(ranges))
-
-
-def _check_samples(n: float) -> None:
-    if n < FEWEST_SAMPLES or n % 1 or int(n) & (int(n) - 1):
-        raise InputError(f"n = {n:g}: must be a power of 2, and at least {FEWEST_SAMPLES}")
-
-
 def sobol_indices(
-    design: pd.DataFrame, y: xr.DataArray, *, level: float = 0.95, seed: int = 0
+    design: pd.DataFrame,
+    da: xr.DataArray,
+    *,
+    scale: Callable[[xr.DataArray], xr.DataArray] = np.positive,
+    level: float = 0.95,
+    seed: int = 0,
 ) -> xr.Dataset:
-    """Sobol indices of the results of a design (SALib).
+    """Sobol indices of the results of a design (SALib), and what chance makes of them.
 
     Parameters
     ----------
     design : pandas.DataFrame
-        Of :func:`sobol_design`, all rows in order; of its columns only the names are used.
-    y : xarray.DataArray
-        Over ``point`` and anything else.
+        Of :func:`numalab.sweep.design.saltelli`, all n * (k + 2) rows of k parameters, in order.
+    da : xarray.DataArray
+        Over ``point``, ``replicate`` and anything else.
+    scale : callable
+        Of counts; indices are of the scaled mean over replicates. Default: as it is.
     seed : int
         Of the 200 resamples behind the intervals.
 
     Returns
     -------
     xarray.Dataset
-        Over the rest and ``parameter``: ``S1``, the share of the variance of y that the
-        parameter explains alone; ``ST``, with all its interactions; ``S1_conf`` and
-        ``ST_conf``, half widths of their intervals at ``level``.
+        Over the rest and ``parameter``: ``S1``, the share of the variance over the points that
+        the parameter explains alone, and ``ST``, with all its interactions, both over
+        ``statistic`` (value, low, high) too; ``direction``, whether raising the parameter raises
+        (1) or lowers (-1) the result in nearly all steps of the design, larger steps counting
+        more, or 0: neither, or ``ST`` is not above chance. Over the rest: ``chance``, the share
+        of the variance over the points that another seed would bring; about the ``ST`` of a
+        parameter that does nothing but reshuffle the draws.
 
     Raises
     ------
     InputError
-        If points are missing, or y does not vary.
+        If points are missing, for a single replicate, or for a result that is the same at all
+        points.
     """
     from SALib.analyze import sobol
 
     check_level(level)
-    _check_samples(len(design) / (design.shape[1] + 2))
-    problem = {"num_vars": design.shape[1], "names": list(design)}
+    rows, k = design.shape
+    if da.sizes.get("point") != rows or rows % (k + 2):
+        raise InputError(
+            f"results over {dict(da.sizes)}: must be one for each of the {rows} points of a "
+            "design, over 'point', in order"
+        )
+    runs = count_runs(da)
+    if runs < 2:
+        raise InputError(f"replicates = {runs}: what chance brings is seen from 2 on")
+    check_finite(da)
+    y = scale(da.mean("replicate")).astype(np.float64)
+    _check_varied(y)
+    x = design.rank().to_numpy().reshape(-1, k + 2, k)
+    raised = np.diagonal(x[:, 1:-1] - x[:, :1], axis1=1, axis2=2)
+    problem = {"num_vars": k, "names": [*design]}
 
-    def indices(values: np.ndarray) -> dict[str, np.ndarray]:
-        return sobol.analyze(
+    def indices(values: np.ndarray) -> tuple[np.ndarray, ...]:
+        found = sobol.analyze(
             problem, values, calc_second_order=False, num_resamples=200, conf_level=level,
             seed=np.random.default_rng(seed),  # SALib takes seed=0 for none
         )  # fmt: skip
+        ends = [found[s] + end * found[f"{s}_conf"] for s in ("S1", "ST") for end in (0, -1, 1)]
+        by_sample = values.reshape(-1, k + 2)
+        effects = raised * (by_sample[:, 1:-1] - by_sample[:, :1])
+        agree = abs(effects.sum(axis=0)) >= _AGREE * abs(effects).sum(axis=0)
+        return np.transpose(ends[:3]), np.transpose(ends[3:]), agree * np.sign(effects.sum(axis=0))
 
-    return _analysed(design, y, indices, ("S1", "S1_conf", "ST", "ST_conf"))
-
-
-def sobol_convergence(
-    design: pd.DataFrame, y: xr.DataArray, *, level: float = 0.95, seed: int = 0
-) -> xr.Dataset:
-    """Sobol indices of the first base samples, twice as many each time: do they settle?
-
-    Returns
-    -------
-    xarray.Dataset
-        As :func:`sobol_indices`, over ``n`` too: :data:`FEWEST_SAMPLES` to all of them.
-    """
-    rows = design.shape[1] + 2
-    sizes = [FEWEST_SAMPLES]
-    while 2 * sizes[-1] * rows <= len(design):
-        sizes.append(2 * sizes[-1])
-    parts = [
-        sobol_indices(design[: n * rows], y[{"point": slice(n * rows)}], level=level, seed=seed)
-        for n in sizes
-    ]
-    return xr.concat(parts, dim="n").assign_coords(n=sizes)
-
-
-def morris_design(ranges: Ranges, *, trajectories: int = 20, seed: int = 0) -> pd.DataFrame:
-    """Points of Morris' trajectories, each of which moves every parameter once.
-
-    Returns
-    -------
-    pandas.DataFrame
-        trajectories * (number of parameters + 1) rows, a column a parameter.
-
-    Raises
-    ------
-    InputError
-        For an empty or falling range, or too few trajectories for an interval,
-        :data:`FEWEST_TRAJECTORIES`.
-    """
-    from SALib.sample import morris
-
-    problem = _problem(ranges)
-    _check_trajectories(trajectories)
-    points = morris.sample(problem, trajectories, num_levels=_LEVELS, seed=seed)
-    return pd.DataFrame(points, columns=list(ranges))
-
-
-def _check_trajectories(n: float) -> None:
-    if n < FEWEST_TRAJECTORIES or n % 1:
-        raise InputError(f"trajectories = {n:g}: must be whole, and at least {FEWEST_TRAJECTORIES}")
-
-
-def morris_effects(
-    design: pd.DataFrame, y: xr.DataArray, *, level: float = 0.95, seed: int = 0
-) -> xr.Dataset:
-    """Elementary effects of the results of a design (SALib), per unit of the scaled range.
-
-    Returns
-    -------
-    xarray.Dataset
-        Over the rest and ``parameter``: ``mu``, mean effect; ``mu_star``, mean absolute effect;
-        ``mu_star_conf``, half width of its interval at ``level``; ``sigma``, spread of the
-        effects: interaction or curvature.
-
-    Raises
-    ------
-    InputError
-        If points are missing, or y does not vary.
-    """
-    from SALib.analyze import morris
-
-    check_level(level)
-    _check_trajectories(len(design) / (design.shape[1] + 1))
-    bounds = [[0.0, 1.0]] * design.shape[1]
-    problem = {"num_vars": design.shape[1], "names": list(design), "bounds": bounds}
-
-    def effects(values: np.ndarray) -> dict[str, np.ndarray]:
-        return morris.analyze(
-            problem, design.to_numpy(np.float64), values, num_levels=_LEVELS, num_resamples=1000,
-            conf_level=level, seed=np.random.default_rng(seed),
-        )  # fmt: skip
-
-    return _analysed(design, y, effects, ("mu", "mu_star", "mu_star_conf", "sigma"))
-
-
-def _analysed(
-    design: pd.DataFrame,
-    y: xr.DataArray,
-    analysis: Callable[[np.ndarray], dict[str, np.ndarray]],
-    names: tuple[str, ...],
-) -> xr.Dataset:
-    if "point" not in y.dims or y.sizes["point"] != len(design):
-        raise InputError(
-            f"results over {dict(y.sizes)}: must be one for each of the "
-            f"{len(design)} points of the design, over 'point', in order"
-        )
-    check_finite(y)
-
-    def one(values: np.ndarray) -> tuple[np.ndarray, ...]:
-        if identical(values):
-            raise InputError("identical at all points: nothing varies that could be explained")
-        found = analysis(values)
-        return tuple(np.asarray(found[name], np.float64) for name in names)
-
-    arrays = xr.apply_ufunc(
-        one,
-        y.astype(np.float64),
-        input_core_dims=[["point"]],
-        output_core_dims=[["parameter"]] * len(names),
-        vectorize=True,
+    over = [["parameter", "statistic"]] * 2 + [["parameter"]]
+    parts = xr.apply_ufunc(
+        indices, y, input_core_dims=[["point"]], output_core_dims=over, vectorize=True
     )
-    found = xr.Dataset(dict(zip(names, arrays, strict=True)))
-    return found.assign_coords(parameter=list(map(str, design.columns)))
+    found = xr.Dataset(dict(zip(("S1", "ST", "direction"), parts, strict=True)))
+    by_chance = scale(da).var("replicate", ddof=1).mean("point") / runs
+    found["chance"] = by_chance / y.var("point")
+    above = found["ST"].isel(statistic=0) > found["chance"]
+    found["direction"] = found["direction"].where(above, 0).astype(int)
+    names = {"parameter": [*map(str, design)], "statistic": ["value", "low", "high"]}
+    return found.assign_coords(names)
+
+
+def _check_varied(y: xr.DataArray) -> None:
+    """Raise, naming it, if a result over ``point`` is the same at all points."""
+    same = xr.apply_ufunc(identical, y, input_core_dims=[["point"]])
+    for at in np.argwhere(same.values):
+        cell = [f"{y[dim].values[i]}, " for dim, i in zip(same.dims, at, strict=True)]
+        raise InputError(
+            f"{''.join(cell)}identical at all points: nothing varies that could be explained"
+        )

@@ -1,7 +1,7 @@
 """Many runs as one labelled Dataset: axes of values, measures of runs, a store of results."""
 
 from numalab.sweep import design, sweep_file
-from numalab.sweep.design import Range
+from numalab.sweep.axes import Range
 from numalab.sweep.execution import Execution
 from numalab.sweep.grid import grid
 from numalab.totals import totals

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 import time
@@ -18,7 +19,7 @@ from numalab import __version__
 from numalab.fields import InputError, as_plain
 from numalab.policy import Policy
 from numalab.sweep import store as folders
-from numalab.sweep.design import Values, read_axis
+from numalab.sweep.axes import Axis, Values, read_axis
 from numalab.sweep.execution import Execution, cores, interruptible, on_cluster, on_threads
 from numalab.sweep.plan import Plan
 from numalab.sweep.points import Sweep
@@ -29,6 +30,8 @@ from numalab.versions import model_version
 
 _EVERY_S = 10.0
 """Between two lines of progress, where there is no terminal."""
+_LISTED = 100
+"""Labels of an axis that the provenance holds; of more it holds a hash."""
 
 
 def grid(
@@ -230,8 +233,20 @@ def _provenance(sweep: Sweep) -> dict[str, Any]:
     plain = {field.name: as_plain(getattr(sweep, field.name)) for field in fields(sweep)}
     plain |= {
         "source": getattr(source, "__name__", "") if callable(source) else as_plain(source),
-        "axes": {axis.name: {"labels": axis.labels, **axis.coords} for axis in sweep.axes},
+        "axes": {axis.name: _summary(axis) for axis in sweep.axes},
         "measures": [name_of(measure) for measure in sweep.measures],
     }
     about = {"source": "simulated", "numalab": __version__, "model": model_version()}
     return {**about, "sweep": plain}
+
+
+def _summary(axis: Axis) -> dict[str, Any]:
+    """Return labels and coordinates of an axis; of a long one, how many and their hash.
+
+    The result itself has all of them.
+    """
+    along = {"labels": axis.labels, **axis.coords}
+    if len(axis.labels) <= _LISTED:
+        return along
+    text = json.dumps(along, default=str)
+    return {"count": len(axis.labels), "sha256": hashlib.sha256(text.encode()).hexdigest()}

@@ -17,7 +17,7 @@ import pandas as pd
 from numalab.engine import Start
 from numalab.fields import InputError, as_identity, as_plain, field, shown, unknown_name, validate
 from numalab.policy import Policy
-from numalab.sweep.design import Axis, labels
+from numalab.sweep.axes import Axis, labels
 from numalab.sweep.results import Measure
 from numalab.sweep.settings import (
     ClashError,

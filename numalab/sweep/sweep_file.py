@@ -9,7 +9,8 @@ from typing import Any
 
 from numalab import workload_file
 from numalab.fields import InputError, build, shown, unknown_name
-from numalab.sweep.design import Axis, Range, fitted, labels, latin_hypercube, read_axis, sobol
+from numalab.sweep.axes import Axis, Range, fitted, labels, read_axis
+from numalab.sweep.design import latin_hypercube, sobol
 from numalab.sweep.points import Sweep
 from numalab.sweep.settings import Source, catalog_function, checked
 

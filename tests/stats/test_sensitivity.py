@@ -4,131 +4,156 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from numalab import stats
+from numalab import stats, sweep
+from numalab.catalog.lifetimes import lifetimes
 from numalab.fields import InputError
-from numalab.stats.sensitivity import FEWEST_SAMPLES, FEWEST_TRAJECTORIES
+from numalab.sweep.design import FEWEST_SAMPLES, saltelli
 
 CUBE = dict.fromkeys(("a", "b", "c"), (-np.pi, np.pi))
 SQUARE = {"a": (0, 1), "b": (0, 1)}
-DESIGNS = {
-    "sobol": (stats.sobol_design, stats.sobol_indices),
-    "morris": (stats.morris_design, stats.morris_effects),
-}
 
 
-def at(design, function):
-    return xr.DataArray(function(**dict(design.items())).to_numpy(np.float64), dims="point")
+def at(design, function, noise=0.0, seed=0):
+    """Results of a function at the points of a design, in two replicates."""
+    y = function(**dict(design.items())).to_numpy(np.float64)[:, np.newaxis]
+    noise = np.random.default_rng(seed).normal(0, noise, (len(y), 2))
+    return xr.DataArray(y + noise, dims=("point", "replicate"))
 
 
 def ishigami(a, b, c):
     return np.sin(a) + 7 * np.sin(b) ** 2 + 0.1 * c**4 * np.sin(a)
 
 
-def test_sobol_indices_of_the_ishigami_function_are_the_known_ones_and_converge():
+def half_width(da):
+    return (da.sel(statistic="high") - da.sel(statistic="low")) / 2
+
+
+def test_sobol_indices_of_the_ishigami_function_are_the_known_ones():
     """S1 = 0.3139, 0.4424, 0 and ST = 0.5576, 0.4424, 0.2437 (Saltelli et al. 2008, 4.5)."""
-    design = stats.sobol_design(CUBE, n=2048)
-    found = stats.sobol_convergence(design, at(design, ishigami))
-    assert found["n"].values.tolist() == [16, 32, 64, 128, 256, 512, 1024, 2048]
-    last = found.isel(n=-1)
-    np.testing.assert_allclose(last["S1"], [0.3139, 0.4424, 0], atol=0.03)
-    np.testing.assert_allclose(last["ST"], [0.5576, 0.4424, 0.2437], atol=0.03)
-    assert bool((last["S1_conf"] > 0).all() and (last["S1_conf"] < 0.1).all())
-    assert bool((found["ST_conf"].isel(n=0) > 3 * last["ST_conf"]).all())
-    xr.testing.assert_allclose(
-        last.drop_vars("n"), stats.sobol_indices(design, at(design, ishigami))
-    )
+    few, many = (saltelli(CUBE, n) for n in (FEWEST_SAMPLES, 2048))
+    found = stats.sobol_indices(many, at(many, ishigami))
+    np.testing.assert_allclose(found["S1"].sel(statistic="value"), [0.3139, 0.4424, 0], atol=0.03)
+    total = [0.5576, 0.4424, 0.2437]
+    np.testing.assert_allclose(found["ST"].sel(statistic="value"), total, atol=0.03)
+    assert found["parameter"].values.tolist() == ["a", "b", "c"]
+    wide = half_width(stats.sobol_indices(few, at(few, ishigami))["ST"])
+    narrow = half_width(found["ST"])
+    assert bool((narrow > 0).all() and (narrow < 0.1).all() and (wide > 3 * narrow).all())
 
 
 def test_each_result_of_a_design_has_its_own_indices_in_any_unit():
-    design = stats.sobol_design(SQUARE, n=64)
+    design = saltelli(SQUARE, 64)
     y = xr.concat([at(design, lambda a, b: 1e-13 * a), at(design, lambda a, b: b)], "response")
-    found = stats.sobol_indices(design, y)
-    assert found["ST"].dims == ("response", "parameter")
-    np.testing.assert_allclose(found["ST"], [[1, 0], [0, 1]], atol=0.05)
+    found = stats.sobol_indices(design, y)["ST"]
+    assert found.dims == ("response", "parameter", "statistic")
+    np.testing.assert_allclose(found.sel(statistic="value"), [[1, 0], [0, 1]], atol=0.05)
 
 
-def test_morris_of_a_linear_function_gives_its_slopes_and_no_spread():
-    """The effect is over the scaled range: slope times length."""
-    design = stats.morris_design({"a": (0, 1), "b": (0, 10), "c": (5, 6)}, trajectories=8, seed=1)
-    found = stats.morris_effects(design, at(design, lambda a, b, c: 2 * a - 3 * b))
-    np.testing.assert_allclose(found["mu"], [2, -30, 0], atol=1e-9)
-    np.testing.assert_allclose(found["mu_star"], [2, 30, 0], atol=1e-9)
-    np.testing.assert_allclose(found["sigma"], 0, atol=1e-9)
+def test_indices_are_of_the_scaled_mean():
+    """Of 2^(4 a) in a wide range the logarithm is linear in a; half of b is as much of a sum."""
+    design = saltelli(SQUARE, 256)
+    y = at(design, lambda a, b: 2.0 ** (4 * a + 4 * b))
+    found = stats.sobol_indices(design, y, scale=np.log2)
+    np.testing.assert_allclose(found["S1"].sel(statistic="value"), 0.5, atol=0.02)
+    assert float(stats.sobol_indices(design, y)["S1"].sel(statistic="value").sum()) < 0.9
 
 
-def test_morris_sees_an_interaction_as_spread():
-    design = stats.morris_design({"a": (0, 1), "b": (0, 1), "c": (0, 1)}, trajectories=30)
-    found = stats.morris_effects(design, at(design, lambda a, b, c: a * b + c))
-    assert float(found["sigma"].sel(parameter="c")) < 1e-9
-    assert float(found["sigma"].sel(parameter=["a", "b"]).min()) > 0.1
+def test_the_direction_is_the_sign_of_nearly_all_changes():
+    """Up, down, up and down again, and nothing."""
+    design = saltelli(dict.fromkeys(("a", "b", "c", "d"), (-1.0, 1.0)), 64)
+    y = at(design, lambda a, b, c, d: np.exp(a) - 2 * b + c**2 + 0 * d)
+    assert stats.sobol_indices(design, y)["direction"].values.tolist() == [1, -1, 0, 0]
+
+
+def test_a_direction_is_that_of_the_large_steps():
+    """A slope with a ripple that turns half of the small steps round, in whatever scale."""
+    design = saltelli(SQUARE, 256)
+    y = at(design, lambda a, b: a + 0.4 * np.sin(200 * a) + b)
+    for points in (design, 10**design):
+        assert stats.sobol_indices(points, y)["direction"].values.tolist() == [1, 1]
+
+
+def test_an_index_that_chance_alone_reaches_is_no_effect():
+    """A slope that is there and a hundredth of it, with noise between the two: 100 designs."""
+    small, large = [], []
+    for seed in range(100):
+        design = saltelli(SQUARE, 32, seed=seed)
+        found = stats.sobol_indices(design, at(design, lambda a, b: a + 0.01 * b, 0.3, seed))
+        assert float(found["chance"]) > 0.1
+        large.append(int(found["direction"].sel(parameter="a")))
+        small.append(int(found["direction"].sel(parameter="b")))
+    assert np.mean(large) > 0.5, "a raises y"
+    assert np.count_nonzero(small) <= 1
+
+
+def test_chance_is_the_index_of_a_parameter_that_does_nothing():
+    """Of 1 : 0.3 in standard deviations, two replicates: 0.045 of a variance of 1 / 12 + 0.045."""
+    design = saltelli(SQUARE, 2048)
+    found = stats.sobol_indices(design, at(design, lambda a, b: a, 0.3))
+    share = 0.045 / (1 / 12 + 0.045)
+    assert float(found["chance"]) == pytest.approx(share, rel=0.05)
+    nothing = found["ST"].sel(parameter="b", statistic="value")
+    assert float(nothing) == pytest.approx(share, rel=0.1)
+
+
+@pytest.mark.slow
+def test_chance_is_what_another_seed_brings():
+    """The variance over seeds, as a share of the variance over points; within a factor of 2."""
+    ranges = {"scan_size_mb": sweep.Range(lowest=64, highest=1024, log=True, whole=True)}
+    ranges["vma_lifetime_ms"] = sweep.Range(lowest=250, highest=4000, log=True)
+    design = saltelli(ranges | {"pin_fraction": (0, 1)}, 16, seed=3)
+    fixed = {"scan_delay_ms": 1000, "scale": 16, "duration_ms": 20_000}
+    names = ["numa_pte_updates", "numa_hint_faults", "numa_pages_migrated", "notifier_calls"]
+    found, counts = [], []
+    for seed in range(12):
+        runs = sweep.grid(
+            lifetimes, {"point": design}, fixed=fixed, policy="linux-6.1", replicates=4, seed=seed
+        )[names].to_array("count")
+        counts.append(np.log2(1 + runs.mean("replicate")))
+        found.append(stats.sobol_indices(design, runs, scale=lambda x: np.log2(1 + x))["chance"])
+    each = xr.concat(counts, "seed")
+    between = each.var("seed", ddof=1).mean("point") / each.var("point").mean("seed")
+    ratio = xr.concat(found, "seed").mean("seed") / between
+    assert bool(((ratio > 0.5) & (ratio < 2)).all()), ratio.to_series()
 
 
 @pytest.mark.parametrize("seed", [0, 7])
-@pytest.mark.parametrize(("design", "analysis"), DESIGNS.values(), ids=DESIGNS)
-def test_a_seed_fixes_design_and_intervals_zero_too(design, analysis, seed):
-    def once(seed):
-        points = design(CUBE, seed=seed)
-        return analysis(points, at(points, ishigami), seed=seed)
-
-    xr.testing.assert_identical(once(seed), once(seed))
-    assert not once(seed).equals(once(seed + 1))
-
-
-@pytest.mark.parametrize("design", [stats.sobol_design, stats.morris_design])
-def test_points_lie_within_their_ranges(design):
-    points = design({"a": (2, 3), "b": (-1, 5)})
-    assert 2 <= points["a"].min() < points["a"].max() <= 3
-    assert -1 <= points["b"].min() < points["b"].max() <= 5
-
-
-def test_designs_that_make_no_sense_are_refused():
-    with pytest.raises(InputError, match="power of 2"):
-        stats.sobol_design(CUBE, n=100)
-    with pytest.raises(InputError, match="n = 8: must be a power of 2, and at least 16"):
-        stats.sobol_design(CUBE, n=8)
-    with pytest.raises(InputError, match="trajectories = 7: must be whole, and at least 8"):
-        stats.morris_design(CUBE, trajectories=7)
-    with pytest.raises(InputError, match=r"a = 1 \.\. 1: must be finite and rising"):
-        stats.sobol_design({"a": (1, 1)})
-    with pytest.raises(InputError, match="no parameters"):
-        stats.morris_design({})
+def test_a_seed_fixes_intervals_zero_too(seed):
+    design = saltelli(CUBE, 16)
+    first, again, other = (
+        stats.sobol_indices(design, at(design, ishigami), seed=s) for s in (seed, seed, seed + 1)
+    )
+    xr.testing.assert_identical(first, again)
+    assert not first["ST"].equals(other["ST"])
 
 
 def test_the_fewest_points_have_intervals_that_mostly_hold():
-    """The additive a + 2 b: S1 = 0.2, 0.8; of exp(a) + ab, mu_star of b is 0.5.
-
-    Of 8 base samples 17 % of the intervals miss, of 2 trajectories 55 %.
-    """
+    """The additive a + 2 b: S1 = 0.2, 0.8. Of 8 base samples 17 % of the intervals miss."""
     missed = []
     for seed in range(40):
-        design = stats.sobol_design(SQUARE, n=FEWEST_SAMPLES, seed=seed)
-        one = stats.sobol_indices(design, at(design, lambda a, b: a + 2 * b), seed=seed)
-        missed.append(np.abs(one["S1"].values - [0.2, 0.8]) > one["S1_conf"].values)
+        design = saltelli(SQUARE, FEWEST_SAMPLES, seed=seed)
+        one = stats.sobol_indices(design, at(design, lambda a, b: a + 2 * b), seed=seed)["S1"]
+        off = abs(one.sel(statistic="value") - [0.2, 0.8])
+        missed.append((off > half_width(one)).values)
     assert np.mean(missed) < 0.1
-    missed = []
-    for seed in range(40):
-        design = stats.morris_design(SQUARE, trajectories=FEWEST_TRAJECTORIES, seed=seed)
-        one = stats.morris_effects(design, at(design, lambda a, b: np.exp(a) + a * b), seed=seed)
-        missed.append(abs(one["mu_star"].values[1] - 0.5) > one["mu_star_conf"].values[1])
-    assert np.mean(missed) < 0.2
 
 
-@pytest.mark.parametrize(("design", "analysis"), DESIGNS.values(), ids=DESIGNS)
-def test_results_that_say_nothing_are_refused(design, analysis):
-    points = design(CUBE)
+def test_results_that_cannot_be_analysed_are_refused():
+    points = saltelli(CUBE, 16)
     y = at(points, ishigami)
-    for part in (y[:-1], y.rename(point="replicate")):
-        with pytest.raises(InputError, match=r"one for each of the .* points of the design"):
-            analysis(points, part)
-    with pytest.raises(InputError, match="must be"):
-        analysis(points[:-1], y[:-1])
-    with pytest.raises(InputError, match="identical at all points"):
-        analysis(points, 0 * y + 5)
-    with pytest.raises(InputError, match="1 values are missing"):
-        analysis(points, y.where(np.arange(len(y)) != 3))
+    for rows, part in ((points, y[:-1]), (points, y.rename(point="x")), (points[:-1], y[:-1])):
+        with pytest.raises(InputError, match=r"one for each of the .* points of a design"):
+            stats.sobol_indices(rows, part)
+    two = xr.concat([y, 0 * y + 5], "response").assign_coords(response=["y", "flat"])
+    with pytest.raises(InputError, match=r"^flat, identical at all points: nothing varies"):
+        stats.sobol_indices(points, two)
+    with pytest.raises(InputError, match="replicates = 1: what chance brings is seen from 2 on"):
+        stats.sobol_indices(points, y[:, :1])
+    with pytest.raises(InputError, match="2 values are missing"):
+        stats.sobol_indices(points, y.where(np.arange(len(points))[:, None] != 3))
     for level in (0, 1.5, np.nan):
         with pytest.raises(InputError, match=f"level = {level:g}"):
-            analysis(points, y, level=level)
+            stats.sobol_indices(points, y, level=level)
 
 
 def factorial(function):

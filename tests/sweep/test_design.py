@@ -8,7 +8,8 @@ import pytest
 
 from numalab.catalog.lifetimes import lifetimes
 from numalab.fields import InputError
-from numalab.sweep.design import Range, fitted, latin_hypercube, read_axis, sobol
+from numalab.sweep.axes import Range, fitted, read_axis
+from numalab.sweep.design import FEWEST_SAMPLES, latin_hypercube, saltelli, sobol
 
 
 def anything(**given):
@@ -174,9 +175,58 @@ def test_more_sobol_points_begin_with_the_fewer():
     [
         ({"x": (0, 1)}, 100, "a Sobol design needs a power of 2, such as 64 or 128"),
         ({"x": Range(lowest=0, highest=1, num=4)}, 4, "x: num = 4: a design says points, not num"),
-        ({}, 4, "4 points over 0 ranges"),
+        ({}, 4, "design: no parameters: give at least one range"),
     ],
 )
 def test_a_design_that_makes_no_sense_is_refused(ranges, points, message):
     with pytest.raises(InputError, match=message):
         sobol(ranges, points)
+
+
+def test_a_seed_below_zero_is_refused():
+    for design in (sobol, latin_hypercube, saltelli):
+        with pytest.raises(InputError, match="seed = -1: must be at least 0"):
+            design({"x": (0, 1)}, 16, seed=-1)
+
+
+def test_saltellis_points_move_one_parameter_at_a_time_from_the_first_to_the_second():
+    ranges = {"a": (-1.0, 5.0), "b": Range(lowest=1, highest=64, log=True), "c": (0, 1)}
+    found = saltelli(ranges, 32, seed=3)
+    assert found.index.name == "point"
+    blocks = found.to_numpy().reshape(32, 5, 3)
+    first, last = blocks[:, 0], blocks[:, -1]
+    for i in range(3):
+        moved = first.copy()
+        moved[:, i] = last[:, i]
+        np.testing.assert_array_equal(blocks[:, 1 + i], moved)
+    for column, low, high in zip(blocks.transpose(2, 0, 1), (-1, 1, 0), (5, 64, 1), strict=True):
+        assert low <= column.min() < column.max() <= high
+    assert np.median(blocks[:, [0, -1], 1]) == pytest.approx(8, rel=0.1), "even in the logarithm"
+    pd.testing.assert_frame_equal(saltelli(ranges, 32, seed=3), found)
+    assert not saltelli(ranges, 32, seed=4).equals(found)
+
+
+def test_rows_of_saltellis_design_set_fields_together():
+    knobs = {"scan_size_mb": Range(lowest=64, highest=1024, log=True, whole=True)}
+    design = saltelli(knobs | {"pin_fraction": (0, 1)}, 16)
+    axis = read_axis(lifetimes, "point", design)
+    assert axis.settings["pin_fraction"] == tuple(design["pin_fraction"])
+    assert {type(v) for v in axis.settings["scan_size_mb"]} == {int}
+    assert axis.labels == tuple(range(64))
+
+
+@pytest.mark.parametrize(
+    ("bounds", "n", "message"),
+    [
+        ({"a": (0, 1)}, 100, "n = 100: must be a power of 2, and at least 16"),
+        ({"a": (0, 1)}, 8, "n = 8: must be a power of 2, and at least 16"),
+        ({"a": (1, 1)}, 16, "lowest = 1: must be below highest = 1"),
+        ({"a": (0, math.inf)}, 16, "highest = inf: must be finite"),
+        ({"a": ["x", "y"]}, 16, r"a = \['x', 'y'\]: must be a range, or \(lowest, highest\)"),
+        ({}, 16, "no parameters"),
+    ],
+)
+def test_a_design_of_saltelli_that_makes_no_sense_is_refused(bounds, n, message):
+    assert FEWEST_SAMPLES == 16
+    with pytest.raises(InputError, match=message):
+        saltelli(bounds, n)

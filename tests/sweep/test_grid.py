@@ -71,6 +71,21 @@ def test_rows_of_a_table_set_fields_together():
         xr.testing.assert_equal(ds.isel(point=i, drop=True), one)
 
 
+def test_the_provenance_lists_a_short_axis_and_counts_and_hashes_a_long_one():
+    def axis(last, num=200):
+        table = pd.DataFrame({"scan_size_mb": np.arange(last - num, last)})
+        ds = sweep.grid(FILE, {"point": table}, fixed={"duration_ms": 10.0, "sample_ms": 10.0})
+        assert ds["scan_size_mb"].values.tolist() == table["scan_size_mb"].tolist()
+        return provenance(ds)["sweep"]["axes"]["point"]
+
+    long = axis(300)
+    assert long["count"] == 200
+    assert set(long) == {"count", "sha256"}
+    assert axis(300) == long
+    assert axis(301)["sha256"] != long["sha256"]
+    assert axis(302, 2) == {"labels": [0, 1], "scan_size_mb": [300, 301]}
+
+
 def test_policies_of_ones_own_and_remedies_are_axes():
     mine = policy.with_rules(policy.get("linux-7.2"), "mine", pid_filter=False)
     ds = sweep.grid(FILE, {"policy": ["linux-6.1", mine], "remedy": ["none", "mbind"]})

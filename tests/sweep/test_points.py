@@ -12,7 +12,8 @@ from numalab.engine import Start
 from numalab.fields import InputError, declared
 from numalab.model.layout import default_setup
 from numalab.policy import get
-from numalab.sweep.design import Range, read_axis, sobol
+from numalab.sweep.axes import Range, read_axis
+from numalab.sweep.design import sobol
 from numalab.sweep.points import Sweep, holds, points_of
 
 FIXED = {"vma_lifetime_ms": 100, "pin_fraction": 0.0}

@@ -18,7 +18,7 @@ from numalab import dataset, sweep, workload_file
 from numalab.catalog.lifetimes import lifetimes
 from numalab.fields import InputError
 from numalab.sweep import Execution, Range, execution, sweep_file
-from numalab.sweep.design import read_axis
+from numalab.sweep.axes import read_axis
 from numalab.sweep.grid import run
 from numalab.sweep.plan import Plan
 from numalab.sweep.points import Sweep
