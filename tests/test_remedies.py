@@ -6,7 +6,8 @@ import dataclasses
 
 import pytest
 
-from numalab import remedies
+from numalab import measures, remedies, sweep
+from numalab.catalog.guests import gpu_process
 from numalab.engine import simulate
 from numalab.fields import InputError
 from numalab.machine import Machine
@@ -136,3 +137,22 @@ def test_every_remedy_says_everything() -> None:
         said = dataclasses.asdict(remedy)
         assert all(said.values()), remedy.name
         assert remedies.with_remedy(get("linux-6.1"), remedy.name).before == "linux-6.1"
+
+
+def test_a_gpu_process_that_opts_out_keeps_its_remote_touches_and_its_queues() -> None:
+    """Bound memory stays remote too, and only that."""
+    ds = sweep.grid(
+        gpu_process,
+        {"remedy": ["none", "process-opt-out", "mbind"], "registered": [0.25, 0.75]},
+        fixed={"memory_mb": 64, "threads": 2, "duration_ms": 8000},
+        measure=[sweep.totals, measures.remote_share],
+        replicates=3,
+    ).transpose("remedy", "registered", ...)
+    (few, many), out, bound = ds["evictions"].values
+    assert (few > 0).all()
+    assert (few < many).all()
+    assert out.max() == bound.max() == 0
+    balanced, out, bound = ds["remote_share"].mean("replicate").values
+    assert balanced.max() < 0.1
+    assert out == pytest.approx([0.5, 0.5])
+    assert bound == pytest.approx([0.125, 0.375], abs=0.03)

@@ -86,25 +86,3 @@ def remedies_page(found: xr.Dataset, variables: dict[str, str], names: dict[str,
         title=f"simulated; bands: least to most of {found.sizes['replicate']} runs",
     )  # fmt: skip
     return figure
-
-
-def ranges_over(
-    lines: dict[str, xr.DataArray], along: str, xlabel: str, ylabel: str, size: str = "page"
-) -> Figure:
-    """Draw typical times as dashed lines, in bands from the low to the high costs; log scale."""
-    figure, axes = canvas(size)
-    ax = axes[0, 0]
-    for i, (label, line) in enumerate(lines.items()):
-        color = _REMEDY_COLORS[i]
-        x = line[along].values
-        low, middle, high = (line.sel(bound=b).values for b in ("low", "typical", "high"))
-        ax.fill_between(x, low, high, color=color, alpha=0.13, linewidth=0)
-        ax.plot(x, middle, "--", marker="os^Dv"[i], markersize=4, color=color, label=label)
-    ax.set_yscale("log")
-    ax.yaxis.set_major_formatter(mpl.ticker.EngFormatter(sep=""))
-    ax.set_xlabel(xlabel, fontsize=9)
-    ax.set_ylabel(ylabel, fontsize=9)
-    ax.legend(
-        fontsize=8, frameon=False, title="simulated; bands: low to high costs", title_fontsize=8
-    )
-    return figure

@@ -1,4 +1,4 @@
-"""What q03, q07 and q08 say follows from the runs that they are given."""
+"""What q03 says follows from the runs that they are given."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from numalab.costs import Costs, with_costs
-from numalab.questions import opting_out, sparing
+from numalab.questions import sparing
 from numalab.report import tables
 from numalab.stats import Crossing
 
@@ -115,38 +115,3 @@ def test_a_remedy_that_is_cheaper_below_a_fraction_is_said_to_be_so(found) -> No
     crossed = sparing.crossings(two, base, "mbind", Costs(), 2)
     assert tables.crossing_words(crossed["typical"]) == "only up to 0.67 [0.67, 0.67]"
     assert "only up to 0.67 [0.67, 0.67]" in sparing.crossing_table({"mbind": crossed})
-
-
-@pytest.fixture(scope="module")
-def gpu():
-    return opting_out.runs(
-        BASE, [0.25, 0.75], memory_mb=64, threads=2, seconds=8, replicates=20, seed=1
-    )
-
-
-def test_opting_out_trades_locality_for_quiet(gpu) -> None:
-    off = gpu.sel(policy=f"{BASE}+process-opt-out")
-    assert int(off["evictions"].max()) == 0
-    assert off["remote"].values == pytest.approx(0.5)
-    on = gpu.sel(policy=BASE)
-    assert float(on["remote"].max()) < 0.1
-    few, many = on["evictions"].sel(registered=0.25), on["evictions"].sel(registered=0.75)
-    assert bool((few < many).all())
-    bound = gpu.sel(policy=f"{BASE}+mbind")
-    assert int(bound["evictions"].max()) == 0
-    assert bound["remote"].mean("replicate").values == pytest.approx([0.125, 0.375], abs=0.03)
-
-
-def test_the_crossing_follows_the_cost_of_an_eviction(gpu) -> None:
-    def words(ns: float) -> str:
-        paid = opting_out.paid(gpu, with_costs(Costs(), eviction=ns), threads=2, misses_per_s=1e7)
-        return tables.crossing_words(opting_out.crossings(gpu, paid, BASE)["typical"])
-
-    assert words(0.0) == "never"
-    assert words(1e10) == "nowhere dearer"
-
-
-def test_remote_misses_are_paid_by_share_and_threads(gpu) -> None:
-    paid = opting_out.paid(gpu, Costs(), threads=2, misses_per_s=1e6)
-    off = paid["remote"].sel(policy=f"{BASE}+process-opt-out", bound="typical")
-    assert off.values == pytest.approx(0.5 * 2 * 1e6 * 60 * 60 / 1e6)
