@@ -4,6 +4,17 @@ from numalab.sweep import design, sweep_file
 from numalab.sweep.axes import Range
 from numalab.sweep.execution import Execution
 from numalab.sweep.grid import grid
+from numalab.sweep.settings import catalog_function
+from numalab.sweep.trials import trial
 from numalab.totals import totals
 
-__all__ = ["Execution", "Range", "design", "grid", "sweep_file", "totals"]
+__all__ = [
+    "Execution",
+    "Range",
+    "catalog_function",
+    "design",
+    "grid",
+    "sweep_file",
+    "totals",
+    "trial",
+]
