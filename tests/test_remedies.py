@@ -6,8 +6,9 @@ import dataclasses
 
 import pytest
 
-from numalab import measures, remedies, sweep
-from numalab.catalog.guests import gpu_process
+from numalab import measures, remedies, stats, sweep
+from numalab.catalog.guests import gpu_process, guest
+from numalab.costs import Costs, time_of, with_costs
 from numalab.engine import simulate
 from numalab.fields import InputError
 from numalab.machine import Machine
@@ -156,3 +157,21 @@ def test_a_gpu_process_that_opts_out_keeps_its_remote_touches_and_its_queues() -
     assert balanced.max() < 0.1
     assert out == pytest.approx([0.5, 0.5])
     assert bound == pytest.approx([0.125, 0.375], abs=0.03)
+
+
+def test_a_dear_call_moves_where_notifying_each_page_costs_less() -> None:
+    each = "pinned-per-page-notifier"
+    ds = sweep.grid(
+        guest,
+        {"remedy": ["none", each], "pin_fraction": [0.0, 0.5, 1.0]},
+        fixed={"memory_mb": 64, "vcpus": 2, "thp": False, "duration_ms": 8000},
+        replicates=20,
+    )
+
+    def at(**costs: float) -> float:
+        total = time_of(ds, with_costs(Costs(), **costs), vcpus=2)["total"].sel(bound="typical")
+        extra = total.sel(remedy=each, drop=True) - total.sel(remedy="none", drop=True)
+        return stats.crossing(extra.drop_vars("bound"), "pin_fraction").at
+
+    nothing = dict.fromkeys(("remote_flush", "vcpu_interrupt", "notifier_call"), 0.0)
+    assert at(**nothing) < at(**(nothing | {"notifier_call": 1e6}))

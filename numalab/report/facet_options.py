@@ -82,6 +82,8 @@ class Plan:
         values: str | bool = True if self.data.sizes[self.row] == 1 else "row"
         if self.col == "variable":
             values = "col" if self.shape[1] == self.data.sizes[self.col] else False
+        elif self.style.flat and self.row != "variable":
+            values = True  # their ticks stand below the last row only
         return {"sharex": values, "sharey": True} if self.style.flat else {
             "sharex": True, "sharey": values}  # fmt: skip
 

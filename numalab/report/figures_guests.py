@@ -53,36 +53,3 @@ def points_over_curves(points: xr.Dataset, curves: xr.Dataset) -> Figure:
         title_fontsize=8,
     )  # fmt: skip
     return figure
-
-
-_REMEDY_COLORS = (*SHADES, "#6a8d3a", "#7b4f9d", "#b08900", "#888888", "#2c8c84", "#c05a8c")
-
-
-def remedies_page(found: xr.Dataset, variables: dict[str, str], names: dict[str, str]) -> Figure:
-    """One panel a variable over the pinned fraction, a line for each policy of ``names``.
-
-    Means over replicates with the range of the runs; ``names`` maps policy to label.
-    """
-    figure, axes = canvas("wide", 1, len(variables))
-    for ax, (variable, title) in zip(axes.flat, variables.items(), strict=True):
-        for i, (policy, label) in enumerate(names.items()):
-            line = found[variable].sel(policy=policy)
-            color = _REMEDY_COLORS[i]
-            x = line["pin_fraction"].values
-            low, high = line.min("replicate"), line.max("replicate")
-            ax.fill_between(x, low, high, color=color, alpha=0.12, linewidth=0)
-            ax.plot(
-                x, line.mean("replicate"), "--", marker="os^Dvx+*."[i], markersize=3.5,
-                color=color, linewidth=1.1, label=label,
-            )  # fmt: skip
-        largest = float(found[variable].max())
-        ax.set_yscale("symlog", linthresh=max(1.0, largest) / 1e4)
-        ax.set_ylim(bottom=0)
-        ax.set_title(title, loc="left", fontsize=9)
-        ax.set_xlabel("pinned fraction", fontsize=9)
-    figure.legend(
-        *axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=8,
-        frameon=False, title_fontsize=8,
-        title=f"simulated; bands: least to most of {found.sizes['replicate']} runs",
-    )  # fmt: skip
-    return figure

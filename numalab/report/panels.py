@@ -176,7 +176,8 @@ def finish(ax: Axes, values: xr.DataArray, scale: str, flat: bool) -> None:
     set_scale, set_limits = (ax.set_xscale, ax.set_xlim) if flat else (ax.set_yscale, ax.set_ylim)
     least, most = float(values.min()), float(values.max())
     if scale == "symlog":
-        set_scale("symlog", linthresh=max(1.0, most) / 1e4)
+        decade = np.floor(np.log10(max(1.0, most))) - 4  # a tick, and not too close to 0
+        set_scale("symlog", linthresh=10**decade)
     elif scale != "linear" and most > 0:
         set_scale(scale)
     if scale != "log" and least >= 0:

@@ -148,3 +148,27 @@ def test_missing_values_are_left_out():
     line = figures.facets(ds, y="marked", x="memory_mb").axes[0].lines[0]
     assert line.get_xdata().tolist() == [1, 4, 8]
     figures.facets(ds * np.nan, y="marked", x="memory_mb", kind="bar").canvas.draw()
+
+
+def test_panels_above_each_other_of_one_variable_share_the_scale_of_its_values():
+    ds = _data()
+    ds["marked"][0] *= 100
+    figure = figures.facets(
+        ds, y="marked", x="memory_mb", row="policy", col="life_ms", kind="point", flat=True
+    )
+    assert len({ax.get_xlim() for ax in figure.axes}) == 1
+
+
+def test_the_name_of_a_variable_that_is_a_line_stands_at_no_axis():
+    figure = figures.facets(_data(), y=["marked", "far"], x="memory_mb", hue="variable", flat=True)
+    assert {ax.get_xlabel() for ax in figure.axes} == {""}
+
+
+@pytest.mark.parametrize("most", [0.5, 7e3, 9.9e6])
+def test_zero_and_the_first_tick_of_a_symmetric_logarithm_are_apart(most):
+    ds = _data()
+    ds["marked"] *= most / ds["marked"].max()
+    axes = figures.facets(ds, y="marked", x="memory_mb", yscale="symlog", size="wide").axes[0]
+    axes.figure.canvas.draw()
+    ends = axes.transData.transform([(0, tick) for tick in axes.get_yticks()])[:, 1]
+    assert np.diff(ends).min() > 25, "pixels"
