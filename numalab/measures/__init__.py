@@ -12,10 +12,11 @@ from numalab.measures.notifications import (
     notified_per_scan,
     notified_ranges,
 )
-from numalab.measures.run import workload_of
+from numalab.measures.run import each_run, workload_of
 from numalab.measures.scans import each_scan, first_scan, scans, skip_shares, walked, walked_by_vma
 
 __all__ = [
+    "each_run",
     "each_scan",
     "first_scan",
     "largest_scan",

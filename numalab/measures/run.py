@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -43,6 +44,26 @@ def workload_of(run: xr.Dataset) -> Workload:
     if not isinstance(given, dict):
         raise InputError(f"the provenance of the run does not hold its workload ({given})")
     return _built(json.dumps(given))
+
+
+def each_run(ds: xr.Dataset, *measures: Callable[[xr.Dataset], Mapping[str, Any]]) -> xr.Dataset:
+    """Measure each run of a Dataset, as a sweep does.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        Over ``replicate``, such as that of a recording.
+    *measures : callable
+        Of this package or a caller's own.
+
+    Returns
+    -------
+    xarray.Dataset
+        What they return, over ``replicate``; NaN where the arrays of one run are shorter.
+    """
+    runs = [ds.isel(replicate=i) for i in range(ds.sizes["replicate"])]
+    found = [xr.merge([xr.Dataset(one(run)) for one in measures]) for run in runs]
+    return xr.concat(found, "replicate", join="outer")
 
 
 def require(run: xr.Dataset, *names: str) -> None:

@@ -14,7 +14,6 @@ SIZES = {"mail": (6.4, 3.6), "page": (6.4, 4.8), "wide": (9.6, 3.6), "tall": (9.
 SIZES |= {"broad": (9.6, 6.4)}
 DPI = {"mail": 100, "page": 150, "wide": 100, "tall": 100, "broad": 100}
 SHADES = ("#1b1b1b", "#b3541e", "#2a6f97")
-MARKERS = ("o", "s", "^")
 
 
 def canvas(size: str, rows: int = 1, columns: int = 1) -> tuple[Figure, np.ndarray]:

@@ -12,7 +12,6 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MultipleLocator
 
 from numalab.report.canvas import SHADES, canvas
-from numalab.report.figures_runs import label_ends
 from numalab.stats.intervals import mean_interval
 
 _COLORS = (*SHADES, "#6a8d3a", "#8a6fae", "#b8860b")
@@ -184,4 +183,17 @@ def _history(runs: xr.DataArray, ax: Axes) -> None:
             markerfacecolor="white" if i % 2 else color,
         )  # fmt: skip
         ends.append((float(mean.sel(case=case)[-1]), str(case), color))
-    label_ends(ax, float(x[-1]), ends)
+    _label_ends(ax, float(x[-1]), ends)
+
+
+def _label_ends(ax: Axes, x: float, ends: list[tuple[float, str, str]]) -> None:
+    """Write each line's name at its right end, kept apart."""
+    low, high = ax.get_ylim()
+    step = (high - low) * 0.09
+    at = -np.inf
+    for y, name, color in sorted(ends):
+        at = max(y, at + step)
+        ax.annotate(
+            name, (x, at), xytext=(6, 0), textcoords="offset points", va="center", color=color,
+            fontsize=8, annotation_clip=False,
+        )  # fmt: skip

@@ -14,7 +14,6 @@ from numalab.compare.by_notification import counts
 from numalab.dataset import WHYS
 from numalab.engine import simulate
 from numalab.policy import get
-from numalab.questions import guest_curves, pinned
 from numalab.units import PAGES_PER_MB
 
 MB = 64
@@ -54,13 +53,6 @@ def test_of_no_recorded_ranges_no_share_is_given(pair) -> None:
     cells = [notifications(ds, recorded) for recorded in (silent, one)]
     assert np.isnan(float(cells[0]["same_ranges"]))
     assert float(cells[0]["same_calls"]) == 0.0
-    table = xr.concat(cells, dim="cell").assign_coords(
-        workload=("cell", ["guest-full-a", "guest-full-b"]), generation=("cell", ["6.12"] * 2)
-    )
-    rows = pinned.calls_table(table, pinned_only=True).splitlines()[-2:]
-    assert [row.split()[-2:] for row in rows] == [["none", "0"], ["100", "100"]]
-    assert pinned.equal_calls(table)[0] == 1.0
-    assert np.isnan(pinned.equal_calls(table.isel(cell=[0]))[0])
 
 
 def test_every_count_of_a_run_is_there(pair) -> None:
@@ -71,12 +63,3 @@ def test_every_count_of_a_run_is_there(pair) -> None:
     calls, pages, migrations = found.isel(replicate=0).values
     assert pages == calls * MB * PAGES_PER_MB > 0
     assert migrations == 0  # all is pinned
-
-
-def test_minutes_add_up(pair) -> None:
-    _, ds = pair
-    found = guest_curves.notified_each_minute(ds, 2)
-    assert found.sel(minute=1).values.tolist() == counts(ds).sel(count="scan_pages").values.tolist()
-    assert not found.sel(minute=2).any()
-    assert found.dims == ("replicate", "minute")
-    assert np.isfinite(found).all()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from numalab import measures
+from numalab import dataset, measures
 from numalab.catalog.guests import guest
 from numalab.engine import simulate
 from numalab.fields import InputError
@@ -41,6 +41,17 @@ def test_notifications_are_added_up_by_scan(run) -> None:
     assert found["sent_ms"]["scan"].values.tolist() == [1, 2, 3]
     assert measures.largest_scan(run) == {"largest_scan": 1024}
     assert measures.largest_scan(run.isel(notify=slice(6, 7))) == {"largest_scan": 0}
+
+
+def test_each_run_is_measured_by_itself(run) -> None:
+    second = run.isel(notify=slice(2, None))  # its first scan notified nothing
+    both = dataset.concat([run, second])
+    found = measures.each_run(both, measures.notified_per_scan, measures.largest_scan)
+    assert found["notified_per_scan"].dims == ("replicate", "scan")
+    assert found["notified_per_scan"].values[0].tolist() == [768, 1024, 50]
+    assert found["notified_per_scan"].values[1, :2].tolist() == [1024, 50]
+    assert found["notified_per_scan"].isnull().sum() == 1  # the second run is shorter
+    assert found["largest_scan"].values.tolist() == [1024, 1024]
 
 
 def test_another_mapping_is_asked_for_by_name(run) -> None:
