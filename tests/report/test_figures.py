@@ -108,6 +108,15 @@ def test_intervals_are_drawn_at_each_time_and_of_shares():
     assert low == pytest.approx(0.832, abs=1e-3)  # 20 of 20: Clopper and Pearson
 
 
+@pytest.mark.parametrize("flat", [False, True])
+def test_a_panel_of_zeros_does_not_cut_those_that_share_its_axis(flat):
+    da = xr.DataArray([[0.0, 0.0], [0.0, 900.0]], {"kernel": ["a", "b"], "x": [0, 1]})
+    ax = figures.facets(da, y="pages", x="x", col="kernel", flat=flat).axes[0]
+    assert (ax.get_xlim() if flat else ax.get_ylim())[1] > 900
+    ax = figures.facets(0 * da, y="pages", x="x", col="kernel", flat=flat).axes[0]
+    assert (ax.get_xlim() if flat else ax.get_ylim()) == (0, 1)
+
+
 def test_marks_outside_are_open():
     ds = xr.Dataset(
         {"ratio": (("cell", "counter"), [[1.0, 2.0], [3.0, 4.0]]),
