@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -200,7 +201,8 @@ def categories(ax: Axes, labels: list[str], flat: bool, room: int) -> None:
         for between in np.arange(len(labels) - 1) + 0.5:
             ax.axhline(between, color="#e4e4e0", linewidth=0.6, zorder=0)
         return
-    turned = sum(len(label) + 1 for label in labels) > room
+    apart = max((len(a) + len(b)) / 2 + 1 for a, b in itertools.pairwise([*labels, ""]))
+    turned = apart * len(labels) > room
     ends: dict[str, Any] = (
         {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if turned else {}
     )

@@ -6,11 +6,13 @@ paired(da, "policy", "linux-6.1")    differences with interval, p and Holm's p
 bootstrap(function, a, b)            interval of any function of means
 crossing(da, "pin_fraction")         where a mean difference changes its sign
 break_even(saved, lost)              rate up to which more is saved than lost
+steps(y, factors)                    effect of each factor on top of those before it
 variance_shares(da, axes)            what each axis of a grid decides
 sobol_indices(design, da)            what each parameter of a design decides
 """
 
 from numalab.stats.crossings import Crossing, break_even, crossing
+from numalab.stats.factorial import effect, interaction, interactions, steps
 from numalab.stats.formatting import (
     describe,
     describe_difference,
@@ -29,8 +31,6 @@ from numalab.stats.intervals import (
     summary,
 )
 from numalab.stats.sensitivity import (
-    effect,
-    interaction,
     sobol_indices,
     variance_shares,
 )

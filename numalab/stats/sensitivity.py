@@ -1,4 +1,4 @@
-"""Which parameter matters? Effects and shares in full grids, Sobol indices of designs.
+"""Which parameter matters? Shares in full grids, Sobol indices of designs.
 
 A full grid is an array over its axes and ``replicate``. A design is a DataFrame of points, a
 column a parameter; its results are an array over ``point``, in the order of the rows.
@@ -7,8 +7,7 @@ column a parameter; its results are an array over ``point``, in the order of the
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -19,40 +18,6 @@ from numalab.stats.intervals import bootstrap, check_finite, check_level, count_
 
 _AGREE = 0.8
 """Steps of one sign less those of the other, as a share of all: from here on a direction."""
-
-
-def effect(
-    y: xr.DataArray, factor: str, factors: Sequence[str], given: Mapping[str, Any]
-) -> xr.DataArray:
-    """Difference of the last level of a factor from its first, in a full factorial.
-
-    Parameters
-    ----------
-    factors : sequence of str
-        All of them; those neither ``factor`` nor ``given`` are averaged over.
-    given : mapping
-        Factors that are held, and the labels they are held at.
-
-    Examples
-    --------
-    >>> y = xr.DataArray([[1.0, 2.0], [5.0, 10.0]], dict(a=[0, 1], b=[0, 1]), ["a", "b"])
-    >>> float(effect(y, "a", ["a", "b"], {})), float(effect(y, "a", ["a", "b"], {"b": 1}))
-    (6.0, 8.0)
-    """
-    held = y.sel({**given}, drop=True)
-    others = [f for f in factors if f != factor and f not in given]
-    on, off = (held.isel({factor: end}, drop=True) for end in (-1, 0))
-    return (on - off).mean(others)
-
-
-def interaction(
-    y: xr.DataArray, pair: tuple[str, str], factors: Sequence[str], given: Mapping[str, Any]
-) -> xr.DataArray:
-    """How much the effect of one factor changes when the other goes to its last level too."""
-    one, other = pair
-    ends = (y[other].values[-1], y[other].values[0])
-    with_it, without = (effect(y, one, factors, {**given, other: end}) for end in ends)
-    return with_it - without
 
 
 def variance_shares(

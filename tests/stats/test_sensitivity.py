@@ -156,24 +156,6 @@ def test_results_that_cannot_be_analysed_are_refused():
             stats.sobol_indices(points, y, level=level)
 
 
-def factorial(function):
-    levels = np.array([0, 1])
-    a, b, c = np.meshgrid(levels, levels, levels, indexing="ij")
-    axes = ("a", "b", "c")
-    return xr.DataArray(function(a, b, c), dict.fromkeys(axes, levels), axes)
-
-
-def test_effects_of_a_known_factorial():
-    """What is not given is averaged over; an interaction is the change of an effect."""
-    y = factorial(lambda a, b, c: 3 * a - b + 4 * a * c)
-    assert float(stats.effect(y, "a", ["a", "b", "c"], {})) == 5
-    assert float(stats.effect(y, "a", ["a", "b", "c"], {"c": 1})) == 7
-    assert float(stats.interaction(y, ("a", "c"), ["a", "b", "c"], {})) == 4
-    assert float(stats.interaction(y, ("a", "b"), ["a", "b", "c"], {"c": 0})) == 0
-    swapped = y.assign_coords(c=["off", "on"])
-    assert float(stats.interaction(swapped, ("a", "c"), ["a", "b", "c"], {"b": 1})) == 4
-
-
 def grid(rng, cases=()):
     """x over 0..2 and y over 0..3: 2 x + y + x y / 2, with noise of 0.5 in 20 replicates."""
     x, y = xr.DataArray(np.arange(3.0), dims="x"), xr.DataArray(np.arange(4.0), dims="y")
