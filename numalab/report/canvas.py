@@ -1,8 +1,6 @@
-"""An empty figure in one of five sizes, and the file that it becomes."""
+"""An empty figure in one of five sizes."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -13,7 +11,6 @@ from matplotlib.figure import Figure
 SIZES = {"mail": (6.4, 3.6), "page": (6.4, 4.8), "wide": (9.6, 3.6), "tall": (9.6, 10.0)}
 SIZES |= {"broad": (9.6, 6.4)}
 DPI = {"mail": 100, "page": 150, "wide": 100, "tall": 100, "broad": 100}
-SHADES = ("#1b1b1b", "#b3541e", "#2a6f97")
 
 
 def canvas(size: str, rows: int = 1, columns: int = 1) -> tuple[Figure, np.ndarray]:
@@ -27,14 +24,3 @@ def canvas(size: str, rows: int = 1, columns: int = 1) -> tuple[Figure, np.ndarr
         ax.spines[["top", "right"]].set_visible(False)
         ax.tick_params(labelsize=8)
     return figure, axes
-
-
-def save(figure: Figure, path: str | Path, *, quick: bool = False) -> Path:
-    """Write a PNG that depends on nothing but the figure; a quick one says that it is."""
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if quick:
-        figure.text(0.5, 1.0, "quick run", ha="center", va="bottom", fontsize=8, color="#666")
-    figure.savefig(target, metadata={"Software": None}, bbox_inches="tight" if quick else None)
-    plt.close(figure)
-    return target

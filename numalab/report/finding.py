@@ -7,10 +7,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import xarray as xr
-
-from numalab import __version__
-
 FILE = "finding.json"
 
 
@@ -46,8 +42,3 @@ def read(folder: str | Path) -> Finding | None:
         return Finding(**json.loads((Path(folder) / FILE).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
-
-
-def birth(found: xr.Dataset) -> dict[str, object]:
-    """Return the provenance of runs over policies."""
-    return {"numalab": __version__, "policies": [str(p) for p in found["policy"].values]}

@@ -11,46 +11,6 @@ WIDTH = 75
 MAX_BYTES = 100_000
 
 
-def compose(
-    *,
-    source: str,
-    question: str,
-    machine: str,
-    tables: list[str],
-    answer: str,
-    reproduce: str,
-    quick: bool = False,
-) -> str:
-    """Compose the body of a mail.
-
-    Parameters
-    ----------
-    source : str
-        ``simulated``, or ``recorded on KERNEL``; the first words of the mail.
-    question, machine, answer : str
-        One paragraph each.
-    tables : list of str
-        Plain-text tables, kept as they are.
-    reproduce : str
-        The command that makes this mail again; the last line.
-    quick : bool
-        A quick run says so in the first line.
-
-    Raises
-    ------
-    InputError
-        If the result would not pass :func:`lint`.
-    """
-    said = f"{source}, quick run" if quick else source
-    parts = [textwrap.fill(f"{said}: {question}", WIDTH)]
-    parts += [textwrap.fill(answer, WIDTH), textwrap.fill(machine, WIDTH)]
-    parts += [indent(table) for table in tables]
-    parts += [f"reproduce: {reproduce}"]
-    body = "\n\n".join(part.rstrip() for part in parts) + "\n"
-    lint(body)
-    return body
-
-
 def reproduce(command: str, code: str) -> str:
     r"""Return the last line of a mail: a command for a shell, and the code it was run with.
 

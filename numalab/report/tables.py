@@ -80,34 +80,6 @@ def agreement(table: xr.Dataset) -> str:
     return plain(header, rows)
 
 
-def grid(words: xr.DataArray, columns: str) -> str:
-    """Table of words: a column for each value of ``columns``, a row for each of the rest."""
-    rest = [str(dim) for dim in words.dims if dim != columns]
-    flat = words.transpose(*rest, columns).stack(row=rest)
-    rows = [
-        [*(str(label) for label in at), *(str(word) for word in flat.sel(row=at).values)]
-        for at in flat["row"].values
-    ]
-    heads = [str(name).removeprefix("linux-") for name in words[columns].values]
-    return plain([*rest, *heads], rows, left=1)
-
-
-def factor(log2: float) -> str:
-    """Print a ratio that is given as its binary logarithm.
-
-    Examples
-    --------
-    >>> factor(-2), factor(0.0), factor(0.1), factor(8.68), factor(-4.45), factor(-16)
-    ('x0.25', 'x1', 'x1.07', 'x410', 'x0.046', 'x2e-05')
-    """
-    ratio = 2.0**log2
-    if ratio >= 10:
-        return f"x{ratio:.0f}"
-    if ratio >= 0.1:
-        return "x" + f"{ratio:.2f}".rstrip("0").rstrip(".")
-    return f"x{ratio:.2g}" if ratio >= 0.001 else f"x{ratio:.0e}"
-
-
 def crossing_words(found: Crossing) -> str:
     """Say from which share on a cost is lower.
 
