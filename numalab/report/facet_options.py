@@ -93,6 +93,13 @@ class Plan:
         here = self.data.isel({self.row: index // columns, self.col: index % columns})
         return here, {dim: here[dim].item() for dim in (self.row, self.col)}
 
+    def sharing(self, index: int) -> xr.DataArray:
+        """Return what is drawn in all panels that share the axis of values with a panel."""
+        how = self.shared["sharex" if self.style.flat else "sharey"]
+        dims = {"row": [self.row], "col": [self.col], True: []}.get(how, [self.row, self.col])
+        labels = self.panel(index)[1]
+        return self.data.sel({dim: labels[dim] for dim in dims})
+
     def name(self, value: object, dim: str = "") -> str:
         """Text for a name, or a value of a dimension."""
         plain = f"{value:g}" if isinstance(value, int | float) else str(value)

@@ -147,7 +147,7 @@ def _recorded(ax: Axes, plan: Plan, at: dict[str, Any], look: dict[str, Any]) ->
 def _finish(ax: Axes, plan: Plan, index: int) -> None:
     """Set the axes of a panel, and write which one it is, once all panels are drawn."""
     here, labels = plan.panel(index)
-    panels.finish(ax, here, plan.scales[1], plan.style.flat)
+    panels.finish(ax, plan.sharing(index), plan.scales[1], plan.style.flat)
     if plan.style.dodge:
         names = [plan.name(v) for v in here[plan.x].values.tolist()]
         room = int(SIZES[plan.size][0] * 13 / plan.shape[1])

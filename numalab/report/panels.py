@@ -172,7 +172,7 @@ def _brief(value: float, _: object = None) -> str:
 
 
 def finish(ax: Axes, values: xr.DataArray, scale: str, flat: bool) -> None:
-    """Set the scale of the values; show zero where none is negative; write units briefly."""
+    """Set the scale of values that share an axis; show 0 if none is negative; brief units."""
     axis = ax.xaxis if flat else ax.yaxis
     set_scale, set_limits = (ax.set_xscale, ax.set_xlim) if flat else (ax.set_yscale, ax.set_ylim)
     least, most = float(values.min()), float(values.max())
@@ -182,9 +182,7 @@ def finish(ax: Axes, values: xr.DataArray, scale: str, flat: bool) -> None:
     elif scale != "linear" and most > 0:
         set_scale(scale)
     if scale != "log" and least >= 0:
-        shared = (ax.get_shared_x_axes() if flat else ax.get_shared_y_axes()).get_siblings(ax)
-        drawn = [one.dataLim.x1 if flat else one.dataLim.y1 for one in shared]
-        set_limits(0, None if max(drawn) > 0 else 1)
+        set_limits(0, None if most > 0 else 1)
     if scale != "log" and least < 0 < most:
         (ax.axvline if flat else ax.axhline)(0, color="#888888", linewidth=0.8, zorder=0)
     axis.set_major_formatter(_brief)

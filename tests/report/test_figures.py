@@ -173,6 +173,22 @@ def test_the_name_of_a_variable_that_is_a_line_stands_at_no_axis():
     assert {ax.get_xlabel() for ax in figure.axes} == {""}
 
 
+def test_a_panel_of_zeros_does_not_cut_what_is_negative_in_another_of_its_axis():
+    ds = _data()
+    ds["far"] = -ds["far"].where(ds["policy"] != ds["policy"][-1], 0)
+    figure = figures.facets(ds, y=["marked", "far"], x="memory_mb", row="policy", flat=True)
+    assert min(ax.get_xlim()[0] for ax in figure.axes[1::2]) < float(
+        ds["far"].mean("replicate").min()
+    )
+
+
+def test_long_names_side_by_side_are_turned_though_all_names_would_fit():
+    names = ["rfc-v1-as-it-was-intended", "prototype-of-January", *"cde"]
+    ds = _data(policies=5).assign_coords(policy=names)
+    turned = figures.facets(ds, y="marked", x="policy").axes[-1].get_xticklabels()
+    assert {label.get_rotation() for label in turned} == {35}
+
+
 @pytest.mark.parametrize("most", [0.5, 7e3, 9.9e6])
 def test_zero_and_the_first_tick_of_a_symmetric_logarithm_are_apart(most):
     ds = _data()
