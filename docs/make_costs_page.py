@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from numalab.costs import Costs, words
+from numalab.costs import Costs, table
 
 HEAD = """# What an event costs
 
@@ -28,7 +28,10 @@ guest in 7.2); `gpu` that of queues that stand still.
 
 def page() -> str:
     """Return the text of the page."""
-    rows = [f"| `{name}` | {values} | {source} |" for name, values, source in words(Costs())]
+    rows = [
+        f"| `{name}` | {values} | {source} |"
+        for name, values, source in table(Costs()).itertuples()
+    ]
     return HEAD + "\n".join(rows) + "\n" + TAIL
 
 

@@ -60,9 +60,11 @@ def _save(ds: xr.Dataset, out: Path | None) -> None:
 
 
 def _print_counters(ds: xr.Dataset, as_json: bool) -> None:
+    import pandas as pd
+
     from numalab.compare import COUNTERS, EVENTS, at_end, describe
     from numalab.dataset import provenance
-    from numalab.report.tables import plain
+    from numalab.report.frames import plain
     from numalab.stats import format_number
 
     all_scans = "chunk_scan" in ds and not provenance(ds).get("chunks_dropped")
@@ -71,11 +73,9 @@ def _print_counters(ds: xr.Dataset, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({"source": ds.attrs["source"], "final": values}, indent=1))
         return
-    rows = [
-        [name, *map(format_number, (min(runs), sorted(runs)[len(runs) // 2], max(runs)))]
-        for name, runs in values.items()
-    ]
-    typer.echo(f"{describe(ds)}\n{plain(['counter at the end', 'min', 'median', 'max'], rows)}")
+    rows = {n: [min(v), sorted(v)[len(v) // 2], max(v)] for n, v in values.items()}
+    table = pd.DataFrame(rows, ["min", "median", "max"]).T.map(format_number)
+    typer.echo(f"{describe(ds)}\n{plain(table.rename_axis('counter at the end'))}")
 
 
 @app.command()

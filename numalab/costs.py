@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from numalab.fields import InputError, unknown_name
@@ -218,13 +219,9 @@ def time_of(totals: xr.Dataset, costs: Costs, *, vcpus: int) -> xr.Dataset:
     return found
 
 
-def words(costs: Costs) -> list[tuple[str, str, str]]:
-    """Return (name, "low .. typical .. high" in us, source) of each cost."""
-    return [
-        (
-            f.name,
-            " .. ".join(f"{getattr(getattr(costs, f.name), b) / 1000:g}" for b in BOUNDS),
-            getattr(costs, f.name).source,
-        )
-        for f in fields(costs)
-    ]
+def table(costs: Costs) -> pd.DataFrame:
+    """Return each cost: "low .. typical .. high" [us] and its source, by name."""
+    each = {f.name: getattr(costs, f.name) for f in fields(costs)}
+    bounds = [" .. ".join(f"{getattr(c, b) / 1000:g}" for b in BOUNDS) for c in each.values()]
+    index = pd.Index(each, name="cost")
+    return pd.DataFrame({"us": bounds, "source": [c.source for c in each.values()]}, index)

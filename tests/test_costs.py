@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import xarray as xr
 
-from numalab.costs import BOUNDS, NEEDED, SIDES, Cost, Costs, time_of, with_costs, words
+from numalab.costs import BOUNDS, NEEDED, SIDES, Cost, Costs, table, time_of, with_costs
 from numalab.fields import InputError
-from numalab.report import tables
+from numalab.report import frames
 
 
 def _totals(**counts: float) -> xr.Dataset:
@@ -16,7 +16,7 @@ def _totals(**counts: float) -> xr.Dataset:
 
 
 def _given(**values: float) -> Costs:
-    zero = {name: 0.0 for name, *_ in words(Costs())}
+    zero = dict.fromkeys(table(Costs()).index, 0.0)
     return with_costs(Costs(), **(zero | values))
 
 
@@ -73,10 +73,8 @@ def test_overriding_a_cost() -> None:
 
 
 def test_every_cost_says_where_it_is_from() -> None:
-    for name, values, source in words(Costs()):
+    for name, values, source in table(Costs()).itertuples():
         assert source, name
         assert source.startswith("assumed"), "a cited value needs a check of its citation"
         assert values.count("..") == 2
-    text = tables.costs(Costs())
-    assert text.isascii()
-    assert max(len(line) for line in text.splitlines()) <= 75
+    assert frames.plain(table(Costs())).isascii()

@@ -11,7 +11,7 @@ variance_shares(da, axes)            what each axis of a grid decides
 sobol_indices(design, da)            what each parameter of a design decides
 """
 
-from numalab.stats.crossings import Crossing, break_even, crossing
+from numalab.stats.crossings import Crossing, break_even, crossing, describe_crossing
 from numalab.stats.factorial import effect, interaction, interactions, steps
 from numalab.stats.formatting import (
     describe,
@@ -20,6 +20,7 @@ from numalab.stats.formatting import (
     format_number,
     format_p,
     format_proportion,
+    format_range,
     format_summary,
 )
 from numalab.stats.intervals import (

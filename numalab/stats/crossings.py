@@ -120,3 +120,28 @@ def break_even(
 
     saved, lost = xr.broadcast(saved, lost)
     return bootstrap(rate, saved, lost, level=level, method="percentile", resamples=2000, seed=seed)
+
+
+def describe_crossing(found: Crossing) -> str:
+    """Say from which share on a cost is lower.
+
+    Examples
+    --------
+    >>> describe_crossing(Crossing(0.31, 0.28, np.inf))
+    '0.31 [0.28, never]'
+    >>> describe_crossing(Crossing(0.67, 0.66, np.inf, rising=True))
+    'only up to 0.67 [0.66, 1]'
+    >>> [describe_crossing(Crossing(x, x, x)) for x in (-np.inf, np.inf, np.nan)]
+    ['nowhere dearer', 'never', 'crosses more than once']
+    """
+    *value, rising = found
+    if np.isnan(found.at):
+        return "crosses more than once"
+    everywhere = np.inf if rising else -np.inf
+    if all(v == everywhere for v in value):
+        return "nowhere dearer"
+    if all(v == -everywhere for v in value):
+        return "never"
+    end = "1" if rising else "never"
+    middle, low, high = (end if v == np.inf else "0" if v == -np.inf else f"{v:.2f}" for v in value)
+    return f"{'only up to ' * rising}{middle} [{low}, {high}]"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import xarray as xr
 
@@ -80,6 +81,23 @@ def format_summary(found: xr.DataArray, unit: str = "", *, sign: bool = False) -
         vectorize=True,
         output_dtypes=[object],
     )
+
+
+def format_range(values: Sequence[float]) -> str:
+    """Write a range of numbers, briefly.
+
+    Examples
+    --------
+    >>> format_range([0.414, 123.4, 83000])
+    '0.41..123..83k'
+    """
+    return "..".join(_short(v / 1000) + "k" if v >= 1000 else _short(v) for v in values)
+
+
+def _short(value: float) -> str:
+    if value < 0.005:
+        return "0"
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def format_proportion(successes: int, n: int, level: float = 0.95) -> str:
