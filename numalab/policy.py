@@ -17,6 +17,10 @@ PID_MEMORIES = ("two-windows", "one-window", "four-slots", "four-slots-defect")
 
 NOTIFIERS = ("range", "late", "each-folio")
 """In the order of the numbers in :mod:`numalab.linux.mmu_notifier`."""
+PID_RULES = (
+    "pid_memory", "pid_reset_early", "start_scan_seq", "partial_vma", "thread_count_rule",
+)  # fmt: skip
+"""Rules of vma_is_accessed() and of what it reads: without the PID filter nobody asks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +80,11 @@ class Policy:
         return {
             f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in texts
         }
+
+    def acting_rules(self) -> dict[str, bool | int | str]:
+        """Return the rules that can change a run: those of the PID filter only with it."""
+        idle = () if self.pid_filter else PID_RULES
+        return {name: value for name, value in self.rules().items() if name not in idle}
 
 
 _LINUX_6_1 = Policy(

@@ -94,3 +94,23 @@ def test_the_wait_of_a_vma_is_a_rule_of_its_own(name, rules, same):
     for counter in ("numa_pte_updates", "numa_hint_faults", "numa_pages_migrated"):
         assert found[counter].equals(expected[counter])
         assert (found[counter][:, -1] > 0).all()
+
+
+@pytest.mark.parametrize("rule", policy.PID_RULES)
+@pytest.mark.parametrize("base", ["linux-6.1", "linux-6.12"])
+def test_rules_of_the_pid_filter_change_nothing_without_it(base, rule):
+    without = policy.with_rules(policy.get(base), "without", pid_filter=False)
+    value = without.rules()[rule]
+    other = "one-window" if rule == "pid_memory" else not value
+    changed = policy.with_rules(without, "without", **{rule: other})
+    assert without.acting_rules() == changed.acting_rules()
+    given = lifetimes(
+        scan_delay_ms=100, vma_lifetime_ms=400, pin_fraction=0.3, churns=3, duration_ms=5000
+    )
+    runs = [simulate(given, one, seed=5, replicates=2) for one in (without, changed)]
+    assert runs[0].drop_attrs().identical(runs[1].drop_attrs())
+
+
+def test_with_the_pid_filter_its_rules_act():
+    for name in ("linux-6.4", "linux-7.2"):
+        assert policy.get(name).acting_rules() == policy.get(name).rules()

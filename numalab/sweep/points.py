@@ -156,11 +156,11 @@ def points_of(sweep: Sweep) -> list[Point]:
 def _digest(made: Start | Policy) -> bytes:
     """SHA-256 of what the numbers of a run follow from.
 
-    A policy counts by its rules and not by its name; a workload without its name and what it
-    says about itself; numbers by their value, so that 50 and 50.0 are one.
+    A policy counts by the rules that can act, and not by its name; a workload without its name
+    and what it says about itself; numbers by their value, so that 50 and 50.0 are one.
     """
     if isinstance(made, Policy):
-        content: Any = made.rules()
+        content: Any = made.acting_rules()
     else:
         content = as_identity(made.workload)
         for unused in ("name", "about"):

@@ -255,3 +255,9 @@ def test_a_message_shows_names_as_they_were_written():
         holds("polcy == 'rfc-v1'", TABLE)
     with pytest.raises(InputError, match=r"'column_1'"):
         holds("column_1 > 3", TABLE)
+
+
+def test_rules_that_cannot_act_make_no_point_of_their_own():
+    axes = {"policy.pid_filter": [False, True], "policy.partial_vma": [False, True]}
+    keys = [point.key for point in points_of(_sweep(axes, WORKLOAD))]
+    assert (len(set(keys[:2])), len(set(keys[2:])), len(set(keys))) == (1, 2, 3)
