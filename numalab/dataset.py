@@ -1,8 +1,4 @@
-"""The one Dataset that the model and the recorder both return.
-
-The schema is a table: every variable says its dimensions, its unit and what it is in
-the kernel, or ``simulator only``. Counters are cumulative, like the kernel's.
-"""
+"""The one Dataset that the model and the recorder both return, of :mod:`numalab.schema`."""
 
 from __future__ import annotations
 
@@ -15,93 +11,7 @@ import numpy as np
 import xarray as xr
 
 from numalab.fields import InputError
-
-REASONS = (
-    "unsuitable",
-    "shared_ro",
-    "inaccessible",
-    "scan_delay",
-    "pid_inactive",
-    "ignore_pid_inactive",
-    "seq_completed",
-)
-"""Reasons of the tracepoint ``sched_skip_vma_numa``, spelled as it prints them."""
-
-IMAGE_VMAS = (
-    "image:text",
-    "image:data",
-    "image:heap",
-    "image:thread-stacks",
-    "image:guards",
-    "image:vdso",
-    "image:stack",
-    "image:other",
-)
-"""VMAs that a process has besides the workload's own, by kind."""
-
-WHYS = ("scan", "migrate", "other")
-"""Why an MMU notifier was sent: by a scan, before it looks; by a migration; else."""
-
-COUNTERS = (
-    "numa_pte_updates",
-    "numa_huge_pte_updates",
-    "numa_hint_faults",
-    "numa_hint_faults_local",
-    "numa_pages_migrated",
-    "pgmigrate_success",
-    "pgmigrate_fail",
-)
-"""Counters of /proc/vmstat that both machines fill, in this order."""
-
-_CHUNK = "change_prot_numa()"
-SCHEMA: dict[str, tuple[tuple[str, ...], str, str, str]] = {
-    "numa_pte_updates": (("time",), "1", "entries marked PROT_NONE, in 4 KiB", "vmstat"),
-    "numa_huge_pte_updates": (("time",), "1", "PMDs marked PROT_NONE", "vmstat"),
-    "numa_hint_faults": (("time",), "1", "hint faults", "vmstat"),
-    "numa_hint_faults_local": (("time",), "1", "hint faults on the page's node", "vmstat"),
-    "numa_pages_migrated": (("time",), "pages", "pages migrated by hint faults", "vmstat"),
-    "pgmigrate_success": (("time",), "pages", "pages migrated, all reasons", "vmstat"),
-    "pgmigrate_fail": (("time",), "pages", "pages that failed to migrate", "vmstat"),
-    "numa_scan_seq": (("time", "process"), "passes", "completed passes", "mm->numa_scan_seq"),
-    "scan_calls": (("vma",), "1", "chunks walked", f"calls of {_CHUNK}"),
-    "scan_pages": (("vma",), "pages", "length of the chunks walked", f"ranges of {_CHUNK}"),
-    "notifier_calls": (("vma", "why"), "1", "MMU notifier ranges sent", "kvm_unmap_hva_range"),
-    "notifier_pages": (("vma", "why"), "pages", "length of those", "kvm_unmap_hva_range"),
-    "notifier_wasted_pages": (("vma",), "pages", "of no use: scan, n = 0", "kvm_unmap_hva_range"),
-    "zapped": (("vma",), "1", "entries zapped in a guest", "none: simulator only"),
-    "remote_flushes": (("vma",), "1", "guest TLB flushes", "KVM's remote_tlb_flush_requests"),
-    "cache_flushes": (("vma",), "1", "SEV rounds of WBINVD", "none: simulator only"),
-    "refaults": (("vma",), "1", "guest entries filled, first fills too", "KVM's pf_fixed"),
-    "evictions": (("vma",), "1", "GPU queues evicted", "none: simulator only"),
-    "skips": (("vma", "reason"), "1", "VMAs skipped", "sched_skip_vma_numa"),
-    "pages_on_node": (("vma", "node"), "pages", "pages at the end", "numa_maps"),
-    "sum_exec_runtime": (("task",), "ms", "CPU time at the end", "se.sum_exec_runtime"),
-    "touches": (("task",), "pages", "page touches done", "counted by the workload"),
-    "total_numa_faults": (("task",), "pages", "weighted faults", "total_numa_faults"),
-    "numa_preferred_nid": (("task",), "node", "preferred node, -1 none", "numa_preferred_nid"),
-    "numa_scan_period": (("task",), "ms", "scan period at the end", "none: simulator only"),
-    "chunk_ms": (("chunk",), "ms", "when the chunk was walked", f"entry of {_CHUNK}"),
-    "chunk_scan": (("chunk",), "1", "number of the scan it is part of", "task_numa_work()"),
-    "chunk_task": (("chunk",), "index", "task that scanned, -1 other", "current"),
-    "chunk_vma": (("chunk",), "index", "VMA it lies in", "vma"),
-    "chunk_start": (("chunk",), "pages", "first page, from the VMA's start", "start"),
-    "chunk_pages": (("chunk",), "pages", "length", "end - start"),
-    "chunk_updated": (("chunk",), "1", "entries marked", f"result of {_CHUNK}"),
-    "notify_ms": (("notify",), "ms", "when the notification began", "kvm_unmap_hva_range"),
-    "notify_task": (("notify",), "index", "task that sent it", "current"),
-    "notify_vma": (("notify",), "index", "VMA it begins in", "start"),
-    "notify_start": (("notify",), "pages", "first page, from the VMA's start", "start"),
-    "notify_pages": (("notify",), "pages", "length", "end - start"),
-    "notify_why": (("notify",), "index", "cause, of the coordinate why", "who calls"),
-    "notify_chunk": (("notify",), "index", "chunk it belongs to, -1 none", f"within {_CHUNK}"),
-    "notify_zapped": (("notify",), "1", "entries zapped in a guest", "none: simulator only"),
-}
-
-SECONDARY = ("zapped", "remote_flushes", "cache_flushes", "refaults", "evictions")
-"""What secondary MMUs do, in the order of the numbers in :mod:`numalab.linux.mmu_notifier`."""
-_TABLES = ("chunk", "notify")
-"""Dimensions of tables of events, whose length differs from run to run."""
-_FLOATS = {"sum_exec_runtime", "chunk_ms", "notify_ms"}
+from numalab.schema import COUNTERS, EVENTS, LABELS, SCHEMA
 
 
 def make(
@@ -130,8 +40,8 @@ def make(
     """
     data = {}
     for name, values in variables.items():
-        dims, *_ = SCHEMA[name]
-        data[name] = xr.Variable(dims, np.asarray(values, dtype=_dtype(name)), _about(name))
+        one = SCHEMA[name]
+        data[name] = xr.Variable(one.dims, np.asarray(values, one.dtype), one.attrs)
     return _labelled(data, coords, attrs)
 
 
@@ -161,30 +71,19 @@ def make_runs(
             raise KeyError(f"not in all runs: {', '.join(sorted(odd))}")
     data = {}
     for name in runs[0]:
-        dims, *_ = SCHEMA[name]
-        arrays = [np.asarray(run[name], dtype=_dtype(name)) for run in runs]
-        if dims[0] in _TABLES:
+        one = SCHEMA[name]
+        arrays = [np.asarray(run[name], one.dtype) for run in runs]
+        if one.dims[0] in EVENTS:
             longest = max(map(len, arrays))
-            arrays = [
-                np.pad(a, (0, longest - len(a)), constant_values=-1) if len(a) < longest else a
-                for a in arrays
-            ]
-        data[name] = xr.Variable(("replicate", *dims), np.stack(arrays), _about(name))
+            arrays = [np.pad(a, (0, longest - len(a)), constant_values=-1) for a in arrays]
+        data[name] = xr.Variable(("replicate", *one.dims), np.stack(arrays), one.attrs)
     return _labelled(data, {**coords, "replicate": np.arange(len(runs))}, attrs)
-
-
-def _dtype(name: str) -> type[np.generic]:
-    return np.float64 if name in _FLOATS else np.int64
-
-
-def _about(name: str) -> dict[str, str]:
-    return dict(zip(("units", "long_name", "kernel"), SCHEMA[name][1:], strict=True))
 
 
 def _labelled(
     data: Mapping[str, xr.Variable], coords: Mapping[str, Any], attrs: Mapping[str, Any]
 ) -> xr.Dataset:
-    ds = xr.Dataset(data, coords={**coords, "reason": list(REASONS), "why": list(WHYS)})
+    ds = xr.Dataset(data, coords={**coords, **{dim: list(of) for dim, of in LABELS.items()}})
     ds["time"].attrs = {"units": "ms", "long_name": "time since the tasks started"}
     ds.attrs = {
         "source": str(attrs["source"]),
@@ -212,7 +111,7 @@ def concat(runs: list[xr.Dataset]) -> xr.Dataset:
     if not runs:
         raise InputError("no runs to join")
     padded = list(runs)
-    for table in _TABLES:
+    for table in EVENTS:
         longest = max(ds.sizes.get(table, 0) for ds in runs)
         padded = [
             ds.pad({table: (0, longest - ds.sizes[table])}, constant_values=-1)

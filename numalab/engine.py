@@ -5,28 +5,32 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 
 from numalab import __version__
-from numalab.dataset import COUNTERS, SECONDARY, make, make_runs
+from numalab.dataset import make, make_runs
 from numalab.fields import InputError, as_plain
+from numalab.linux.structs import START_NS
 from numalab.model.beforehand import run_before
-from numalab.model.build import START_JIFFIES, START_NS, before_records, owners_of
+from numalab.model.build import MAX_EVENTS, before_records, owners_of
+from numalab.model.hardware import World
 from numalab.model.layout import Setup, default_setup
 from numalab.model.lifetimes import table
 from numalab.model.loop import run
 from numalab.model.present import count_present
-from numalab.model.world import MAX_CHUNKS, Assembly, assemble
+from numalab.model.world import assemble
 from numalab.policy import Policy
+from numalab.schema import PER_VMA, SCHEMA, vmstat
 from numalab.units import NSEC_PER_MSEC, tick_nsec
 from numalab.workload import Workload
 
 _FIRST_ROOM = 1 << 12
 _MOST_ROOM = 1 << 24
+_OF_TASKS = [v.name for v in SCHEMA.values() if v.dims == ("task",) and v.name != "touches"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +42,21 @@ class Start:
     """Address space and clocks; None: the default layout."""
     seed: int | None = None
     """Root of the random streams of this start; None: the caller's."""
+
+    def complete(self, seed: int) -> Start:
+        """Return it with the default layout and this seed, where it has none of its own."""
+        setup = self.setup or default_setup(self.workload)
+        return replace(self, setup=setup, seed=seed if self.seed is None else self.seed)
+
+
+class Finished(NamedTuple):
+    """A run at its end."""
+
+    world: World
+    samples: np.ndarray
+    """Counters at each time of the Dataset: records of :data:`numalab.schema.vmstat`."""
+    seqs: np.ndarray
+    """``numa_scan_seq`` at each time; int64[n_time, n_process]."""
 
 
 def simulate(
@@ -64,38 +83,36 @@ def simulate(
     Returns
     -------
     xarray.Dataset
-        The schema of :mod:`numalab.dataset` with dimension ``replicate`` in front.
+        The schema of :mod:`numalab.schema` with dimension ``replicate`` in front.
 
     Raises
     ------
     InputError
         If the workload cannot be laid out, or needs more memory than the engine has.
     """
-    if replicates < 1:
-        raise InputError(f"replicates = {replicates}: must be at least 1")
-    if seed < 0:
-        raise InputError(f"seed = {seed}: must be at least 0")
-    place = setup or default_setup(workload)
+    for name, value, lowest in (("replicates", replicates, 1), ("seed", seed, 0)):
+        if value < lowest:
+            raise InputError(f"{name} = {value}: must be at least {lowest}")
+    start = Start(workload=workload, setup=setup).complete(seed)
 
     def one(index: int) -> tuple[dict[str, Any], tuple[int, int]]:
-        a, samples, seqs = run_one(workload, policy, place, seed, index, assemble)
-        return _variables(workload, a, samples, seqs), _dropped(a)
+        done = run_one(start, policy, index)
+        return _variables(workload, done), _dropped(done)
 
     first = one(0)  # compiles, once, outside the pool
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         runs = [first, *pool.map(one, range(1, replicates))]
-    attrs = _attrs(workload, policy, seed, 0)
-    attrs["chunks_dropped"] = max(chunks for _, (chunks, _) in runs)
-    attrs["notices_dropped"] = max(notices for _, (_, notices) in runs)
+    dropped = tuple(max(counts) for counts in zip(*(lost for _, lost in runs), strict=True))
+    attrs = _attrs(start, policy, 0, dropped)
     return make_runs([variables for variables, _ in runs], _coords(workload), attrs)
 
 
 def simulate_one(
-    start: Start, policy: Policy, seed: int, index: int, made_by: Callable[..., Assembly] = assemble
+    start: Start, policy: Policy, seed: int, index: int, made_by: Callable[..., World] = assemble
 ) -> xr.Dataset:
     """Simulate replicate ``index`` of a start: a Dataset without the dimension ``replicate``.
 
-    Its provenance says seed and number of the replicate, so that what was drawn before the
+    Its provenance holds seed and number of the replicate, so that what was drawn before the
     run can be drawn again (:func:`first_draws`).
 
     Parameters
@@ -110,37 +127,32 @@ def simulate_one(
     InputError
         As :func:`simulate`.
     """
-    w, seed = start.workload, seed if start.seed is None else start.seed
-    place = start.setup or default_setup(w)
-    a, samples, seqs = run_one(w, policy, place, seed, index, made_by)
-    attrs = _attrs(w, policy, seed, index)
-    attrs["chunks_dropped"], attrs["notices_dropped"] = _dropped(a)
-    return make(_variables(w, a, samples, seqs), _coords(w), attrs)
+    start = start.complete(seed)
+    done = run_one(start, policy, index, made_by)
+    attrs = _attrs(start, policy, index, _dropped(done))
+    return make(_variables(start.workload, done), _coords(start.workload), attrs)
 
 
-def _attrs(w: Workload, policy: Policy, seed: int, replicate: int) -> dict[str, Any]:
-    """Say what a run follows from."""
+def _attrs(start: Start, policy: Policy, index: int, dropped: tuple[int, ...]) -> dict[str, Any]:
+    """Return what a run follows from, and how many chunks and notices have no row."""
     return {
         "source": "simulated",
         "kernel": policy.name,
         "numalab": __version__,
         "policy": as_plain(policy),
-        "workload": as_plain(w),
-        "workload_identity": w.identity(),
-        "seed": seed,
-        "replicate": replicate,
+        "workload": as_plain(start.workload),
+        "workload_identity": start.workload.identity(),
+        "seed": start.seed,
+        "replicate": index,
+        "chunks_dropped": dropped[0],
+        "notices_dropped": dropped[1],
     }
 
 
 def run_one(
-    w: Workload,
-    policy: Policy,
-    setup: Setup,
-    seed: int,
-    index: int,
-    made_by: Callable[..., Assembly],
-) -> tuple[Assembly, np.ndarray, np.ndarray]:
-    """Run one replicate; return its world at the end, the samples and ``numa_scan_seq``.
+    start: Start, policy: Policy, index: int, made_by: Callable[..., World] = assemble
+) -> Finished:
+    """Run replicate ``index`` of a complete start.
 
     Parameters
     ----------
@@ -155,13 +167,13 @@ def run_one(
     room = _FIRST_ROOM
     while True:
         try:
-            return _once(w, policy, setup, seed, index, room, made_by)
+            return run_in_room(start, policy, index, room, made_by)
         except MemoryError:
             room *= 8
             if room > _MOST_ROOM:
                 raise InputError(
-                    f'workload "{w.name}": more than {_MOST_ROOM} page ranges at once: '
-                    "use fewer or smaller VMAs"
+                    f'workload "{start.workload.name}": more than {_MOST_ROOM} page ranges at '
+                    "once: use fewer or smaller VMAs"
                 ) from None
 
 
@@ -182,66 +194,35 @@ def first_draws(
     return phase_ns, table(w, draws), draws, np.random.default_rng(during)
 
 
-def _once(
-    w: Workload,
-    policy: Policy,
-    setup: Setup,
-    seed: int,
-    index: int,
-    room: int,
-    made_by: Callable[..., Assembly],
-) -> tuple[Assembly, np.ndarray, np.ndarray]:
-    phase_ns, lifetimes, draws, rng = first_draws(w, seed, index)
-    tick_ns = tick_nsec(w.machine.hz)
-    a = made_by(w, policy, setup, room, draws)
+def run_in_room(
+    start: Start, policy: Policy, index: int, room: int, made_by: Callable[..., World] = assemble
+) -> Finished:
+    """Run a replicate with room for a number of page ranges; raises MemoryError beyond it."""
+    w = start.workload
+    phase_ns, lifetimes, draws, rng = first_draws(w, start.seed or 0, index)
+    setup = start.setup or default_setup(w)
+    world = made_by(w, policy, setup, room, draws)
     duration_ns = int(w.duration_ms * NSEC_PER_MSEC)
     sample_ns = int(w.sample_ms * NSEC_PER_MSEC)
-    ticks = (duration_ns - phase_ns) // tick_ns
-    samples = np.zeros((duration_ns // sample_ns + 1, len(COUNTERS)), np.int64)
+    ticks = (duration_ns - phase_ns) // tick_nsec(w.machine.hz)
+    samples = np.zeros(duration_ns // sample_ns + 1, vmstat).view(np.recarray)
     seqs = np.zeros((len(samples), len(w.process_names)), np.int64)
-    run_before(
-        a.world,
-        a.access_ptr,
-        before_records(w, setup),
-        phase_ns,
-        START_JIFFIES,
-        START_NS,
-        rng,
-    )
-    done = run(
-        a.world, a.access_ptr, a.spins, a.churns, lifetimes, phase_ns, START_JIFFIES, START_NS,
-        ticks, sample_ns, samples, seqs, np.zeros(w.machine.cpus, np.int64),
-        np.zeros(w.machine.cpus), np.zeros(len(a.spins), np.int64), rng,
-    )  # fmt: skip
-    samples[done:], seqs[done:] = _final(a)
-    return a, samples, seqs
+    run_before(world, before_records(w, setup), phase_ns, rng)
+    done = run(world, lifetimes, phase_ns, ticks, sample_ns, samples, seqs, rng)
+    samples[done:], seqs[done:] = world.stat[0], world.mms["numa_scan_seq"]
+    return Finished(world, samples, seqs)
 
 
-def _final(a: Assembly) -> tuple[np.ndarray, np.ndarray]:
-    stat = a.world.stat[0]
-    return np.array([stat[name] for name in COUNTERS]), a.world.mms["numa_scan_seq"].copy()
-
-
-def touches_of(a: Assembly) -> np.ndarray:
+def touches_of(world: World) -> np.ndarray:
     """Touches of the workload's own memory; float64[n_task] [pages]."""
-    accesses = a.world.accesses
-    touches = np.zeros(len(a.world.tasks))
-    own = accesses["image"] == 0
-    np.add.at(touches, accesses["task"][own], accesses["touches"][own])
-    return touches
+    own = world.accesses[world.accesses["image"] == 0]
+    return np.bincount(own["task"], own["touches"], len(world.tasks))
 
 
-def _pages_on_node(w: Workload, a: Assembly) -> np.ndarray:
-    """Count present pages by owner and node; int64[n_vma, n_node] [pages]."""
-    pages = np.zeros((len(owners_of(w)), w.machine.nodes), np.int64)
-    count_present(a.world.pop, a.world.vmas["owner"], pages)
-    return pages
-
-
-def _dropped(a: Assembly) -> tuple[int, int]:
+def _dropped(done: Finished) -> tuple[int, int]:
     """Return how many chunks and notices of a run are not in its tables of them."""
-    rows = a.world.log.rows
-    return max(0, int(rows[0]) - MAX_CHUNKS), max(0, int(rows[1]) - MAX_CHUNKS)
+    rows = done.world.log.rows[0]
+    return max(0, int(rows.chunks) - MAX_EVENTS), max(0, int(rows.notices) - MAX_EVENTS)
 
 
 def _coords(w: Workload) -> dict[str, Any]:
@@ -255,40 +236,27 @@ def _coords(w: Workload) -> dict[str, Any]:
     }
 
 
-def _variables(w: Workload, a: Assembly, samples: np.ndarray, seqs: np.ndarray) -> dict[str, Any]:
+def _variables(w: Workload, done: Finished) -> dict[str, Any]:
     """Return what a run leaves, by name of the schema."""
-    world, log = a.world, a.world.log
-    chunks = log.chunks[: min(int(log.rows[0]), MAX_CHUNKS)].copy()
-    notices = log.notices[: min(int(log.rows[1]), MAX_CHUNKS)].copy()
+    world, log = done.world, done.world.log
+    found = {name: done.samples[name] for name in vmstat.names or ()}
+    found |= {"numa_scan_seq": done.seqs, **{v.name: log.counts[v.name] for v in PER_VMA}}
+    pages = np.zeros((len(log.counts), w.machine.nodes), np.int64)
+    count_present(world.pop, world.vmas["owner"], pages)
+    tasks = {name: world.tasks[name] for name in _OF_TASKS}
+    runtime_ms = world.tasks["sum_exec_runtime"] / 1e6
+    found |= {"pages_on_node": pages, **tasks}
+    found |= {"sum_exec_runtime": runtime_ms, "touches": touches_of(world)}
+    rows = log.rows[0]
     return {
-        **{name: samples[:, i] for i, name in enumerate(COUNTERS)},
-        "numa_scan_seq": seqs,
-        "scan_calls": log.scan_calls,
-        "scan_pages": log.scan_pages,
-        "notifier_calls": log.notifier_calls,
-        "notifier_pages": log.notifier_pages,
-        "notifier_wasted_pages": log.notifier_wasted_pages,
-        **{name: log.secondary[:, i] for i, name in enumerate(SECONDARY)},
-        "skips": log.skips,
-        "pages_on_node": _pages_on_node(w, a),
-        "sum_exec_runtime": world.tasks["sum_exec_runtime"] / 1e6,
-        "touches": touches_of(a),
-        "total_numa_faults": world.tasks["total_numa_faults"],
-        "numa_preferred_nid": world.tasks["numa_preferred_nid"],
-        "numa_scan_period": world.tasks["numa_scan_period"],
-        "chunk_ms": (chunks[:, 0] - START_NS) / 1e6,
-        "chunk_scan": chunks[:, 1],
-        "chunk_task": chunks[:, 2],
-        "chunk_vma": chunks[:, 3],
-        "chunk_start": chunks[:, 4],
-        "chunk_pages": chunks[:, 5],
-        "chunk_updated": chunks[:, 6],
-        "notify_ms": (notices[:, 0] - START_NS) / 1e6,
-        "notify_task": notices[:, 1],
-        "notify_vma": notices[:, 2],
-        "notify_start": notices[:, 3],
-        "notify_pages": notices[:, 4],
-        "notify_why": notices[:, 5],
-        "notify_chunk": notices[:, 6],
-        "notify_zapped": notices[:, 7],
+        **found,
+        **_events("chunk", log.chunks, rows.chunks),
+        **_events("notify", log.notices, rows.notices),
     }
+
+
+def _events(table: str, records: np.ndarray, count: int) -> dict[str, np.ndarray]:
+    """Return the first ``count`` records of a table of events, by name of the schema."""
+    held = records[:count].copy()
+    found = {f"{table}_{name}": held[name] for name in held.dtype.names or ()}
+    return {f"{table}_ms": (found.pop(f"{table}_ns") - START_NS) / 1e6, **found}

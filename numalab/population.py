@@ -60,16 +60,17 @@ segment_type = np.dtype(
         ("tracked", "i8"),
     ]
 )
+free_type = np.dtype([("spans", "i8"), ("cohorts", "i8"), ("waiting", "i8")])
+"""Free spans and cohorts; folios that wait for an access, summed over accesses."""
 
 
 class Population(NamedTuple):
     """Pools of spans and cohorts with their free lists, and the segments.
 
-    ``free`` holds [free spans, free cohorts, folios that wait for an access]; the stacks
-    list free slots. The accesses
-    that reach segment ``s`` are ``access_of[first_access : first_access + nr_accesses]``;
-    ``access_marked`` and ``access_absent`` count folios that they may find PROT_NONE or
-    absent. ``lru_added`` counts the folios that each CPU put into its LRU batch.
+    ``free`` is one record of :data:`free_type`; the stacks list free slots. The accesses that
+    reach segment ``s`` are ``access_of[first_access : first_access + nr_accesses]``;
+    ``access_marked`` and ``access_absent`` count folios that they may find PROT_NONE or absent.
+    ``lru_added`` counts the folios that each CPU put into its LRU batch.
     """
 
     spans: Any
@@ -88,27 +89,34 @@ class Population(NamedTuple):
 
 
 def empty(
-    spans: int,
-    segments: int,
-    access_task: list[int],
-    links: int,
-    tasks: int,
-    nodes: int,
-    cpus: int,
+    spans: int, reach: list[list[int]], access_task: list[int], tasks: int, nodes: int, cpus: int
 ) -> Population:
-    """Return a population with nothing in it and room for the given numbers."""
-    cohorts = 2 * spans
-    accesses = len(access_task)
+    """Return a population with nothing in it.
+
+    Parameters
+    ----------
+    spans : int
+        Room beyond one span a segment.
+    reach : list of list of int
+        Of each segment, the accesses that reach it.
+    access_task : list of int
+        Task of each access.
+    """
+    spans += len(reach)
+    cohorts, accesses = 2 * spans, max(len(access_task), 1)
+    segments = np.zeros(len(reach), segment_type).view(np.recarray)
+    segments["nr_accesses"] = [len(found) for found in reach]
+    segments["first_access"] = np.cumsum(segments["nr_accesses"]) - segments["nr_accesses"]
     return Population(
         np.zeros(spans, span_type).view(np.recarray),
         np.zeros(cohorts, cohort_type).view(np.recarray),
-        np.zeros(segments, segment_type).view(np.recarray),
-        np.array([spans, cohorts, 0]),
+        segments,
+        np.array([(spans, cohorts, 0)], free_type).view(np.recarray),
         np.arange(spans),
         np.arange(cohorts),
-        np.zeros(max(links, 1), np.int64),
-        np.zeros(max(accesses, 1), np.int64),
-        np.zeros(max(accesses, 1), np.int64),
+        np.array([a for found in reach for a in found] or [0]),
+        np.zeros(accesses, np.int64),
+        np.zeros(accesses, np.int64),
         np.array(access_task, np.int64),
         np.zeros(tasks, np.int64),
         np.zeros(nodes, np.int64),
@@ -117,12 +125,27 @@ def empty(
 
 
 @inlined
+def _free_span(pop, s):
+    free = pop.free[0]
+    pop.free_spans[free.spans] = s
+    free.spans += 1
+
+
+@inlined
+def _free_cohort(pop, c):
+    free = pop.free[0]
+    pop.free_cohorts[free.cohorts] = c
+    free.cohorts += 1
+
+
+@inlined
 def new_span(pop, lo, hi, segment):
     """Take a span from the pool; raises MemoryError when the pool is empty."""
-    pop.free[0] -= 1
-    if pop.free[0] < 0:
+    free = pop.free[0]
+    free.spans -= 1
+    if free.spans < 0:
         raise MemoryError("span pool")
-    s = pop.free_spans[pop.free[0]]
+    s = pop.free_spans[free.spans]
     span = pop.spans[s]
     span.lo, span.hi, span.segment = lo, hi, segment
     span.prev, span.next, span.cohort = END, END, END
@@ -146,10 +169,11 @@ def add(pop, s, node, last_cpupid, prot_none, pinned, count):
             it.count += count
             return
         c = it.next
-    pop.free[1] -= 1
-    if pop.free[1] < 0:
+    free = pop.free[0]
+    free.cohorts -= 1
+    if free.cohorts < 0:
         raise MemoryError("cohort pool")
-    c = pop.free_cohorts[pop.free[1]]
+    c = pop.free_cohorts[free.cohorts]
     it = pop.cohorts[c]
     it.node, it.last_cpupid, it.prot_none, it.pinned = node, last_cpupid, prot_none, pinned
     it.count = count
@@ -173,8 +197,7 @@ def take(pop, s, c, count):
         pop.spans[s].cohort = it.next
     else:
         pop.cohorts[previous].next = it.next
-    pop.free_cohorts[pop.free[1]] = c
-    pop.free[1] += 1
+    _free_cohort(pop, c)
 
 
 @inlined
@@ -183,7 +206,7 @@ def note(pop, segment, marked, absent):
     seg = pop.segments[segment]
     seg.marked += marked
     seg.absent += absent
-    pop.free[2] += (marked + absent) * seg.nr_accesses
+    pop.free[0].waiting += (marked + absent) * seg.nr_accesses
     for i in range(seg.first_access, seg.first_access + seg.nr_accesses):
         pop.access_marked[pop.access_of[i]] += marked
         pop.access_absent[pop.access_of[i]] += absent
@@ -250,10 +273,8 @@ def join_left(pop, s):
     pop.spans[left].next = follower
     if follower != END:
         pop.spans[follower].prev = left
-    pop.free_cohorts[pop.free[1]] = b
-    pop.free[1] += 1
-    pop.free_spans[pop.free[0]] = s
-    pop.free[0] += 1
+    _free_cohort(pop, b)
+    _free_span(pop, s)
     return left
 
 
@@ -270,11 +291,9 @@ def clear_segment(pop, segment):
             if it.node != ABSENT:
                 present += it.count
                 pop.node_free[it.node] += it.count * seg.unit
-            pop.free_cohorts[pop.free[1]] = c
-            pop.free[1] += 1
+            _free_cohort(pop, c)
             c = it.next
-        pop.free_spans[pop.free[0]] = s
-        pop.free[0] += 1
+        _free_span(pop, s)
         s = pop.spans[s].next
     seg.span = END
     note(pop, segment, -seg.marked, -seg.absent)

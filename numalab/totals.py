@@ -12,42 +12,31 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from numalab.dataset import COUNTERS, REASONS, SCHEMA, SECONDARY, WHYS
-from numalab.engine import Start, run_one, touches_of
-from numalab.model.build import ScanLog
+from numalab.engine import Finished, Start, run_one, touches_of
+from numalab.model.hardware import World
 from numalab.model.image import Image, draw_image
-from numalab.model.layout import Setup, default_setup
-from numalab.model.world import Assembly, draw_lru_added, lay_out
+from numalab.model.layout import Setup
+from numalab.model.world import draw_lru_added, lay_out
 from numalab.policy import Policy
+from numalab.schema import COUNTERS, LABELS, PER_VMA, SCHEMA, Variable
 from numalab.workload import Workload
 
-_LABELS = {"why": WHYS, "reason": REASONS}
+_COUNTED = [*(SCHEMA[name] for name in COUNTERS), *PER_VMA, SCHEMA["touches"]]
 
 
-def _columns(name: str) -> list[str]:
+def _columns(one: Variable) -> list[str]:
     """Names of the totals of a variable: one, or one for each cause."""
-    dims = SCHEMA[name][0]
-    if dims in (("vma", "why"), ("vma", "reason")):
-        labels = _LABELS[dims[1]]
-        return [name if label == "scan" else f"{name}_{label}" for label in labels]
-    if dims == ("vma",) or dims == ("time",) or name == "touches":
-        return [name]
-    return []
+    labels = [label for dim in one.dims[1:] for label in LABELS.get(dim, ())] or ["scan"]
+    return [one.name if label == "scan" else f"{one.name}_{label}" for label in labels]
 
 
-_LOGGED = (*ScanLog._fields, *SECONDARY, "touches")
-_COUNTED = [n for n in SCHEMA if n in COUNTERS or n in _LOGGED]
-NAMES = tuple(column for name in _COUNTED for column in _columns(name))
+NAMES = tuple(column for one in _COUNTED for column in _columns(one))
 """Totals of a simulated run, in the order of their columns."""
 
 
 def attributes() -> dict[str, dict[str, str]]:
     """Return unit, meaning and kernel counterpart of each total."""
-    return {
-        column: dict(zip(("units", "long_name", "kernel"), SCHEMA[name][1:], strict=True))
-        for name in _COUNTED
-        for column in _columns(name)
-    }
+    return {column: one.attrs for one in _COUNTED for column in _columns(one)}
 
 
 def totals(ds: xr.Dataset) -> xr.Dataset:
@@ -61,16 +50,15 @@ def totals(ds: xr.Dataset) -> xr.Dataset:
     """
     own = [str(v) for v in ds["vma"].values if not str(v).startswith("image:")]
     found = {}
-    for name in (n for n in SCHEMA if n in ds and _columns(n)):
-        if "time" in ds[name].dims:
-            found[name] = ds[name].isel(time=-1, drop=True)
-            continue
-        at = {"vma": own} if "vma" in ds[name].dims else {}
-        over = "vma" if at else "task"
-        summed = ds[name].sel(at).sum(over, keep_attrs=True)
-        label = next((d for d in _LABELS if d in summed.dims), None)
-        for i, column in enumerate(_columns(name)):
-            found[column] = summed.isel({label: i}, drop=True) if label else summed
+    for one in (v for v in _COUNTED if v.name in ds):
+        da = ds[one.name]
+        if "vma" in da.dims:
+            da = da.sel(vma=own)
+        over = one.dims[0]
+        last = over == "time"
+        summed = da.isel(time=-1, drop=True) if last else da.sum(over, keep_attrs=True)
+        for i, column in enumerate(_columns(one)):
+            found[column] = summed.isel(dict.fromkeys(one.dims[1:], i), drop=True)
     return xr.Dataset(found).drop_vars([c for c in ds.coords if c != "replicate"], errors="ignore")
 
 
@@ -78,25 +66,18 @@ def row_of(run: xr.Dataset) -> np.ndarray:
     """Return the totals of one simulated run; int64[n_total], columns as in :data:`NAMES`."""
     own = sum(not str(name).startswith("image:") for name in run["vma"].values)
     row: list[Any] = []
-    for name in _COUNTED:
-        values = run.variables[name].values
-        if name in COUNTERS:
-            row.append(values[-1])
-        else:
-            row.extend(np.atleast_1d(values.sum() if name == "touches" else values[:own].sum(0)))
+    for one in _COUNTED:
+        values = run.variables[one.name].values
+        first = {"time": values[-1:], "vma": values[:own]}.get(one.dims[0], values)
+        row.extend(np.atleast_1d(first.sum(axis=0)))
     return np.array(row, np.int64)
 
 
-def _row(a: Assembly, samples: np.ndarray, own: int) -> Iterator[Any]:
-    for name in _COUNTED:
-        if name in COUNTERS:
-            yield samples[-1, COUNTERS.index(name)]
-        elif name == "touches":
-            yield touches_of(a).astype(np.int64).sum()
-        elif name in SECONDARY:
-            yield a.world.log.secondary[:own, SECONDARY.index(name)].sum()
-        else:
-            yield from np.atleast_1d(getattr(a.world.log, name)[:own].sum(axis=0))
+def _row(done: Finished, own: int) -> np.ndarray:
+    """Return the totals of a run whose first ``own`` VMAs are the workload's."""
+    counts = done.world.log.counts[:own].view(np.ndarray).view(np.int64).reshape(own, -1)
+    touches = touches_of(done.world).astype(np.int64).sum()
+    return np.concatenate([[*done.samples[-1]], counts.sum(axis=0), [touches]])
 
 
 def _arrays(value: Any) -> Iterator[np.ndarray]:
@@ -117,23 +98,22 @@ class Layouts:
     """
 
     def __init__(self) -> None:
-        self.known: dict[tuple[Any, ...], tuple[Assembly, list[tuple[np.ndarray, np.ndarray]]]] = {}
+        self.known: dict[tuple[Any, ...], tuple[World, list[tuple[np.ndarray, np.ndarray]]]] = {}
 
     def assemble(
         self, w: Workload, policy: Policy, setup: Setup, room: int, draws: np.random.Generator
-    ) -> Assembly:
+    ) -> World:
         """As :func:`numalab.model.world.assemble`, from memory where it is known."""
         image: Image = draw_image(w, setup, draws)
         lru_added = draw_lru_added(w, policy, draws)
         key = (room, *image.values())
         if key not in self.known:
             made = lay_out(w, policy, setup, room, image, np.zeros_like(lru_added))
-            changing = (*_arrays(made.world), *_arrays(made.churns))
-            self.known[key] = made, [(array, array.copy()) for array in changing]
+            self.known[key] = made, [(array, array.copy()) for array in _arrays(made)]
         again, arrays = self.known[key]
         for now, then in arrays:
             now[...] = then
-        again.world.pop.lru_added[:] += lru_added
+        again.pop.lru_added[:] += lru_added
         return again
 
 
@@ -169,14 +149,12 @@ def run_totals(
     InputError
         If the workload cannot be laid out, or needs more memory than the engine has.
     """
-    workload, seed = start.workload, seed if start.seed is None else start.seed
-    place = start.setup or default_setup(workload)
+    start = start.complete(seed)
     layouts = Layouts()
-    own = len(workload.vmas) + len(workload.churns)
+    own = len(start.workload.vmas) + len(start.workload.churns)
     found = np.zeros((len(replicates), len(NAMES)), np.int64)
     for done, (row, index) in enumerate(zip(found, replicates, strict=True)):
         if stop is not None and stop():
             return found[:done]
-        a, samples, _ = run_one(workload, policy, place, seed, index, layouts.assemble)
-        row[:] = list(_row(a, samples, own))
+        row[:] = _row(run_one(start, policy, index, layouts.assemble), own)
     return found

@@ -4,14 +4,13 @@ import dataclasses
 
 import numpy as np
 
-from numalab.dataset import REASONS
 from numalab.linux.fair_scan import FOREVER_NS, finish_scan, task_numa_work
-from numalab.linux.structs import pid_bucket
+from numalab.linux.structs import START_JIFFIES, pid_bucket
 from numalab.machine import Machine, Speed
-from numalab.model.build import START_JIFFIES
 from numalab.model.layout import Mapping, ProcessSetup, Setup
 from numalab.model.world import assemble
 from numalab.policy import get
+from numalab.schema import REASONS
 from numalab.workload import Access, Process, Task, Vma, Workload
 
 FREE = Speed(
@@ -57,7 +56,7 @@ class Scanner:
         )
         self.rng = np.random.default_rng(0)
         setup = Setup(processes=(process,))
-        self.world = assemble(self.workload, self.policy, setup, 1 << 12, self.rng).world
+        self.world = assemble(self.workload, self.policy, setup, 1 << 12, self.rng)
         self.mm = self.world.mms[0]
         self.vmas = self.world.vmas
         self.jiffies = START_JIFFIES
@@ -72,17 +71,18 @@ class Scanner:
         w = self.world
         if due:
             self.mm.numa_next_scan = self.jiffies
-        calls, pages = w.log.scan_calls.copy(), w.log.scan_pages.copy()
-        skips = w.log.skips.copy()
+        before = w.log.counts.copy()
         task_numa_work(
             w.k[0], task, w.tasks, self.mm, w.vmas, w.pop, w.stat[0], w.log, self.jiffies, 10**12,
             w.groups, w.group_faults, self.rng, w.speed[0],
         )  # fmt: skip
         finish_scan(self.mm, FOREVER_NS)
         names = [v.name for v in self.workload.vmas]
-        self.calls = {n: int(c) for n, c in zip(names, w.log.scan_calls - calls, strict=False) if c}
-        walked = {n: int(c) for n, c in zip(names, w.log.scan_pages - pages, strict=False) if c}
-        more = w.log.skips - skips
+        calls, pages, more = (
+            w.log.counts[name] - before[name] for name in ("scan_calls", "scan_pages", "skips")
+        )
+        self.calls = {n: int(c) for n, c in zip(names, calls, strict=False) if c}
+        walked = {n: int(c) for n, c in zip(names, pages, strict=False) if c}
         self.skipped = {
             n: REASONS[int(np.argmax(more[i]))] for i, n in enumerate(names) if more[i].sum()
         }

@@ -7,8 +7,9 @@ import pytest
 import xarray as xr
 
 from numalab import dataset
-from numalab.dataset import COUNTERS, REASONS, SCHEMA, check_invariants, concat, make, provenance
+from numalab.dataset import check_invariants, concat, make, provenance
 from numalab.fields import InputError
+from numalab.schema import COUNTERS, REASONS, SCHEMA
 
 COORDS = {"time": [0.0, 250.0], "process": ["main"], "vma": ["a"], "task": ["t"], "node": [0, 1]}
 ATTRS = {"source": "simulated", "kernel": "linux-6.12", "seed": 3}
@@ -24,8 +25,8 @@ def small(chunks=0, coords=COORDS, **more):
 
 
 def test_every_variable_says_unit_meaning_and_counterpart():
-    for name, (dims, units, meaning, kernel) in SCHEMA.items():
-        assert dims and units and meaning and kernel, name
+    for name, one in SCHEMA.items():
+        assert one.dims and one.units and one.long_name and one.kernel, name
     ds = small(chunks=2)
     assert ds["numa_pte_updates"].attrs == {
         "units": "1", "long_name": "entries marked PROT_NONE, in 4 KiB", "kernel": "vmstat",
@@ -42,11 +43,11 @@ def test_counters_are_whole_numbers_and_times_are_not():
 
 
 def test_a_name_of_the_kernel_is_used_only_for_what_the_kernel_counts():
-    for name, (*_, kernel) in SCHEMA.items():
+    for name, one in SCHEMA.items():
         if name.startswith("notifier"):
-            assert kernel in ("kvm_unmap_hva_range", "none: simulator only")
+            assert one.kernel in ("kvm_unmap_hva_range", "none: simulator only")
         if name in COUNTERS:
-            assert kernel == "vmstat"
+            assert one.kernel == "vmstat"
 
 
 def test_a_variable_outside_the_schema_is_refused():

@@ -12,7 +12,7 @@ import xarray as xr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from numalab import dataset, policy
+from numalab import dataset, policy, schema
 from numalab.engine import simulate
 from numalab.fields import InputError
 from numalab.linux.structs import VM_THREAD_STACK
@@ -101,6 +101,10 @@ def test_a_dataset_survives_the_disk(tmp_path):
     assert [p.name for p in tmp_path.iterdir() if ".part" in p.name] == []
 
 
+def vmstat_records(count):
+    return np.zeros(count, schema.vmstat).view(np.recarray)
+
+
 def _check_population(world):
     """Spans tile their segments, counts add up, every pool slot is free or in use once."""
     pop = world.pop
@@ -128,9 +132,10 @@ def _check_population(world):
             assert at == seg.hi
         assert (marked, absent) == (seg.marked, seg.absent)
         waiting += (marked + absent) * seg.nr_accesses
-    assert pop.free[0] == len(pop.spans) - spans
-    assert pop.free[1] == len(pop.cohorts) - cohorts
-    assert pop.free[2] == waiting == pop.task_waiting.sum()
+    free = pop.free[0]
+    assert free.spans == len(pop.spans) - spans
+    assert free.cohorts == len(pop.cohorts) - cohorts
+    assert free.waiting == waiting == pop.task_waiting.sum()
 
 
 accesses = st.builds(
@@ -206,21 +211,15 @@ def test_laws_hold_on_drawn_workloads(w, name, seed):
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(workloads, st.sampled_from(policy.NAMES))
 def test_the_population_stays_whole(w, name):
-    from numalab.model import build
     from numalab.model.lifetimes import table
     from numalab.model.loop import run
 
     rng = np.random.default_rng(1)
     a = assemble(w, policy.get(name), default_setup(w), 1 << 12, rng)
-    _check_population(a.world)
-    samples = np.zeros((5, 7), np.int64)
-    cpus, tasks = w.machine.cpus, len(a.spins)
-    run(
-        a.world, a.access_ptr, a.spins, a.churns, table(w, rng), 10**6, build.START_JIFFIES,
-        build.START_NS, 700, 10**9, samples, np.zeros((5, 1), np.int64), np.zeros(cpus, np.int64),
-        np.zeros(cpus), np.zeros(tasks, np.int64), rng,
-    )  # fmt: skip
-    _check_population(a.world)
+    _check_population(a)
+    samples = vmstat_records(5)
+    run(a, table(w, rng), 10**6, 700, 10**9, samples, np.zeros((5, 1), np.int64), rng)
+    _check_population(a)
 
 
 LATE_REASONS = ["scan_delay", "pid_inactive", "ignore_pid_inactive", "seq_completed"]
@@ -229,7 +228,7 @@ LATE_REASONS = ["scan_delay", "pid_inactive", "ignore_pid_inactive", "seq_comple
 def check_laws(w, name, ds):
     """What must hold for every run of a workload, whatever was drawn."""
     dataset.check_invariants(ds)
-    end = {n: int(ds[n].isel(time=-1)) for n in dataset.COUNTERS}
+    end = {n: int(ds[n].isel(time=-1)) for n in schema.COUNTERS}
     unit = 512 if any(v.thp for v in (*w.vmas, *w.churns)) else 1
     assert end["numa_pages_migrated"] == end["pgmigrate_success"]
     assert end["pgmigrate_success"] + end["pgmigrate_fail"] <= end["numa_hint_faults"] * unit
@@ -418,23 +417,17 @@ def test_laws_hold_on_workloads_of_every_kind(w, name, seed):
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(mixed_workloads(), st.sampled_from(policy.NAMES))
 def test_the_population_of_every_kind_stays_whole(w, name):
-    from numalab.model import build
     from numalab.model.lifetimes import table
     from numalab.model.loop import run
 
     rng = np.random.default_rng(2)
     a = assemble(w, policy.get(name), default_setup(w), 1 << 12, rng)
-    _check_population(a.world)
-    held = a.world.mms["rss"].sum() + a.world.pop.node_free.sum()
-    cpus, tasks = w.machine.cpus, len(a.spins)
-    run(
-        a.world, a.access_ptr, a.spins, a.churns, table(w, rng), 10**6, build.START_JIFFIES,
-        build.START_NS, 300, 10**9, np.zeros((5, 7), np.int64),
-        np.zeros((5, len(w.process_names)), np.int64), np.zeros(cpus, np.int64),
-        np.zeros(cpus), np.zeros(tasks, np.int64), rng,
-    )  # fmt: skip
-    _check_population(a.world)
-    assert a.world.mms["rss"].sum() + a.world.pop.node_free.sum() == held, "pages are conserved"
+    _check_population(a)
+    held = a.mms["rss"].sum() + a.pop.node_free.sum()
+    samples, seqs = vmstat_records(5), np.zeros((5, len(w.process_names)), np.int64)
+    run(a, table(w, rng), 10**6, 300, 10**9, samples, seqs, rng)
+    _check_population(a)
+    assert a.mms["rss"].sum() + a.pop.node_free.sum() == held, "pages are conserved"
 
 
 def test_policies_run_in_any_order_give_the_same():
@@ -447,16 +440,14 @@ def test_policies_run_in_any_order_give_the_same():
 
 @pytest.mark.parametrize("stem", ["shared-rand", "churn-short", "thp"])
 def test_the_room_of_the_pools_does_not_show(stem):
-    from numalab.engine import _once, _variables
-    from numalab.model.world import assemble
+    from numalab.engine import Start, _variables, run_in_room
 
     w = load(ROOT / f"data/workloads/{stem}.toml")
     runs = []
     for room in (1, 1 << 9, 1 << 12, 1 << 15):
         try:
-            chosen = policy.get("linux-6.12")
-            found = _once(w, chosen, default_setup(w), 4, 0, room, assemble)
-            runs.append(_variables(w, *found))
+            found = run_in_room(Start(workload=w, seed=4), policy.get("linux-6.12"), 0, room)
+            runs.append(_variables(w, found))
         except MemoryError:
             continue
     assert len(runs) >= 2
@@ -651,8 +642,8 @@ def test_no_node_holds_more_than_its_memory(kind):
 
 def _scanned_before():
     """Two threads on node 1, memory on node 0, balancing on for 3 s before the clone."""
-    from numalab.model import build
     from numalab.model.beforehand import run_before
+    from numalab.model.build import before_records
 
     w = Workload(
         name="before",
@@ -669,8 +660,7 @@ def _scanned_before():
     setup = Setup(processes=(process,))
     rng = np.random.default_rng(0)
     a = assemble(w, policy.get("linux-6.12"), setup, 1 << 12, rng)
-    before = build.before_records(w, setup)
-    run_before(a.world, a.access_ptr, before, 10**6, build.START_JIFFIES, build.START_NS, rng)
+    run_before(a, before_records(w, setup), 10**6, rng)
     return a
 
 
@@ -678,19 +668,19 @@ def test_a_thread_stack_made_after_a_scan_of_the_lone_main_thread_is_new():
     """docs/model.md: the clone zeroes the sequence, thread stacks lose their state, and what
     was counted is forgotten."""
     a = _scanned_before()
-    vmas = a.world.vmas
+    vmas = a.vmas
     stack = (vmas["vm_flags"] & VM_THREAD_STACK) != 0
     assert stack.sum() == 1
     assert not vmas["numab_state"][stack].any()
     assert vmas["numab_state"][~stack].any(), "the scan before did happen"
-    assert int(a.world.mms[0].numa_scan_seq) == 0
-    assert not any(int(a.world.stat[0][n]) for n in dataset.COUNTERS)
+    assert int(a.mms[0].numa_scan_seq) == 0
+    assert not any(int(a.stat[0][n]) for n in schema.COUNTERS)
 
 
 def test_pages_of_a_thread_stack_made_after_a_scan_are_not_marked():
     """The stack is mapped after that scan, so no entry of it can have been marked."""
     a = _scanned_before()
-    vmas, segments = a.world.vmas, a.world.pop.segments
+    vmas, segments = a.vmas, a.pop.segments
     for v in vmas[(vmas["vm_flags"] & VM_THREAD_STACK) != 0]:
         own = segments[v.first_segment : v.first_segment + v.nr_segments]
         assert own["marked"].sum() == 0

@@ -22,11 +22,10 @@ class Pool:
     def __init__(self, cohorts, unit=1, start=1 << 20, spans=64):
         self.unit, self.start = unit, start
         self.folios = sum(n for *_, n in cohorts)
-        self.pop = pn.empty(spans, 1, [0, 1], 2, 2, 2, 2)
+        self.pop = pn.empty(spans, [[0, 1]], [0, 1], 2, 2, 2)
         self.seg = self.pop.segments[0]
         self.seg.lo, self.seg.hi = start, start + self.folios * unit
-        self.seg.unit, self.seg.nr_accesses = unit, 2
-        self.pop.access_of[:] = [0, 1]
+        self.seg.unit = unit
         self.seg.span = pn.new_span(self.pop, self.seg.lo, self.seg.hi, 0)
         for node, last, prot_none, pinned, n in cohorts:
             pn.add(self.pop, self.seg.span, node, last, prot_none, pinned, n)
@@ -69,12 +68,12 @@ class Pool:
         assert at == self.seg.hi
         assert total == expected
         pop = self.pop
-        assert pop.free[0] == len(pop.spans) - len(spans)
-        assert pop.free[1] == len(pop.cohorts) - cohorts
-        free_spans = set(pop.free_spans[: pop.free[0]].tolist())
-        assert len(free_spans) == pop.free[0]
+        assert pop.free[0].spans == len(pop.spans) - len(spans)
+        assert pop.free[0].cohorts == len(pop.cohorts) - cohorts
+        free_spans = set(pop.free_spans[: pop.free[0].spans].tolist())
+        assert len(free_spans) == pop.free[0].spans
         assert free_spans.isdisjoint(spans)
-        free_cohorts = pop.free_cohorts[: pop.free[1]].tolist()
+        free_cohorts = pop.free_cohorts[: pop.free[0].cohorts].tolist()
         assert len(set(free_cohorts)) == len(free_cohorts)
 
 
@@ -147,11 +146,11 @@ def test_add_merges_and_take_frees():
     assert pool.holds(s) == {(0, -1, 0, 0): 15}
     pn.add(pop, s, 1, -1, 0, 0, 2)
     pn.add(pop, s, 1, 7, 0, 0, 2)
-    free = int(pop.free[1])
+    free = int(pop.free[0].cohorts)
     middle = pop.cohorts[pop.spans[s].cohort].next
     pn.take(pop, s, middle, 2)
     assert pool.holds(s) == {(0, -1, 0, 0): 15, (1, 7, 0, 0): 2}
-    assert pop.free[1] == free + 1
+    assert pop.free[0].cohorts == free + 1
     pn.take(pop, s, pop.spans[s].cohort, 1)
     assert pool.holds(s) == {(0, -1, 0, 0): 15, (1, 7, 0, 0): 1}
     pn.take(pop, s, pop.spans[s].cohort, 1)
@@ -159,7 +158,7 @@ def test_add_merges_and_take_frees():
 
 
 def test_an_empty_pool_says_so():
-    pop = pn.empty(1, 1, [], 0, 1, 1, 1)
+    pop = pn.empty(0, [[]], [], 1, 1, 1)
     pn.new_span(pop, 0, 10, 0)
     with pytest.raises(MemoryError, match="span pool"):
         pn.new_span(pop, 10, 20, 0)
@@ -176,9 +175,9 @@ def test_what_waits_is_counted_for_the_segment_its_accesses_and_tasks():
     assert pool.pop.access_marked.tolist() == [10, 10]
     assert pool.pop.access_absent.tolist() == [4, 4]
     assert pool.pop.task_waiting.tolist() == [14, 14]
-    assert pool.pop.free[2] == 28
+    assert pool.pop.free[0].waiting == 28
     pn.note(pool.pop, 0, -10, -4)
-    assert pool.pop.free[2] == 0
+    assert pool.pop.free[0].waiting == 0
     assert not pool.pop.task_waiting.any()
 
 

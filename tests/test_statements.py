@@ -178,8 +178,8 @@ def test_09_pinned_thp_is_marked_until_6_12_and_only_notified_in_7_2(
     s.scan()
     assert s.stat.numa_pte_updates == updates
     assert s.stat.numa_huge_pte_updates == huge
-    assert s.world.log.notifier_calls[0, 0] == calls
-    assert s.world.log.notifier_pages[0, 0] == pages
+    assert s.world.log.counts.notifier_calls[0, 0] == calls
+    assert s.world.log.counts.notifier_pages[0, 0] == pages
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -187,7 +187,7 @@ def test_09_pinned_private_4k_pages_are_never_marked(name):
     s = Scanner(name, [{"size_mb": 1024, "pinned_fraction": 1.0}], threads=2)
     s.scan()
     assert s.stat.numa_pte_updates == 0
-    assert s.world.log.notifier_pages[0, 0] == GIB
+    assert s.world.log.counts.notifier_pages[0, 0] == GIB
 
 
 @pytest.mark.parametrize(
@@ -199,11 +199,11 @@ def test_10_notifiers_follow_the_page_table_and_not_the_changes(name, starts, pi
         name, [{"size_mb": 64, "pinned_fraction": pinned}], threads=2, base=4 * GIB - 32 * 256
     )
     s.scan()
-    assert s.world.log.notifier_calls[0, 0] == starts
-    assert s.world.log.notifier_pages[0, 0] == 64 * 256
+    assert s.world.log.counts.notifier_calls[0, 0] == starts
+    assert s.world.log.counts.notifier_pages[0, 0] == 64 * 256
     empty = Scanner(name, [{"size_mb": 64, "populated": 0.0}], threads=2)
     empty.scan()
-    assert empty.world.log.notifier_calls[0, 0] == 0
+    assert empty.world.log.counts.notifier_calls[0, 0] == 0
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -248,7 +248,7 @@ def test_12_a_one_node_cpuset_stops_scanning_in_7_2_only(name, scans):
     s = Scanner(name, [MB1], cpuset=(0,))
     assert bool(s.scan()) is scans
     assert (s.seq > 0) is scans
-    assert bool(s.world.log.notifier_calls.sum()) is scans
+    assert bool(s.world.log.counts.notifier_calls.sum()) is scans
     assert Scanner(name, [MB1], cpuset=(0, 1)).scan() == {"v0": 256}
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from numalab import dataset
+from numalab import dataset, schema
 from numalab.captures import runlog, scan_times, start, trace_tables
 from numalab.fields import InputError, as_plain
 from numalab.model.layout import Setup
@@ -61,7 +61,7 @@ def read_run(text: str, workload: Workload) -> Run:
 def _dataset(run: runlog.RunLog, workload: Workload, setup: Setup) -> xr.Dataset:
     churns = [c.name for c in workload.churns]
     tasks = [t.name for t in workload.tasks] + churns
-    vmas = [v.name for v in workload.vmas] + churns + list(dataset.IMAGE_VMAS)
+    vmas = [v.name for v in workload.vmas] + churns + list(schema.IMAGE_VMAS)
     ms, variables = _samples(run, workload)
     variables |= _threads(run, tasks)
     variables["pages_on_node"] = _pages_on_node(run, workload, vmas)

@@ -19,8 +19,8 @@ import numpy as np
 
 from numalab.captures import runlog
 from numalab.captures.start import AddressSpace
-from numalab.dataset import REASONS, WHYS
 from numalab.model.layout import Setup, threads_of
+from numalab.schema import REASONS, WHYS
 from numalab.units import PAGE_BYTES
 from numalab.workload import Workload
 

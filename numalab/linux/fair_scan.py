@@ -13,6 +13,7 @@ from numalab.linux.fair_period import task_scan_max, task_scan_start
 from numalab.linux.mempolicy import change_prot_numa, vma_unsuitable
 from numalab.linux.pids_active import keeps_state, pid_reset, vma_pid_active
 from numalab.linux.structs import NONE, VM_FILE_RO, VM_INACCESSIBLE
+from numalab.schema import REASONS
 from numalab.units import NSEC_PER_MSEC, PMD_PAGES, align_up, msecs_to_jiffies
 
 FOREVER_NS = 1 << 62
@@ -29,7 +30,7 @@ PINNED_VMA_MS = 60_000
     SKIP_PID_INACTIVE,
     SKIP_IGNORE_PID,
     SKIP_SEQ_COMPLETED,
-) = range(7)
+) = range(len(REASONS))
 
 
 @jitted
@@ -197,7 +198,7 @@ def task_numa_work(
     budget = k.scan_size_mb << 8
     virtual = budget * 8
     cost = 0
-    log.scans[0] += 1
+    log.rows[0].scans += 1
     pids_skipped = False
     pids_forced = False
     done = False
@@ -214,9 +215,9 @@ def task_numa_work(
             jiffies = now + cost // k.tick_ns
             reason, ignore_pid = _skip_reason(k, mm, vma, p, now, jiffies, pids_forced)
             if ignore_pid:
-                log.skips[vma.owner, SKIP_IGNORE_PID] += 1
+                log.counts[vma.owner].skips[SKIP_IGNORE_PID] += 1
             if reason != NONE:
-                log.skips[vma.owner, reason] += 1
+                log.counts[vma.owner].skips[reason] += 1
                 if reason == SKIP_PID_INACTIVE:
                     pids_skipped = True
                 v = vma.next
@@ -225,21 +226,9 @@ def task_numa_work(
                 start = max(start, vma.vm_start)
                 end = min(align_up(start + budget, PMD_PAGES), vma.vm_end)
                 updated, spent = change_prot_numa(
-                    k,
-                    mm,
-                    vmas,
-                    vma,
-                    p.node,
-                    start,
-                    end,
-                    pop,
-                    stat,
-                    log,
-                    t,
-                    time_ns + cost,
-                    rng,
+                    k, mm, vmas, vma, p.node, start, end, pop, stat, log, t, time_ns + cost, rng,
                     speed,
-                )
+                )  # fmt: skip
                 cost += spent
                 if updated:
                     budget -= end - start
@@ -267,7 +256,7 @@ def task_numa_work(
         done = True
     if speed.scan_spread > 0.0:
         cost = int(cost * draw_lognormal(rng, speed.scan_spread))
-    if log.scans[0] == 1:
+    if log.rows[0].scans == 1:
         cost += int(speed.first_scan_ns)
     if v != NONE:
         mm.numa_scan_offset = start

@@ -117,8 +117,8 @@ def do_numa_page(
             pop.node_free[page_nid] += pages
             nid = target
             folio_add_lru(k, pop, p.cpu, n, huge)
-        log.notifier_calls[vma.owner, BY_MIGRATION] += unmaps
-        log.notifier_pages[vma.owner, BY_MIGRATION] += unmaps * unit
+        log.counts[vma.owner].notifier_calls[BY_MIGRATION] += unmaps
+        log.counts[vma.owner].notifier_pages[BY_MIGRATION] += unmaps * unit
         notified(log, vma, unmaps, 0, 0)
     wants_to_move = task_numa_fault(
         k, t, tasks, mm, last, nid, pages, flags, jiffies, now_ns, current, faults, groups,

@@ -122,43 +122,46 @@ def _notify_of_scan(k, vma, log, t, time_ns, calls, zapped, updated, entries, un
         flushes = zapped
     else:
         for i in range(calls):
-            notified_pages += log.ranges[i, 1] - log.ranges[i, 0]
-            row = log.rows[1]
+            sent = log.ranges[i]
+            notified_pages += sent.end - sent.start
+            row = log.rows[0].notices
             if row < log.notices.shape[0]:
                 notice = log.notices[row]
-                notice[0] = time_ns
-                notice[1] = t
-                notice[2] = vma.owner
-                notice[3] = log.ranges[i, 0] - vma.vm_start + vma.offset
-                notice[4] = log.ranges[i, 1] - log.ranges[i, 0]
-                notice[5] = BY_SCAN
-                notice[6] = log.rows[0]
-                notice[7] = zapped if i == 0 else 0
-            log.rows[1] = row + 1
+                notice.ns = time_ns
+                notice.task = t
+                notice.vma = vma.owner
+                notice.start = sent.start - vma.vm_start + vma.offset
+                notice.pages = sent.end - sent.start
+                notice.why = BY_SCAN
+                notice.chunk = log.rows[0].chunks
+                notice.zapped = zapped if i == 0 else 0
+            log.rows[0].notices = row + 1
         flushes = calls if zapped else 0
-    log.notifier_calls[vma.owner, BY_SCAN] += calls
-    log.notifier_pages[vma.owner, BY_SCAN] += notified_pages
+    count = log.counts[vma.owner]
+    count.notifier_calls[BY_SCAN] += calls
+    count.notifier_pages[BY_SCAN] += notified_pages
     if updated == 0:
-        log.notifier_wasted_pages[vma.owner] += notified_pages
+        count.notifier_wasted_pages += notified_pages
     notified(log, vma, calls, zapped, flushes)
     return calls
 
 
 @jitted
 def _log_chunk(vma, log, t, time_ns, start, end, updated):
-    row = log.rows[0]
+    row = log.rows[0].chunks
     if row < log.chunks.shape[0]:
         chunk = log.chunks[row]
-        chunk[0] = time_ns
-        chunk[1] = log.scans[0]
-        chunk[2] = t
-        chunk[3] = vma.owner
-        chunk[4] = start - vma.vm_start + vma.offset
-        chunk[5] = end - start
-        chunk[6] = updated
-    log.rows[0] = row + 1
-    log.scan_calls[vma.owner] += 1
-    log.scan_pages[vma.owner] += end - start
+        chunk.ns = time_ns
+        chunk.scan = log.rows[0].scans
+        chunk.task = t
+        chunk.vma = vma.owner
+        chunk.start = start - vma.vm_start + vma.offset
+        chunk.pages = end - start
+        chunk.updated = updated
+    log.rows[0].chunks = row + 1
+    count = log.counts[vma.owner]
+    count.scan_calls += 1
+    count.scan_pages += end - start
 
 
 @jitted
@@ -221,7 +224,7 @@ def change_prot_numa(
                 if marked and calls == 0:
                     calls = 1
                     zapping = guest
-                    log.ranges[0, 0], log.ranges[0, 1] = pop.spans[s].lo, end
+                    log.ranges[0].start, log.ranges[0].end = pop.spans[s].lo, end
                 if zapping:
                     zapped_here += zap_span(k, pop, s)
             looked += present

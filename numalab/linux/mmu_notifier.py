@@ -14,9 +14,6 @@ from numalab.population import ABSENT, END, MAPPED, ZAPPED, add, take
 KVM, SEV, GPU = 1, 2, 3
 """``subscriber`` of a VMA; 0 none. In the order of :data:`numalab.vma.SUBSCRIBERS`."""
 
-ZAPPED_ENTRIES, REMOTE_FLUSHES, CACHE_FLUSHES, REFAULTS, EVICTIONS = range(5)
-"""Second axis of the log's ``secondary``."""
-
 BEFORE, LATE, EACH_FOLIO = range(3)
 """When a scan notifies: the range before it looks, as every kernel does; from the first entry
 that it changes on; each folio that it changes. In the order of ``policy.NOTIFIERS``."""
@@ -38,14 +35,14 @@ def notified(log, vma, calls, zapped, flushes):
     """
     if vma.subscriber == 0:
         return
-    count = log.secondary[vma.owner]
+    count = log.counts[vma.owner]
     if vma.subscriber == GPU:
-        count[EVICTIONS] += calls
+        count.evictions += calls
         return
-    count[ZAPPED_ENTRIES] += zapped
-    count[REMOTE_FLUSHES] += flushes
+    count.zapped += zapped
+    count.remote_flushes += flushes
     if vma.subscriber == SEV:
-        count[CACHE_FLUSHES] += calls
+        count.cache_flushes += calls
 
 
 @jitted

@@ -62,8 +62,8 @@ def notifier_ranges(k, mm, vmas, vma, pop, start, end, ranges):
 
     Parameters
     ----------
-    ranges : int64[n, 2]
-        Filled with first page and end of each; n large enough.
+    ranges : records of ``range_type``
+        Filled with first page and end of each; enough of them.
 
     Returns
     -------
@@ -79,7 +79,7 @@ def notifier_ranges(k, mm, vmas, vma, pop, start, end, ranges):
         hi = min((lo // outer + 1) * outer, end)
         first = _first_table(pop, mm, vmas, vma, lo, hi, inner)
         if first < hi:
-            ranges[calls, 0], ranges[calls, 1] = first, hi
+            ranges[calls].start, ranges[calls].end = first, hi
             calls += 1
             pages += hi - first
         lo = hi

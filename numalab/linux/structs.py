@@ -15,9 +15,12 @@ from typing import Any
 import numpy as np
 
 from numalab.jit import jitted
+from numalab.schema import EVENTS, event_type
 
 NUMA_NO_NODE = -1
 NONE = -1
+START_JIFFIES, START_NS = 1_000_000, 4_000_000_000_000
+"""Clocks when the tasks start: any numbers well above every delay."""
 
 # How a VMA looks to the tests of task_numa_work(); the flags are facts of the mapping.
 VM_PRIVATE = 1
@@ -35,7 +38,7 @@ VM_THREAD_STACK = 2048
 VM_UNMOVABLE = 4096
 
 BY_SCAN, BY_MIGRATION = 0, 1
-"""Why a notifier was sent: second axis of the counts of calls and pages."""
+"""Why a notifier was sent: as in :data:`numalab.schema.WHYS`."""
 
 STATS_MEM, STATS_CPU, STATS_MEMBUF, STATS_CPUBUF = 0, 1, 2, 3
 
@@ -112,12 +115,17 @@ task_struct = np.dtype(
         ("debt_ns", "i8"),
         ("running", "i8"),
         ("rated", "i8"),
+        ("wants_cpu", "i8"),
+        ("spins", "i8"),
+        ("image_access", "i8"),
         ("first_access", "i8"),
         ("end_access", "i8"),
     ]
 )
-"""``locality_*`` is ``numa_faults_locality[3]``; ``debt_ns`` time used up ahead of the tick;
-``first_access .. end_access`` are the accesses of the workload, not of the program."""
+"""``locality_*`` is ``numa_faults_locality[3]``; ``debt_ns`` time used up ahead of the tick.
+``wants_cpu`` is 0 asleep, 1 for rated accesses only, 2 flat out; a task that ``spins`` touches
+nothing. ``image_access .. first_access`` are its accesses to pages of the program,
+``first_access .. end_access`` those of the workload."""
 
 numa_group = np.dtype(
     [
@@ -169,17 +177,13 @@ sched_numa = np.dtype(
 one of :mod:`numalab.linux.mmu_notifier`.
 """
 
-vmstat = np.dtype(
-    [
-        ("numa_pte_updates", "i8"),
-        ("numa_huge_pte_updates", "i8"),
-        ("numa_hint_faults", "i8"),
-        ("numa_hint_faults_local", "i8"),
-        ("numa_pages_migrated", "i8"),
-        ("pgmigrate_success", "i8"),
-        ("pgmigrate_fail", "i8"),
-    ]
-)
+chunk_type, notice_type = (event_type(table) for table in EVENTS)
+"""Records of a chunk that a scan walked, and of a notification that it sent."""
+
+range_type = np.dtype([("start", "i8"), ("end", "i8")])
+
+log_rows = np.dtype([("chunks", "i8"), ("notices", "i8"), ("scans", "i8")])
+"""Chunks and notices so far, those included that had no room in their tables; scans begun."""
 
 
 def records(dtype: np.dtype, count: int) -> Any:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from numalab.dataset import WHYS
 from numalab.measures.run import index_of, require, workload_of
 from numalab.measures.scans import Found, group_by_scan
+from numalab.schema import WHYS
 
 _TABLE = ("notify_ms", "notify_vma", "notify_why", "notify_pages")
 
@@ -70,7 +70,7 @@ def notified_per_minute(
     vma : str, optional
         Name of the mapping; else the first one.
     why : str
-        Cause, of :data:`numalab.dataset.WHYS`.
+        Cause, of :data:`numalab.schema.WHYS`.
     minutes : float [min]
         Length of a period, if not one minute. A last one that is not whole is left out; what
         comes after the end of a run, as in a recording, counts in the last one.

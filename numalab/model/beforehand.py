@@ -13,8 +13,15 @@ import numpy as np
 from numalab.draws import draw_unit
 from numalab.jit import jitted
 from numalab.linux.fair_scan import FOREVER_NS, finish_scan, task_numa_work, task_tick_numa
-from numalab.linux.structs import NONE, VM_INACCESSIBLE, VM_THREAD_STACK
+from numalab.linux.structs import (
+    NONE,
+    START_JIFFIES,
+    START_NS,
+    VM_INACCESSIBLE,
+    VM_THREAD_STACK,
+)
 from numalab.model.accesses import touch_rand
+from numalab.model.hardware import World
 from numalab.model.running import waiting
 
 before_type = np.dtype(
@@ -40,8 +47,8 @@ def _hide_thread_stacks(mm, vmas, hidden):
 
 
 @jitted
-def run_before(w, access_ptr, before, phase_ns, start_jiffies, start_ns, rng):
-    """Tick through the time in which main threads ran alone, then forget what was counted.
+def _run_alone(w, before, phase_ns, rng):
+    """Tick through the time in which main threads ran alone.
 
     The main thread is busy with its own stack and data, so it faults at once on what a scan
     marked of them, and its placement sees a pass that the clone then takes back; but not on
@@ -61,32 +68,28 @@ def run_before(w, access_ptr, before, phase_ns, start_jiffies, start_ns, rng):
         step = -(-(b.first_ns - phase_ns) // k.tick_ns)
         last_ns = b.last_ns + int(draw_unit(rng) * k.tick_ns)
         while phase_ns + step * k.tick_ns < last_ns:
-            if task_tick_numa(k, p, mm, start_jiffies + step, w.groups, w.group_faults):
+            if task_tick_numa(k, p, mm, START_JIFFIES + step, w.groups, w.group_faults):
                 task_numa_work(
                     k, b.task, w.tasks, mm, w.vmas, w.pop, w.stat[0], w.log,
-                    start_jiffies + step, start_ns, w.groups, w.group_faults, rng, w.speed[0],
+                    START_JIFFIES + step, START_NS, w.groups, w.group_faults, rng, w.speed[0],
                 )  # fmt: skip
                 finish_scan(mm, FOREVER_NS)
-                for a in range(access_ptr[b.task], access_ptr[b.task + 1]):
+                for a in range(p.image_access, p.end_access):
                     if w.accesses[a].image == 1 and waiting(w, a):
                         touch_rand(
-                            w, a, 1e9, 20.0 * w.accesses[a].pages, start_jiffies + step,
-                            start_ns + phase_ns + step * k.tick_ns, rng,
+                            w, a, 1e9, 20.0 * w.accesses[a].pages, START_JIFFIES + step,
+                            START_NS + phase_ns + step * k.tick_ns, rng,
                         )  # fmt: skip
             step += 1
         _hide_thread_stacks(mm, w.vmas, False)
         mm.mm_users, mm.nr_threads, mm.numa_next_scan = users, threads, following
         mm.numa_scan_seq = 0
-    stat = w.stat[0]
-    stat.numa_pte_updates, stat.numa_huge_pte_updates = 0, 0
-    stat.numa_hint_faults, stat.numa_hint_faults_local = 0, 0
-    stat.numa_pages_migrated, stat.pgmigrate_success = 0, 0
-    w.log.skips[:] = 0
-    w.log.scan_calls[:] = 0
-    w.log.scan_pages[:] = 0
-    w.log.notifier_calls[:] = 0
-    w.log.notifier_pages[:] = 0
-    w.log.notifier_wasted_pages[:] = 0
-    w.log.secondary[:] = 0
-    w.log.rows[:] = 0
-    w.log.scans[0] = 0
+
+
+def run_before(w: World, before: np.ndarray, phase_ns: int, rng: np.random.Generator) -> None:
+    """Run what came before the start, if anything did; then forget what was counted."""
+    if not np.any(before["first_ns"] < before["last_ns"]):
+        return
+    _run_alone(w, before, phase_ns, rng)
+    for counted in (w.stat, w.log.counts, w.log.rows):
+        counted[:] = np.zeros(1, counted.dtype)

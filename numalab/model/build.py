@@ -7,18 +7,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numalab.dataset import IMAGE_VMAS
 from numalab.linux import structs as st
 from numalab.model import hardware as hw
 from numalab.model.beforehand import before_type
 from numalab.model.layout import ProcessSetup, Setup, threads_of
 from numalab.policy import NOTIFIERS, PID_MEMORIES, Policy
+from numalab.schema import IMAGE_VMAS, counts_type
 from numalab.units import HPAGE_PMD_NR, PAGES_PER_MB, align_up, msecs_to_jiffies, tick_nsec
 from numalab.workload import Access, Churn, Task, Vma, Workload
 
-START_JIFFIES = 1_000_000
-"""Jiffies at the start: any number well above every delay."""
-START_NS = 4_000_000_000_000
+MAX_EVENTS = 1 << 16
+"""Rows of the tables of chunks and of notifications."""
 
 churn_type = np.dtype(
     [
@@ -60,24 +59,27 @@ _KIND_FLAGS = {
 
 
 class ScanLog(NamedTuple):
-    """What the engine counts beside vmstat; first axis of most is the VMA reported.
+    """What the engine counts beside vmstat."""
 
-    ``rows`` counts chunks and notices, those included that had no room; ``ranges`` is room
-    for the notifications of one walk.
-    """
-
-    skips: Any
-    scan_calls: Any
-    scan_pages: Any
-    notifier_calls: Any
-    notifier_pages: Any
-    notifier_wasted_pages: Any
-    secondary: Any
+    counts: Any
+    """By VMA as reported: records of :data:`numalab.schema.counts_type`."""
     chunks: Any
     notices: Any
     ranges: Any
+    """Room for the notifications of one walk."""
     rows: Any
-    scans: Any
+    """One record of :data:`numalab.linux.structs.log_rows`."""
+
+
+def scan_log(workload: Workload) -> ScanLog:
+    """Return a log in which nothing is counted."""
+    return ScanLog(
+        st.records(counts_type, len(owners_of(workload))),
+        st.records(st.chunk_type, MAX_EVENTS),
+        st.records(st.notice_type, MAX_EVENTS),
+        st.records(st.range_type, workload.tunables.scan_size_mb // 1024 + 4),
+        st.records(st.log_rows, 1),
+    )
 
 
 def owners_of(workload: Workload) -> list[str]:
@@ -179,7 +181,7 @@ def mm_record(mm: Any, workload: Workload, process: ProcessSetup, policy: Policy
     hz = workload.machine.hz
     reset = int(process.reset_ms * hz // 1000)
     delay = msecs_to_jiffies(workload.tunables.scan_delay_ms, hz)
-    mm.numa_next_scan = START_JIFFIES + reset + delay
+    mm.numa_next_scan = st.START_JIFFIES + reset + delay
     mm.mm_users = threads
     mm.nr_threads = threads
     mm.mmap = st.NONE
@@ -244,5 +246,5 @@ def before_records(workload: Workload, setup: Setup) -> np.ndarray:
             before[m].first_ns = int(process.balancing_ms * 1e6)
             before[m].last_ns = int(process.reset_ms * 1e6)
             delay = msecs_to_jiffies(workload.tunables.scan_delay_ms, hz)
-            before[m].next_scan = START_JIFFIES + int(process.fork_ms * hz // 1000) + delay
+            before[m].next_scan = st.START_JIFFIES + int(process.fork_ms * hz // 1000) + delay
     return before

@@ -14,7 +14,7 @@ import numpy as np
 from numalab.jit import inlined, jitted
 from numalab.linux.fair_period import update_scan_period
 from numalab.linux.memory import do_numa_page
-from numalab.linux.mmu_notifier import REFAULTS, is_guest
+from numalab.linux.mmu_notifier import is_guest
 from numalab.linux.swap import batched, folio_add_lru
 from numalab.population import ABSENT, END, MAPPED, NO_CPUPID, ZAPPED, add, note, take
 from numalab.units import HPAGE_PMD_NR
@@ -96,6 +96,11 @@ class World(NamedTuple):
     group_faults: Any
     current: Any
     cpu_load: Any
+    cpu_task: Any
+    """Task of each CPU that runs flat out in this tick, or NONE."""
+    cpu_used_ns: Any
+    """What others used of this tick on each CPU."""
+    churns: Any
     cpus_per_node: int
 
 
@@ -158,7 +163,7 @@ def populate(w, t, s, c, count, wanted):
 @jitted
 def _refault(w, vma, unit, count):
     """Count faults of a guest on folios that it has not mapped; return ns spent."""
-    w.log.secondary[vma.owner, REFAULTS] += count
+    w.log.counts[vma.owner].refaults += count
     speed = w.speed[0]
     return count * (speed.refault_huge_ns if unit == HPAGE_PMD_NR else speed.refault_ns)
 

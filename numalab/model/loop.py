@@ -5,7 +5,7 @@ from __future__ import annotations
 from numalab.draws import draw_below, draw_unit
 from numalab.jit import inlined, jitted
 from numalab.linux.fair_scan import finish_scan, task_numa_work, task_tick_numa
-from numalab.linux.structs import NONE
+from numalab.linux.structs import NONE, START_JIFFIES, START_NS
 from numalab.model.mmap import turn_churns
 from numalab.model.quiet import quiet_ticks, run_quiet, scan_under_way
 from numalab.model.running import (
@@ -24,14 +24,14 @@ scan is under way."""
 
 
 @inlined
-def _run_tick(w, access_ptr, spins, wants, best, used, tick_ns, elapsed_ns, jiffies, now_ns, rng):
-    """Let every task run for one tick; ``best`` is the flat-out task of each CPU."""
+def _run_tick(w, tick_ns, elapsed_ns, jiffies, now_ns, rng):
+    """Let every task run for one tick."""
     parts = 1
-    if w.pop.free[2] and (contended(w) or scan_under_way(w)):
+    if w.pop.free[0].waiting and (contended(w) or scan_under_way(w)):
         parts = SUBSTEPS
     part_ns = tick_ns / parts
     ntasks = w.tasks.shape[0]
-    ncpus = best.shape[0]
+    ncpus = w.cpu_task.shape[0]
     for part in range(parts):
         at_ns = now_ns + int(part * part_ns)
         for m in range(w.mms.shape[0]):
@@ -39,28 +39,26 @@ def _run_tick(w, access_ptr, spins, wants, best, used, tick_ns, elapsed_ns, jiff
         for i in range(2 * ntasks):
             t = (i + jiffies + part) % ntasks
             p = w.tasks[t]
-            if wants[t] == 0 or not (p.rated or w.pop.task_waiting[t]):
+            if p.wants_cpu == 0 or not (p.rated or w.pop.task_waiting[t]):
                 continue
             if (p.debt_ns > 0) != (i >= ntasks) or p.debt_ns >= (part + 1) * part_ns:
                 continue  # whoever is still in a scan comes last, or not yet
             if p.debt_ns:
                 finish_scan(w.mms[p.mm], at_ns + int(part_ns))
             w.current[p.cpu] = t
-            ns = run_rated(
-                w, t, access_ptr[t], access_ptr[t + 1], part_ns, elapsed_ns, jiffies, at_ns, rng
-            )
+            ns = run_rated(w, t, part_ns, elapsed_ns, jiffies, at_ns, rng)
             p.running += int(ns)
-            if wants[t] == 1:
-                used[p.cpu] += ns
+            if p.wants_cpu == 1:
+                w.cpu_used_ns[p.cpu] += ns
         for i in range(ncpus):
             cpu = (i + jiffies + part) % ncpus
-            t = best[cpu]
+            t = w.cpu_task[cpu]
             if t == NONE:
                 continue
             p = w.tasks[t]
             w.current[cpu] = t
-            budget = tick_ns * (part + 1) / parts - used[cpu] - p.debt_ns - p.running
-            if budget <= 0 or spins[t]:
+            budget = tick_ns * (part + 1) / parts - w.cpu_used_ns[cpu] - p.debt_ns - p.running
+            if budget <= 0 or p.spins:
                 continue
             if p.debt_ns:
                 finish_scan(w.mms[p.mm], at_ns + int(part_ns))
@@ -73,40 +71,34 @@ def _run_tick(w, access_ptr, spins, wants, best, used, tick_ns, elapsed_ns, jiff
 
 
 @jitted
-def _current_at_tick(w, wants, best, used, cpu, tick_ns, rng):
+def _current_at_tick(w, cpu, tick_ns, rng):
     """Task that the tick finds running on a CPU, or NONE when it is idle."""
-    if used[cpu] > 0.0:
+    if w.cpu_used_ns[cpu] > 0.0:
         u = draw_unit(rng) * tick_ns
-        if u < used[cpu]:
+        if u < w.cpu_used_ns[cpu]:
             for t in range(w.tasks.shape[0]):
-                if wants[t] == 1 and w.tasks[t].cpu == cpu:
-                    u -= w.tasks[t].running
+                p = w.tasks[t]
+                if p.wants_cpu == 1 and p.cpu == cpu:
+                    u -= p.running
                     if u < 0:
                         return t
-    return best[cpu]
+    return w.cpu_task[cpu]
 
 
 @jitted
-def run(w, access_ptr, spins, churns, lifetimes, phase_ns, start_jiffies, start_ns, ticks,
-        sample_ns, samples, seqs, best, used, wants, rng):  # fmt: skip
+def run(w, lifetimes, phase_ns, ticks, sample_ns, samples, seqs, rng):
     """Run the world for a number of ticks.
 
     Parameters
     ----------
     w : World
-    access_ptr : int64[n_task + 1]
-        Accesses of task ``t`` are ``access_ptr[t] .. access_ptr[t + 1]``, those of the program
-        before the workload's own.
-    spins : bool[n_task]
-        Tasks that use their CPU without touching anything.
+    lifetimes : int64[n_churn, n] [ns]
     phase_ns : int [ns]
         From the start to the first tick.
     sample_ns : int [ns]
         Time between samples.
-    samples, seqs : int64[n_sample, 7], int64[n_sample, n_process]
+    samples, seqs : records of ``vmstat`` [n_sample], int64[n_sample, n_process]
         Filled with the counters and ``numa_scan_seq``.
-    best, used, wants : int64[n_cpu], float64[n_cpu], int64[n_task]
-        Room to work in.
 
     Returns
     -------
@@ -119,54 +111,48 @@ def run(w, access_ptr, spins, churns, lifetimes, phase_ns, start_jiffies, start_
     ncpus = w.current.shape[0]
     kept = 1.0 - w.speed[0].lost_share
     sample = 0
-    change_ns, turn_ns = -1, (1 << 62 if churns.shape[0] == 0 else -1)
+    change_ns, turn_ns = -1, (1 << 62 if w.churns.shape[0] == 0 else -1)
     step = 0
     while step <= ticks:
         elapsed_ns = max(phase_ns + (step - 1) * tick_ns, 0)
-        jiffies = start_jiffies + step
+        jiffies = START_JIFFIES + step
         if elapsed_ns >= turn_ns:
-            turn_ns = turn_churns(w, churns, lifetimes, elapsed_ns)
+            turn_ns = turn_churns(w, lifetimes, elapsed_ns)
             change_ns = -1
         if elapsed_ns >= change_ns:
             change_ns = next_change(w, elapsed_ns)
             for t in range(ntasks):
-                wants[t] = 2 if spins[t] else wants_cpu(w, t, access_ptr, elapsed_ns)
+                w.tasks[t].wants_cpu = wants_cpu(w, t, elapsed_ns)
         if step:
             to_turn = -((elapsed_ns - turn_ns) // tick_ns)
             most = min(ticks - step, (change_ns - elapsed_ns) // tick_ns, to_turn)
             to_sample = max(1, (sample * sample_ns - elapsed_ns) // tick_ns)
-            quiet = quiet_ticks(w, wants, most, to_sample, jiffies - 1)
+            quiet = quiet_ticks(w, most, to_sample, jiffies - 1)
             if quiet > 0:
-                run_quiet(
-                    w, access_ptr, spins, wants, quiet, elapsed_ns, jiffies - 1,
-                    start_ns + elapsed_ns, rng,
-                )  # fmt: skip
+                run_quiet(w, quiet, elapsed_ns, jiffies - 1, START_NS + elapsed_ns, rng)
                 step += quiet
                 sample = take_samples(
                     w, sample, phase_ns + (step - 1) * tick_ns, sample_ns, samples, seqs
                 )
                 continue
-        best[:] = NONE
-        used[:] = 0.0
+        w.cpu_task[:] = NONE
+        w.cpu_used_ns[:] = 0.0
         for t in range(ntasks):
             p = w.tasks[t]
             p.running = 0
-            if wants[t] == 2:
-                other = best[p.cpu]
+            if p.wants_cpu == 2:
+                other = w.cpu_task[p.cpu]
                 if other == NONE or p.vruntime < w.tasks[other].vruntime:
-                    best[p.cpu] = t
+                    w.cpu_task[p.cpu] = t
         length = phase_ns if step == 0 else tick_ns
-        _run_tick(
-            w, access_ptr, spins, wants, best, used, length, elapsed_ns, jiffies - 1,
-            start_ns + elapsed_ns, rng,
-        )  # fmt: skip
+        _run_tick(w, length, elapsed_ns, jiffies - 1, START_NS + elapsed_ns, rng)
         end_ns = phase_ns + step * tick_ns
         sample = take_samples(w, sample, end_ns, sample_ns, samples, seqs)
         for t in range(ntasks):
             p = w.tasks[t]
             ran = p.running
-            if best[p.cpu] == t:
-                ran = max(0, int(length - used[p.cpu]))
+            if w.cpu_task[p.cpu] == t:
+                ran = max(0, int(length - w.cpu_used_ns[p.cpu]))
                 p.debt_ns = max(0, p.debt_ns + p.running - ran)
             p.sum_exec_runtime += int(ran * kept)
             p.vruntime += ran
@@ -176,7 +162,7 @@ def run(w, access_ptr, spins, churns, lifetimes, phase_ns, start_jiffies, start_
         turn = draw_below(rng, ncpus) if ntasks > 1 else 0
         for i in range(ncpus):
             cpu = (i + turn) % ncpus
-            t = _current_at_tick(w, wants, best, used, cpu, tick_ns, rng)
+            t = _current_at_tick(w, cpu, tick_ns, rng)
             w.current[cpu] = t
             if t == NONE:
                 continue
@@ -185,7 +171,7 @@ def run(w, access_ptr, spins, churns, lifetimes, phase_ns, start_jiffies, start_
             if task_tick_numa(k, p, mm, jiffies, w.groups, w.group_faults):
                 spent = task_numa_work(
                     k, t, w.tasks, mm, w.vmas, w.pop, w.stat[0], w.log, jiffies,
-                    start_ns + end_ns, w.groups, w.group_faults, rng, w.speed[0],
+                    START_NS + end_ns, w.groups, w.group_faults, rng, w.speed[0],
                 )  # fmt: skip
                 p.debt_ns += spent
     return sample

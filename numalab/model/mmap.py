@@ -125,11 +125,11 @@ def _death(w, churn):
 
 
 @jitted
-def turn_churns(w, churns, lifetimes, elapsed_ns):
+def turn_churns(w, lifetimes, elapsed_ns):
     """Start and end the lives that are due by ``elapsed_ns``; return when the next one is."""
     soonest = 1 << 62
-    for c in range(churns.shape[0]):
-        churn = churns[c]
+    for c in range(w.churns.shape[0]):
+        churn = w.churns[c]
         while churn.next_ns <= elapsed_ns:
             if churn.alive:
                 _death(w, churn)

@@ -31,7 +31,7 @@ def _settled(w, t):
 
 
 @inlined
-def quiet_ticks(w, wants, most, to_sample, jiffies):
+def quiet_ticks(w, most, to_sample, jiffies):
     """Ticks after ``jiffies`` that can be run as one, at most ``most``.
 
     Every running task is flat out and has its CPU to itself; folios of the workload wait
@@ -42,7 +42,7 @@ def quiet_ticks(w, wants, most, to_sample, jiffies):
     tick_ns = w.k[0].tick_ns
     if scan_under_way(w):
         return 0
-    if w.pop.free[2]:
+    if w.pop.free[0].waiting:
         most = min(most, to_sample)
         for a in range(w.accesses.shape[0]):
             access = w.accesses[a]
@@ -54,9 +54,9 @@ def quiet_ticks(w, wants, most, to_sample, jiffies):
                 return 0
     for t in range(w.tasks.shape[0]):
         p = w.tasks[t]
-        if wants[t] == 1:
+        if p.wants_cpu == 1:
             return 0
-        if wants[t] == 0:
+        if p.wants_cpu == 0:
             continue
         if w.cpu_load[p.cpu] > 1 or (own_waiting(w, t) and not _settled(w, t)):
             return 0
@@ -177,23 +177,23 @@ def _tick_on(w, t, ticks, elapsed_ns, jiffies, now_ns, rng):
 
 
 @inlined
-def run_quiet(w, access_ptr, spins, wants, quiet, elapsed_ns, jiffies, now_ns, rng):
+def run_quiet(w, quiet, elapsed_ns, jiffies, now_ns, rng):
     """Run ``quiet`` ticks as one."""
     k = w.k[0]
     length = quiet * k.tick_ns
     for t in range(w.tasks.shape[0]):
-        if wants[t] != 2:
-            continue
         p = w.tasks[t]
+        if p.wants_cpu != 2:
+            continue
         began = p.sum_exec_runtime
         p.sum_exec_runtime += int(length * (1.0 - w.speed[0].lost_share))
         p.vruntime += length
         _put_off(w, p, began, quiet)
-        if spins[t] or p.debt_ns >= length:
+        if p.spins or p.debt_ns >= length:
             p.debt_ns = max(0, p.debt_ns - length)
             continue
         w.current[p.cpu] = t
-        for a in range(access_ptr[t], p.first_access):
+        for a in range(p.image_access, p.first_access):
             if waiting(w, a):
                 w.accesses[a].carry += w.accesses[a].pages_per_ns * length
         if not own_waiting(w, t) or not _one_walk(w, t, elapsed_ns):

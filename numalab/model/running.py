@@ -30,10 +30,10 @@ def own_waiting(w, t):
 
 
 @inlined
-def run_rated(w, t, first, last, part_ns, elapsed_ns, jiffies, now_ns, rng):
+def run_rated(w, t, part_ns, elapsed_ns, jiffies, now_ns, rng):
     """Run the rated accesses of a task for a part of a tick; return ns used."""
     used = 0.0
-    for a in range(first, last):
+    for a in range(w.tasks[t].image_access, w.tasks[t].end_access):
         access = w.accesses[a]
         if access.flat_out or not is_active(access, elapsed_ns):
             continue
@@ -101,10 +101,13 @@ def glide(w, t, length_ns, elapsed_ns):
 
 
 @jitted
-def wants_cpu(w, t, access_ptr, elapsed_ns):
+def wants_cpu(w, t, elapsed_ns):
     """0 asleep, 1 only rated accesses, 2 flat out."""
+    p = w.tasks[t]
+    if p.spins:
+        return 2
     wants = 0
-    for a in range(access_ptr[t], access_ptr[t + 1]):
+    for a in range(p.image_access, p.end_access):
         if is_active(w.accesses[a], elapsed_ns):
             wants = max(wants, 2 if w.accesses[a].flat_out else 1)
     return wants
@@ -136,14 +139,7 @@ def next_change(w, elapsed_ns):
 def take_samples(w, sample, end_ns, sample_ns, samples, seqs):
     """Fill the samples that fall before ``end_ns``; return how many are filled."""
     while sample < samples.shape[0] and sample * sample_ns < end_ns:
-        s = w.stat[0]
-        samples[sample, 0] = s.numa_pte_updates
-        samples[sample, 1] = s.numa_huge_pte_updates
-        samples[sample, 2] = s.numa_hint_faults
-        samples[sample, 3] = s.numa_hint_faults_local
-        samples[sample, 4] = s.numa_pages_migrated
-        samples[sample, 5] = s.pgmigrate_success
-        samples[sample, 6] = s.pgmigrate_fail
+        samples[sample] = w.stat[0]
         for m in range(w.mms.shape[0]):
             seqs[sample, m] = w.mms[m].numa_scan_seq
         sample += 1

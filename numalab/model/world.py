@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from numalab import population as pn
-from numalab.dataset import REASONS, SECONDARY, WHYS
 from numalab.linux import structs as st
 from numalab.linux.swap import batched
 from numalab.model import hardware as hw
 from numalab.model.build import (
-    ScanLog,
     churn_type,
     kernel_record,
     mm_record,
     node_free,
-    owners_of,
     place_tasks,
+    scan_log,
     speed_record,
     task_record,
 )
@@ -36,23 +33,13 @@ from numalab.model.plan import (
 )
 from numalab.model.present import settle
 from numalab.policy import Policy
+from numalab.schema import vmstat
 from numalab.vma import GUESTS
 from numalab.workload import Task, Workload
 
-MAX_CHUNKS = 1 << 16
 _ADDED_BEFORE_SCANS = 5
 """Pages that the recorder itself puts into each CPU's LRU batch before the first scan: in 3 of
 15 boots the batches had been emptied 0.9 s after the start, as about 5 pages would do."""
-
-
-@dataclass(slots=True)
-class Assembly:
-    """The world and what the loop needs beside it."""
-
-    world: hw.World
-    access_ptr: np.ndarray
-    spins: np.ndarray
-    churns: np.ndarray
 
 
 def _fill(records: np.ndarray, rows: list[dict[str, Any]]) -> None:
@@ -100,31 +87,19 @@ def _populate(
     for a, row in enumerate(plan.accesses):
         for g in range(row["first_segment"], row["first_segment"] + row["nr_segments"]):
             reach[g].append(a)
-    links = [a for found in reach for a in found]
-    pop = pn.empty(
-        len(plan.segments) + room,
-        len(plan.segments),
-        [row["task"] for row in plan.accesses],
-        len(links),
-        len(workload.tasks) + len(workload.churns),
-        workload.machine.nodes,
-        workload.machine.cpus,
-    )
+    owners, machine = [row["task"] for row in plan.accesses], workload.machine
+    pop = pn.empty(room, reach, owners, len(workload.threads), machine.nodes, machine.cpus)
     for found in reach:
         if len({plan.accesses[a]["task"] for a in found}) > 1:
             for a in (a for a in found if "image" not in plan.accesses[a]):
                 plan.accesses[a]["shared"] = 1
-    pop.access_of[: len(links)] = links
     pop.node_free[:] = node_free(workload)
     pop.lru_added[:] = lru_added
-    numbers = [len(found) for found in reach]
     segments = pop.segments
     segments["lo"] = [seg.start for seg in plan.segments]
     segments["hi"] = [seg.start + seg.hi - seg.lo for seg in plan.segments]
     segments["unit"] = [seg.unit for seg in plan.segments]
     segments["vma"] = [seg.vma for seg in plan.segments]
-    segments["nr_accesses"] = numbers
-    segments["first_access"] = np.cumsum(numbers) - numbers
     segments["tracked"] = [
         seg.start >= 0 and seg.owner is None and seg.present != () for seg in plan.segments
     ]
@@ -143,7 +118,7 @@ def _populate(
 
 def assemble(
     workload: Workload, policy: Policy, setup: Setup, room: int, draws: np.random.Generator
-) -> Assembly:
+) -> hw.World:
     """Build the world of a run.
 
     Parameters
@@ -173,7 +148,7 @@ def lay_out(
     room: int,
     image: Image,
     lru_added: np.ndarray,
-) -> Assembly:
+) -> hw.World:
     """Build the world of a run from what was drawn for it; see :func:`assemble`."""
     plan = Plan()
     names = workload.process_names
@@ -202,11 +177,12 @@ def lay_out(
         task_record(tasks[i], thread, workload, setup)
         own = accesses[ptr[i] : ptr[i + 1]]
         tasks[i].rated = int(np.any((own["flat_out"] == 0) & (own["image"] == 0)))
+        tasks[i].spins = int(isinstance(thread, Task) and not thread.access)
+        tasks[i].image_access, tasks[i].end_access = ptr[i], ptr[i + 1]
         tasks[i].first_access = ptr[i] + np.count_nonzero(own["image"])
-        tasks[i].end_access = ptr[i + 1]
     load = place_tasks(tasks, workload)
-    owners, nodes = len(owners_of(workload)), workload.machine.nodes
-    world = hw.World(
+    nodes = workload.machine.nodes
+    return hw.World(
         kernel,
         speed_record(workload),
         tasks,
@@ -215,27 +191,15 @@ def lay_out(
         pop,
         np.array([seg.lo for seg in plan.segments]),
         accesses,
-        st.records(st.vmstat, 1),
-        ScanLog(
-            np.zeros((owners, len(REASONS)), np.int64),
-            np.zeros(owners, np.int64),
-            np.zeros(owners, np.int64),
-            np.zeros((owners, len(WHYS)), np.int64),
-            np.zeros((owners, len(WHYS)), np.int64),
-            np.zeros(owners, np.int64),
-            np.zeros((owners, len(SECONDARY)), np.int64),
-            np.zeros((MAX_CHUNKS, 7), np.int64),
-            np.zeros((MAX_CHUNKS, 8), np.int64),
-            np.zeros((workload.tunables.scan_size_mb // 1024 + 4, 2), np.int64),
-            np.zeros(2, np.int64),
-            np.zeros(1, np.int64),
-        ),
+        st.records(vmstat, 1),
+        scan_log(workload),
         np.zeros((len(threads), 4, nodes, 2), np.int64),
         st.records(st.numa_group, len(threads)),
         np.zeros((len(threads), 2, nodes, 2), np.int64),
         np.full(workload.machine.cpus, st.NONE),
         load,
+        np.full(workload.machine.cpus, st.NONE),
+        np.zeros(workload.machine.cpus),
+        churns,
         workload.machine.cpus_per_node,
     )
-    spins = np.array([isinstance(t, Task) and not t.access for t in threads])
-    return Assembly(world, ptr, spins, churns)

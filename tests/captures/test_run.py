@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from numalab import dataset
+from numalab import dataset, schema
 from numalab.captures import Recording, open_recording, runlog
 from numalab.captures.run import read_run
 from numalab.fields import InputError
@@ -33,7 +33,7 @@ def test_a_run_keeps_the_schema_and_its_laws(recording: Recording) -> None:
     assert ds.attrs["kernel"] == recording.kernel
     assert ds.time.values[0] == 0
     assert ds.time.values[-1] == 2500
-    for name in dataset.COUNTERS:
+    for name in schema.COUNTERS:
         assert int(ds[name].isel(time=0).max()) == 0
     assert dataset.provenance(ds)["lost_events"] == 0
 

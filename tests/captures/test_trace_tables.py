@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from numalab import dataset
+from numalab import dataset, schema
 from numalab.captures import trace_tables
 from numalab.captures.runlog import RunLog
 from numalab.model.layout import Mapping, ProcessSetup, Setup
@@ -24,7 +24,7 @@ WORKLOAD = Workload(
         Task(name="v1", access=(Access(vma="ram"),)),
     ),
 )
-VMAS = ["ram", *dataset.IMAGE_VMAS]
+VMAS = ["ram", *schema.IMAGE_VMAS]
 SETUP = Setup(
     processes=(
         ProcessSetup(

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from numalab import compare
-from numalab.dataset import COUNTERS, IMAGE_VMAS, concat, make
+from numalab.dataset import concat, make
 from numalab.fields import InputError
 from numalab.report import tables
+from numalab.schema import COUNTERS, IMAGE_VMAS
 
 
 def _dataset(final, scans=3, seq=2, workload="w"):

@@ -11,9 +11,9 @@ import xarray as xr
 from numalab.catalog.guests import guest
 from numalab.compare import notifications
 from numalab.compare.by_notification import counts
-from numalab.dataset import WHYS
 from numalab.engine import simulate
 from numalab.policy import get
+from numalab.schema import WHYS
 from numalab.units import PAGES_PER_MB
 
 MB = 64

@@ -155,7 +155,7 @@ def test_the_chunk_table_says_when_who_where_and_how_much():
     s = Scanner("linux-6.12", [{"size_mb": 1, "count": 1}, {"size_mb": 512}], threads=2)
     s.scan(task=1)
     log = s.world.log
-    assert log.rows[0] == 2
+    assert log.rows[0].chunks == 2
     first, second = log.chunks[0].tolist(), log.chunks[1].tolist()
     assert first == [10**12, 1, 1, 0, 0, 256, 256]
     assert second == [10**12, 1, 1, 1, 0, 65536 - 256, 65536 - 256]
@@ -197,7 +197,9 @@ def notifiers(name, vmas, base=1 << 20, scans=1):
     for _ in range(scans):
         s.scan()
     n = len(vmas)
-    return s.world.log.notifier_calls[:n, 0].tolist(), s.world.log.notifier_pages[:n, 0].tolist()
+    return s.world.log.counts.notifier_calls[:n, 0].tolist(), s.world.log.counts.notifier_pages[
+        :n, 0
+    ].tolist()
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -232,10 +234,12 @@ def test_a_chunk_without_a_page_is_notified_if_its_gib_holds_a_page(name):
     a non-none PUD, here of the 128 MB in front of the second chunk."""
     s = Scanner(name, [{"size_mb": 512, "populated": 0.25}], threads=2)
     assert s.scan() == {"v0": 65536}
-    before = int(s.world.log.notifier_calls[0, 0])
+    before = int(s.world.log.counts.notifier_calls[0, 0])
     assert before == 1
     assert s.wait(2000).scan() == {"v0": 65536}
-    assert int(s.world.log.notifier_calls[0, 0]) - before == (0 if name == "linux-6.1" else 1)
+    assert int(s.world.log.counts.notifier_calls[0, 0]) - before == (
+        0 if name == "linux-6.1" else 1
+    )
 
 
 def test_spans_join_again_when_a_pass_leaves_them_equal():
@@ -246,4 +250,6 @@ def test_spans_join_again_when_a_pass_leaves_them_equal():
     seg = pop.segments[s.vmas[0].first_segment]
     span = pop.spans[seg.span]
     assert (int(span.lo), int(span.hi)) == (int(seg.lo), int(seg.hi))
-    assert np.all(pop.free[0] == len(pop.spans) - np.count_nonzero(pop.segments["span"] != END))
+    assert np.all(
+        pop.free[0].spans == len(pop.spans) - np.count_nonzero(pop.segments["span"] != END)
+    )

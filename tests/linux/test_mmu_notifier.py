@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from numalab import population as pn
-from numalab.dataset import SECONDARY
+from numalab import schema
 from numalab.linux import mmu_notifier as mn
 from numalab.policy import NOTIFIERS
 from numalab.vma import GUESTS, SUBSCRIBERS
@@ -14,7 +14,7 @@ from numalab.vma import GUESTS, SUBSCRIBERS
 
 class Log:
     def __init__(self) -> None:
-        self.secondary = np.zeros((1, len(SECONDARY)), np.int64)
+        self.counts = np.zeros(1, schema.counts_type).view(np.recarray)
 
 
 class Vma:
@@ -31,8 +31,6 @@ class Kernel:
 
 def test_numbers_are_those_of_the_words() -> None:
     assert tuple(SUBSCRIBERS.index(s) for s in ("kvm", "sev", "gpu")) == (mn.KVM, mn.SEV, mn.GPU)
-    assert SECONDARY[mn.REFAULTS] == "refaults"
-    assert SECONDARY[mn.EVICTIONS] == "evictions"
     assert NOTIFIERS == ("range", "late", "each-folio")
     assert (mn.BEFORE, mn.LATE, mn.EACH_FOLIO) == (0, 1, 2)
     guests = [s for i, s in enumerate(SUBSCRIBERS) if mn.is_guest.py_func(Vma(i))]
@@ -42,20 +40,22 @@ def test_numbers_are_those_of_the_words() -> None:
 @pytest.mark.parametrize(
     ("subscriber", "counts"),
     [
-        ("none", [0, 0, 0, 0, 0]),
-        ("kvm", [70, 2, 0, 0, 0]),
-        ("sev", [70, 2, 3, 0, 0]),
-        ("gpu", [0, 0, 0, 0, 3]),
+        ("none", [0, 0, 0, 0]),
+        ("kvm", [70, 2, 0, 0]),
+        ("sev", [70, 2, 3, 0]),
+        ("gpu", [0, 0, 0, 3]),
     ],
 )
 def test_who_does_what(subscriber, counts) -> None:
     log = Log()
     mn.notified.py_func(log, Vma(SUBSCRIBERS.index(subscriber)), 3, 70, 2)
-    assert log.secondary[0].tolist() == counts
+    count = log.counts[0]
+    found = [count.zapped, count.remote_flushes, count.cache_flushes, count.evictions]
+    assert found == counts
 
 
 def _span():
-    pop = pn.empty(4, 1, [], 0, 1, 2, 2)
+    pop = pn.empty(4, [[]], [], 1, 2, 2)
     s = pn.new_span(pop, 0, 100, 0)
     pn.add(pop, s, 0, pn.NO_CPUPID, pn.MAPPED, 0, 40)
     pn.add(pop, s, 0, pn.NO_CPUPID, pn.MAPPED, 1, 30)

@@ -46,8 +46,8 @@ def test_records_start_zeroed_and_read_as_attributes(dtype):
 
 
 def test_the_skip_reasons_are_numbered_as_in_the_tracepoint():
-    from numalab.dataset import REASONS
     from numalab.linux import fair_scan as scan
+    from numalab.schema import REASONS
 
     numbers = (
         scan.SKIP_UNSUITABLE, scan.SKIP_SHARED_RO, scan.SKIP_INACCESSIBLE, scan.SKIP_SCAN_DELAY,

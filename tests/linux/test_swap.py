@@ -11,7 +11,7 @@ from tests.linux.test_memory import Fault
 
 
 def population(cpus=2):
-    return empty(1, 1, [], 0, 1, 1, cpus)
+    return empty(1, [[]], [], 1, 1, cpus)
 
 
 @pytest.mark.parametrize(("name", "size"), [("linux-6.1", 15), ("linux-6.12", 31)])

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from numalab import dataset
+from numalab import dataset, schema
 from numalab.captures import open_recording
 from numalab.machine import Speed
 from numalab.record.initramfs import RecordError
@@ -61,7 +61,7 @@ def test_a_pinned_guest_is_notified_of_every_chunk_and_nothing_changes(recorded:
     assert not ds.chunk_updated.values[mine].any()
     for chunk in mine:
         sent = ds.isel(notify=ds.notify_chunk.values == chunk)
-        assert set(sent.notify_why.values) == {dataset.WHYS.index("scan")}
+        assert set(sent.notify_why.values) == {schema.WHYS.index("scan")}
         assert set(sent.notify_vma.values) == {0}
         # 6.1 sends one for each 1 GiB region: two where the memory lies across a boundary.
         assert sent.sizes["notify"] in ((1, 2) if recorded.generation == "6.1" else (1,))
@@ -70,7 +70,7 @@ def test_a_pinned_guest_is_notified_of_every_chunk_and_nothing_changes(recorded:
         assert ends[:-1].tolist() == sent.notify_start.values[1:].tolist()
         assert ends[-1] == int(ds.chunk_start[chunk] + ds.chunk_pages[chunk])
     ram = ds.sel(vma="ram")
-    assert set(ds.notify_why.values[ds.notify_vma.values == 0]) == {dataset.WHYS.index("scan")}
+    assert set(ds.notify_why.values[ds.notify_vma.values == 0]) == {schema.WHYS.index("scan")}
     assert int(ram.notifier_pages.sum()) == int(ram.notifier_wasted_pages) == 4096 * len(mine)
     assert int(ram.refaults) > 4096
 

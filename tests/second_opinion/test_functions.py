@@ -5,7 +5,6 @@ from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from numalab import units
-from numalab.dataset import REASONS
 from numalab.linux import (
     fair_fault,
     fair_period,
@@ -16,6 +15,7 @@ from numalab.linux import (
     structs,
 )
 from numalab.policy import NAMES, get
+from numalab.schema import REASONS
 from tests.linux import parts
 from tests.second_opinion import kernel_fault, kernel_memory, kernel_scan
 from tests.second_opinion.objects import Page
