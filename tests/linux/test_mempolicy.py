@@ -156,11 +156,12 @@ def test_the_chunk_table_says_when_who_where_and_how_much():
     s.scan(task=1)
     log = s.world.log
     assert log.rows[0].chunks == 2
-    first, second = log.chunks[0].tolist(), log.chunks[1].tolist()
-    assert first == [10**12, 1, 1, 0, 0, 256, 256]
-    assert second == [10**12, 1, 1, 1, 0, 65536 - 256, 65536 - 256]
+    assert log.chunks.dtype.names == ("ns", "scan", "task", "vma", "start", "pages", "updated")
+    first, second = log.chunks[:2].tolist()
+    assert first == (10**12, 1, 1, 0, 0, 256, 256)
+    assert second == (10**12, 1, 1, 1, 0, 65536 - 256, 65536 - 256)
     s.wait(1000).scan()
-    assert log.chunks[2].tolist() == [10**12, 2, 0, 1, 65280, 65536, 65536]
+    assert log.chunks[2].tolist() == (10**12, 2, 0, 1, 65280, 65536, 65536)
 
 
 def test_what_a_walk_costs():

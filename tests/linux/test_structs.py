@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from numalab import schema
 from numalab.linux import structs
 from numalab.linux.structs import pid_bucket, records
 
@@ -34,7 +35,7 @@ def test_buckets_repeat_with_the_32_bit_product():
 
 
 @pytest.mark.parametrize(
-    "dtype", [structs.mm_struct, structs.vm_area_struct, structs.task_struct, structs.vmstat]
+    "dtype", [structs.mm_struct, structs.vm_area_struct, structs.task_struct, schema.vmstat]
 )
 def test_records_start_zeroed_and_read_as_attributes(dtype):
     found = records(dtype, 2)
