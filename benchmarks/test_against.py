@@ -23,7 +23,7 @@ RECORDED = workloads.ROOT / "data" / "captures" / "private-converge" / "6.1"
 @pytest.mark.benchmark(group="small")
 def test_engine_small(benchmark):
     w = workloads.small()
-    measure(benchmark, w, kernel=KERNEL, setup=reference.quiet_setup(w))
+    measure(benchmark, w, kernel=KERNEL, setup=reference.bare_setup(w))
 
 
 @pytest.mark.benchmark(group="small")
@@ -35,7 +35,7 @@ def test_simpy_small(benchmark):
 @pytest.mark.benchmark(group="small")
 def test_reference_small(benchmark):
     w = workloads.small()
-    how = {"phase_ns": reference.phase_of(w, 0), "setup": reference.quiet_setup(w)}
+    how = {"phase_ns": reference.phase_of(w, 0), "setup": reference.bare_setup(w)}
     found = benchmark.pedantic(lambda: reference.simulate(w, policy.get(KERNEL), **how), rounds=3)
     benchmark.extra_info["hint_faults"] = found["numa_hint_faults"]
 
@@ -43,7 +43,7 @@ def test_reference_small(benchmark):
 @pytest.mark.benchmark(group="converge")
 def test_engine_converge(benchmark):
     w = workloads.converge()
-    measure(benchmark, w, kernel=KERNEL, setup=reference.quiet_setup(w))
+    measure(benchmark, w, kernel=KERNEL, setup=reference.bare_setup(w))
 
 
 @pytest.mark.benchmark(group="converge")
@@ -55,7 +55,7 @@ def test_simpy_converge(benchmark):
 @pytest.mark.parametrize("workload", [workloads.small, workloads.converge])
 def test_simpy_does_the_same_work(workload):
     w = workload()
-    ds = simulate(w, policy.get(KERNEL), replicates=40, setup=reference.quiet_setup(w))
+    ds = simulate(w, policy.get(KERNEL), replicates=40, setup=reference.bare_setup(w))
     for seed in range(3):
         for name, value in simpy_program.simulate(w, seed).items():
             runs = ds[name].isel(time=-1)

@@ -15,15 +15,15 @@ from numalab import __version__
 from numalab.dataset import make, make_runs
 from numalab.fields import InputError, as_plain
 from numalab.linux.structs import START_NS
-from numalab.model.beforehand import run_before
-from numalab.model.build import MAX_EVENTS, before_records, owners_of
-from numalab.model.hardware import World
+from numalab.model.initial import assemble
+from numalab.model.inputs import alone_records, owners_of
 from numalab.model.layout import Setup, default_setup
-from numalab.model.lifetimes import table
+from numalab.model.lifespans import table
 from numalab.model.loop import run
-from numalab.model.present import count_present
-from numalab.model.world import assemble
+from numalab.model.startup import count_resident, run_startup
+from numalab.model.world import MAX_EVENTS, World
 from numalab.policy import Policy
+from numalab.records import records
 from numalab.schema import PER_VMA, SCHEMA, vmstat
 from numalab.units import NSEC_PER_MSEC, tick_nsec
 from numalab.workload import Workload
@@ -157,7 +157,7 @@ def run_one(
     Parameters
     ----------
     made_by : callable
-        Builds the world, with the arguments of :func:`numalab.model.world.assemble`.
+        Builds the world, with the arguments of :func:`numalab.model.initial.assemble`.
 
     Raises
     ------
@@ -205,9 +205,9 @@ def run_in_room(
     duration_ns = int(w.duration_ms * NSEC_PER_MSEC)
     sample_ns = int(w.sample_ms * NSEC_PER_MSEC)
     ticks = (duration_ns - phase_ns) // tick_nsec(w.machine.hz)
-    samples = np.zeros(duration_ns // sample_ns + 1, vmstat).view(np.recarray)
+    samples = records(vmstat, duration_ns // sample_ns + 1)
     seqs = np.zeros((len(samples), len(w.process_names)), np.int64)
-    run_before(world, before_records(w, setup), phase_ns, rng)
+    run_startup(world, alone_records(w, setup), phase_ns, rng)
     done = run(world, lifetimes, phase_ns, ticks, sample_ns, samples, seqs, rng)
     samples[done:], seqs[done:] = world.stat[0], world.mms["numa_scan_seq"]
     return Finished(world, samples, seqs)
@@ -242,7 +242,7 @@ def _variables(w: Workload, done: Finished) -> dict[str, Any]:
     found = {name: done.samples[name] for name in vmstat.names or ()}
     found |= {"numa_scan_seq": done.seqs, **{v.name: log.counts[v.name] for v in PER_VMA}}
     pages = np.zeros((len(log.counts), w.machine.nodes), np.int64)
-    count_present(world.pop, world.vmas["owner"], pages)
+    count_resident(world.pop, world.vmas["owner"], pages)
     tasks = {name: world.tasks[name] for name in _OF_TASKS}
     runtime_ms = world.tasks["sum_exec_runtime"] / 1e6
     found |= {"pages_on_node": pages, **tasks}

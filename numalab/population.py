@@ -17,6 +17,7 @@ import numpy as np
 
 from numalab.draws import draw_hypergeometric
 from numalab.jit import inlined, jitted
+from numalab.records import record, records
 
 ABSENT = -1
 """Node of a cohort whose pages were never touched."""
@@ -26,41 +27,10 @@ MAPPED, MARKED, ZAPPED = 0, 1, 2
 """``prot_none`` of a cohort: mapped; PROT_NONE; mapped by the host, but not (or not yet) by the
 secondary MMU through which a guest touches it. A marked folio is not mapped there either."""
 
-span_type = np.dtype(
-    [
-        ("lo", "i8"),
-        ("hi", "i8"),
-        ("segment", "i8"),
-        ("prev", "i8"),
-        ("next", "i8"),
-        ("cohort", "i8"),
-    ]
-)
-cohort_type = np.dtype(
-    [
-        ("node", "i8"),
-        ("last_cpupid", "i8"),
-        ("prot_none", "i8"),
-        ("pinned", "i8"),
-        ("count", "i8"),
-        ("next", "i8"),
-    ]
-)
-segment_type = np.dtype(
-    [
-        ("lo", "i8"),
-        ("hi", "i8"),
-        ("vma", "i8"),
-        ("unit", "i8"),
-        ("span", "i8"),
-        ("marked", "i8"),
-        ("absent", "i8"),
-        ("first_access", "i8"),
-        ("nr_accesses", "i8"),
-        ("tracked", "i8"),
-    ]
-)
-free_type = np.dtype([("spans", "i8"), ("cohorts", "i8"), ("waiting", "i8")])
+span_type = record("lo hi segment prev next cohort")
+cohort_type = record("node last_cpupid prot_none pinned count next")
+segment_type = record("lo hi vma unit span marked absent first_access nr_accesses tracked")
+free_type = record("spans cohorts waiting")
 """Free spans and cohorts; folios that wait for an access, summed over accesses."""
 
 
@@ -104,12 +74,12 @@ def empty(
     """
     spans += len(reach)
     cohorts, accesses = 2 * spans, max(len(access_task), 1)
-    segments = np.zeros(len(reach), segment_type).view(np.recarray)
+    segments = records(segment_type, len(reach))
     segments["nr_accesses"] = [len(found) for found in reach]
     segments["first_access"] = np.cumsum(segments["nr_accesses"]) - segments["nr_accesses"]
     return Population(
-        np.zeros(spans, span_type).view(np.recarray),
-        np.zeros(cohorts, cohort_type).view(np.recarray),
+        records(span_type, spans),
+        records(cohort_type, cohorts),
         segments,
         np.array([(spans, cohorts, 0)], free_type).view(np.recarray),
         np.arange(spans),

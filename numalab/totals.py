@@ -13,10 +13,10 @@ import numpy as np
 import xarray as xr
 
 from numalab.engine import Finished, Start, run_one, touches_of
-from numalab.model.hardware import World
-from numalab.model.image import Image, draw_image
+from numalab.model.initial import draw_lru_added, lay_out
 from numalab.model.layout import Setup
-from numalab.model.world import draw_lru_added, lay_out
+from numalab.model.program import Program, draw_program
+from numalab.model.world import World
 from numalab.policy import Policy
 from numalab.schema import COUNTERS, LABELS, PER_VMA, SCHEMA, Variable
 from numalab.workload import Workload
@@ -103,12 +103,12 @@ class Layouts:
     def assemble(
         self, w: Workload, policy: Policy, setup: Setup, room: int, draws: np.random.Generator
     ) -> World:
-        """As :func:`numalab.model.world.assemble`, from memory where it is known."""
-        image: Image = draw_image(w, setup, draws)
+        """As :func:`numalab.model.initial.assemble`, from memory where it is known."""
+        program: Program = draw_program(w, setup, draws)
         lru_added = draw_lru_added(w, policy, draws)
-        key = (room, *image.values())
+        key = (room, *program.values())
         if key not in self.known:
-            made = lay_out(w, policy, setup, room, image, np.zeros_like(lru_added))
+            made = lay_out(w, policy, setup, room, program, np.zeros_like(lru_added))
             self.known[key] = made, [(array, array.copy()) for array in _arrays(made)]
         again, arrays = self.known[key]
         for now, then in arrays:

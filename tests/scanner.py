@@ -7,8 +7,8 @@ import numpy as np
 from numalab.linux.fair_scan import FOREVER_NS, finish_scan, task_numa_work
 from numalab.linux.structs import START_JIFFIES, pid_bucket
 from numalab.machine import Machine, Speed
+from numalab.model.initial import assemble
 from numalab.model.layout import Mapping, ProcessSetup, Setup
-from numalab.model.world import assemble
 from numalab.policy import get
 from numalab.schema import REASONS
 from numalab.workload import Access, Process, Task, Vma, Workload

@@ -17,8 +17,8 @@ from numalab.engine import simulate
 from numalab.fields import InputError
 from numalab.linux.structs import VM_THREAD_STACK
 from numalab.machine import Machine, Speed
+from numalab.model.initial import assemble
 from numalab.model.layout import Setup, default_setup
-from numalab.model.world import assemble
 from numalab.population import ABSENT, END
 from numalab.tunables import Tunables
 from numalab.workload import Access, Churn, Process, Task, Vma, Workload
@@ -211,7 +211,7 @@ def test_laws_hold_on_drawn_workloads(w, name, seed):
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(workloads, st.sampled_from(policy.NAMES))
 def test_the_population_stays_whole(w, name):
-    from numalab.model.lifetimes import table
+    from numalab.model.lifespans import table
     from numalab.model.loop import run
 
     rng = np.random.default_rng(1)
@@ -417,7 +417,7 @@ def test_laws_hold_on_workloads_of_every_kind(w, name, seed):
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(mixed_workloads(), st.sampled_from(policy.NAMES))
 def test_the_population_of_every_kind_stays_whole(w, name):
-    from numalab.model.lifetimes import table
+    from numalab.model.lifespans import table
     from numalab.model.loop import run
 
     rng = np.random.default_rng(2)
@@ -642,8 +642,8 @@ def test_no_node_holds_more_than_its_memory(kind):
 
 def _scanned_before():
     """Two threads on node 1, memory on node 0, balancing on for 3 s before the clone."""
-    from numalab.model.beforehand import run_before
-    from numalab.model.build import before_records
+    from numalab.model.inputs import alone_records
+    from numalab.model.startup import run_startup
 
     w = Workload(
         name="before",
@@ -660,7 +660,7 @@ def _scanned_before():
     setup = Setup(processes=(process,))
     rng = np.random.default_rng(0)
     a = assemble(w, policy.get("linux-6.12"), setup, 1 << 12, rng)
-    run_before(a, before_records(w, setup), 10**6, rng)
+    run_startup(a, alone_records(w, setup), 10**6, rng)
     return a
 
 

@@ -19,7 +19,7 @@ ROOT = versions._FOLDER
 def test_the_model_is_every_module_that_a_run_can_reach():
     found = {path.relative_to(ROOT).as_posix() for path in sources("totals")}
     assert {"engine.py", "jit.py", "totals.py"} <= found
-    for name in ("world", "image", "plan", "build", "loop", "lifetimes"):
+    for name in ("initial", "program", "plan", "inputs", "loop", "lifespans"):
         assert f"model/{name}.py" in found
     mirrored = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("linux/[a-z]*.py")}
     assert len(mirrored) > 8

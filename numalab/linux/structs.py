@@ -2,7 +2,7 @@
 
 Field names are the kernel's. Addresses are page numbers, times are jiffies, runtimes
 ns, scan periods ms, as in C. Records exist for the few (address spaces, VMAs, tasks);
-pages are counted in spans and cohorts (see :mod:`numalab.model.hardware`).
+pages are counted in spans and cohorts (see :mod:`numalab.model.faults`).
 
 All integers are int64: negative values stay what they are in C (an int), and the
 64-bit pid bitmaps only meet bit operations.
@@ -10,11 +10,8 @@ All integers are int64: negative values stay what they are in C (an int), and th
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-
 from numalab.jit import jitted
+from numalab.records import record
 from numalab.schema import EVENTS, event_type
 
 NUMA_NO_NODE = -1
@@ -42,133 +39,43 @@ BY_SCAN, BY_MIGRATION = 0, 1
 
 STATS_MEM, STATS_CPU, STATS_MEMBUF, STATS_CPUBUF = 0, 1, 2, 3
 
-mm_struct = np.dtype(
-    [
-        ("numa_next_scan", "i8"),
-        ("numa_scan_offset", "i8"),
-        ("numa_scan_seq", "i8"),
-        ("mm_users", "i8"),
-        ("nr_threads", "i8"),
-        ("rss", "i8"),
-        ("mmap", "i8"),
-        ("mmap_base", "i8"),
-        ("mems_allowed_one", "i8"),
-        ("reset_at_ns", "i8"),
-        ("opt_out", "i8"),
-    ]
+mm_struct = record(
+    "numa_next_scan numa_scan_offset numa_scan_seq mm_users nr_threads rss mmap mmap_base "
+    "mems_allowed_one reset_at_ns opt_out"
 )
 """``mmap`` is the first VMA of a list in address order; ``rss`` counts 4 KiB pages;
 ``reset_at_ns`` is when the scan under way ends the pass, 0 if it does not."""
 
-vm_area_struct = np.dtype(
-    [
-        ("vm_start", "i8"),
-        ("vm_end", "i8"),
-        ("vm_flags", "i8"),
-        ("vm_mm", "i8"),
-        ("next", "i8"),
-        ("owner", "i8"),
-        ("offset", "i8"),
-        ("first_segment", "i8"),
-        ("nr_segments", "i8"),
-        ("numab_state", "i8"),
-        ("next_scan", "i8"),
-        ("pids_active_reset", "i8"),
-        ("pids_active0", "i8"),
-        ("pids_active1", "i8"),
-        ("start_scan_seq", "i8"),
-        ("prev_scan_seq", "i8"),
-        ("subscriber", "i8"),
-        ("pinned_until", "i8"),
-        ("seen", "i8"),
-        ("seen_pinned", "i8"),
-        ("next_pid_slot", "i8"),
-    ]
+vm_area_struct = record(
+    "vm_start vm_end vm_flags vm_mm next owner offset first_segment nr_segments numab_state "
+    "next_scan pids_active_reset pids_active0 pids_active1 start_scan_seq prev_scan_seq "
+    "subscriber pinned_until seen seen_pinned next_pid_slot"
 )
 """``owner`` is the VMA of the workload it is reported under, ``offset`` its first page there.
 ``subscriber`` is one of :mod:`numalab.linux.mmu_notifier`; ``pinned_until`` [jiffies] and
 ``seen``, ``seen_pinned`` [folios] are those of a remedy."""
 
-task_struct = np.dtype(
-    [
-        ("mm", "i8"),
-        ("pid", "i8"),
-        ("cpu", "i8"),
-        ("node", "i8"),
-        ("numa_scan_seq", "i8"),
-        ("numa_scan_period", "i8"),
-        ("numa_scan_period_max", "i8"),
-        ("numa_preferred_nid", "i8"),
-        ("numa_migrate_retry", "i8"),
-        ("node_stamp", "i8"),
-        ("sum_exec_runtime", "i8"),
-        ("locality_remote", "i8"),
-        ("locality_local", "i8"),
-        ("locality_failed", "i8"),
-        ("total_numa_faults", "i8"),
-        ("numa_pages_migrated", "i8"),
-        ("numa_group", "i8"),
-        ("last_task_numa_placement", "i8"),
-        ("last_sum_exec_runtime", "i8"),
-        ("free_to_move", "i8"),
-        ("vruntime", "i8"),
-        ("debt_ns", "i8"),
-        ("running", "i8"),
-        ("rated", "i8"),
-        ("wants_cpu", "i8"),
-        ("spins", "i8"),
-        ("image_access", "i8"),
-        ("first_access", "i8"),
-        ("end_access", "i8"),
-    ]
+task_struct = record(
+    "mm pid cpu node numa_scan_seq numa_scan_period numa_scan_period_max numa_preferred_nid "
+    "numa_migrate_retry node_stamp sum_exec_runtime locality_remote locality_local "
+    "locality_failed total_numa_faults numa_pages_migrated numa_group "
+    "last_task_numa_placement last_sum_exec_runtime free_to_move vruntime debt_ns running "
+    "rated wants_cpu spins image_access first_access end_access"
 )
 """``locality_*`` is ``numa_faults_locality[3]``; ``debt_ns`` time used up ahead of the tick.
 ``wants_cpu`` is 0 asleep, 1 for rated accesses only, 2 flat out; a task that ``spins`` touches
 nothing. ``image_access .. first_access`` are its accesses to pages of the program,
 ``first_access .. end_access`` those of the workload."""
 
-numa_group = np.dtype(
-    [
-        ("refcount", "i8"),
-        ("nr_tasks", "i8"),
-        ("active_nodes", "i8"),
-        ("max_faults_cpu", "i8"),
-        ("total_faults", "i8"),
-    ]
-)
+numa_group = record("refcount nr_tasks active_nodes max_faults_cpu total_faults")
 
-sched_numa = np.dtype(
-    [
-        ("hz", "i8"),
-        ("tick_ns", "i8"),
-        ("nr_node_ids", "i8"),
-        ("numa_balancing", "i8"),
-        ("scan_delay_ms", "i8"),
-        ("scan_period_min_ms", "i8"),
-        ("scan_period_max_ms", "i8"),
-        ("scan_size_mb", "i8"),
-        ("cpusets_enabled", "i8"),
-        ("vma_scan_delay", "i8"),
-        ("vma_delay_ms", "i8"),
-        ("pid_filter", "i8"),
-        ("forced_scan", "i8"),
-        ("start_scan_seq", "i8"),
-        ("partial_vma", "i8"),
-        ("thread_count_rule", "i8"),
-        ("seq_completed", "i8"),
-        ("pid_reset_early", "i8"),
-        ("one_node_cpuset", "i8"),
-        ("shmem_task_policy", "i8"),
-        ("pinned_filter", "i8"),
-        ("notifier_per_pud", "i8"),
-        ("single_thread_rule_thp", "i8"),
-        ("page_count_rule", "i8"),
-        ("lru_batch", "i8"),
-        ("unmap_once", "i8"),
-        ("notifier", "i8"),
-        ("pinned_vma_mark", "i8"),
-        ("numa_range_flag", "i8"),
-    ]
+sched_numa = record(
+    "hz tick_ns nr_node_ids numa_balancing scan_delay_ms scan_period_min_ms "
+    "scan_period_max_ms scan_size_mb cpusets_enabled vma_scan_delay vma_delay_ms pid_filter "
+    "forced_scan start_scan_seq partial_vma thread_count_rule seq_completed pid_reset_early "
+    "one_node_cpuset shmem_task_policy pinned_filter notifier_per_pud "
+    "single_thread_rule_thp page_count_rule lru_batch unmap_once notifier pinned_vma_mark "
+    "numa_range_flag"
 )
 """The knobs as C sees them, and which rules the kernel has: one int each, 0 or 1.
 
@@ -180,25 +87,10 @@ one of :mod:`numalab.linux.mmu_notifier`.
 chunk_type, notice_type = (event_type(table) for table in EVENTS)
 """Records of a chunk that a scan walked, and of a notification that it sent."""
 
-range_type = np.dtype([("start", "i8"), ("end", "i8")])
+range_type = record("start end")
 
-log_rows = np.dtype([("chunks", "i8"), ("notices", "i8"), ("scans", "i8")])
+log_rows = record("chunks notices scans")
 """Chunks and notices so far, those included that had no room in their tables; scans begun."""
-
-
-def records(dtype: np.dtype, count: int) -> Any:
-    """Return ``count`` zeroed records whose fields read as attributes, jitted or not.
-
-    Parameters
-    ----------
-    dtype : numpy.dtype
-    count : int
-
-    Returns
-    -------
-    numpy.recarray, shape (count,)
-    """
-    return np.zeros(count, dtype=dtype).view(np.recarray)
 
 
 @jitted

@@ -6,7 +6,7 @@ import math
 
 from numalab.draws import draw_below, draw_binomial
 from numalab.jit import inlined, jitted
-from numalab.model.hardware import WALK, touch_all, touch_cohort
+from numalab.model.faults import WALK, touch_all, touch_cohort
 from numalab.population import ABSENT, END, ZAPPED, join_left, split
 from numalab.units import HPAGE_PMD_NR
 
@@ -127,7 +127,7 @@ def _walk_span(w, a, g, page, budget_ns, most, jiffies, now_ns, rng):
     room = pop.spans[s].hi - page
     waiting = 0
     zapped = 0
-    far = 0
+    remote = 0
     c = pop.spans[s].cohort
     while c != END:
         it = pop.cohorts[c]
@@ -136,7 +136,7 @@ def _walk_span(w, a, g, page, budget_ns, most, jiffies, now_ns, rng):
             if it.prot_none == ZAPPED:
                 zapped += it.count
             elif it.prot_none and it.node != w.tasks[access.task].node:
-                far += it.count
+                remote += it.count
         c = it.next
     pages = min(room, max(1, int(min(most, budget_ns / touch))))
     if waiting == 0:
@@ -145,7 +145,7 @@ def _walk_span(w, a, g, page, budget_ns, most, jiffies, now_ns, rng):
     speed = w.speed[0]
     fault = speed.hint_fault_huge_ns if unit == HPAGE_PMD_NR else speed.hint_fault_ns
     migrate = speed.migrate_huge_ns if unit == HPAGE_PMD_NR else speed.migrate_page_ns
-    faults = (waiting - zapped) * fault + far * migrate + waiting * access.refault_ns
+    faults = (waiting - zapped) * fault + remote * migrate + waiting * access.refault_ns
     per_folio = unit * touch + faults / folios
     pages = min(pages, max(1, math.ceil(budget_ns / per_folio) * unit))
     first = pop.segments[g].lo + (page - pop.segments[g].lo) // unit * unit

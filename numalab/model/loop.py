@@ -6,17 +6,17 @@ from numalab.draws import draw_below, draw_unit
 from numalab.jit import inlined, jitted
 from numalab.linux.fair_scan import finish_scan, task_numa_work, task_tick_numa
 from numalab.linux.structs import NONE, START_JIFFIES, START_NS
-from numalab.model.mmap import turn_churns
-from numalab.model.quiet import quiet_ticks, run_quiet, scan_under_way
+from numalab.model.churn import turn_churns
 from numalab.model.running import (
     contended,
-    glide,
     next_change,
     run_flat_out,
     run_rated,
     take_samples,
+    touch_resident,
     wants_cpu,
 )
+from numalab.model.skippable import run_skippable, scan_under_way, skippable_ticks
 
 SUBSTEPS = 4
 """Parts of a tick in which tasks take turns while folios wait for several of them, or while a
@@ -63,7 +63,7 @@ def _run_tick(w, tick_ns, elapsed_ns, jiffies, now_ns, rng):
             if p.debt_ns:
                 finish_scan(w.mms[p.mm], at_ns + int(part_ns))
             if w.pop.task_waiting[t] == 0:
-                glide(w, t, budget, elapsed_ns)
+                touch_resident(w, t, budget, elapsed_ns)
                 p.running += int(budget)
                 continue
             ns = run_flat_out(w, t, budget, elapsed_ns, jiffies, at_ns, rng)
@@ -127,10 +127,10 @@ def run(w, lifetimes, phase_ns, ticks, sample_ns, samples, seqs, rng):
             to_turn = -((elapsed_ns - turn_ns) // tick_ns)
             most = min(ticks - step, (change_ns - elapsed_ns) // tick_ns, to_turn)
             to_sample = max(1, (sample * sample_ns - elapsed_ns) // tick_ns)
-            quiet = quiet_ticks(w, most, to_sample, jiffies - 1)
-            if quiet > 0:
-                run_quiet(w, quiet, elapsed_ns, jiffies - 1, START_NS + elapsed_ns, rng)
-                step += quiet
+            skipped = skippable_ticks(w, most, to_sample, jiffies - 1)
+            if skipped > 0:
+                run_skippable(w, skipped, elapsed_ns, jiffies - 1, START_NS + elapsed_ns, rng)
+                step += skipped
                 sample = take_samples(
                     w, sample, phase_ns + (step - 1) * tick_ns, sample_ns, samples, seqs
                 )

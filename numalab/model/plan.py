@@ -3,21 +3,47 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from numalab.linux import structs as st
 from numalab.machine import Speed
-from numalab.model import hardware as hw
-from numalab.model.build import borders_of, mapping_flags, owners_of, ranges_of
-from numalab.model.image import Image
-from numalab.model.image_pages import image_accesses, plan_image
-from numalab.model.layout import ProcessSetup
-from numalab.model.segments import Plan, Segment
+from numalab.model.faults import RAND, WALK
+from numalab.model.inputs import borders_of, mapping_flags, owners_of, ranges_of
+from numalab.model.layout import Mapping, ProcessSetup
+from numalab.model.program import Drawn, Program, parts_of, parts_used, touches_per_s
 from numalab.units import HPAGE_PMD_NR, NSEC_PER_MSEC
 from numalab.vma import GUESTS, SUBSCRIBERS
-from numalab.workload import Access, Task, Vma, Workload
+from numalab.workload import Access, Churn, Task, Vma, Workload
+
+
+@dataclass(slots=True)
+class Segment:
+    """A range of folios between two borders of accesses, before it is a record."""
+
+    lo: int
+    hi: int
+    unit: int
+    owner: Vma | None
+    present: tuple[int, ...] = ()
+    start: int = 0
+    vma: int = -1
+    in_batch: bool = False
+
+
+@dataclass(slots=True)
+class Plan:
+    """What is laid out, as lists, before the arrays are made."""
+
+    segments: list[Segment] = field(default_factory=list)
+    vmas: list[dict[str, Any]] = field(default_factory=list)
+    accesses: list[dict[str, Any]] = field(default_factory=list)
+    churns: list[dict[str, int]] = field(default_factory=list)
+    of_owner: dict[str, list[int]] = field(default_factory=dict)
+    of_mapping: dict[tuple[str, int], list[int]] = field(default_factory=dict)
+    program: dict[tuple[str, str], list[int]] = field(default_factory=dict)
 
 
 def plan_segments(plan: Plan, workload: Workload) -> None:
@@ -33,7 +59,7 @@ def plan_segments(plan: Plan, workload: Workload) -> None:
 
 
 def plan_mappings(
-    plan: Plan, workload: Workload, m: int, process: ProcessSetup, bound: bool, image: Image
+    plan: Plan, workload: Workload, m: int, process: ProcessSetup, bound: bool, program: Program
 ) -> None:
     """Lay out the VMAs of one process, in the order of its setup; ``bound``: see the policy."""
     owners = owners_of(workload)
@@ -42,7 +68,7 @@ def plan_mappings(
         vma = vmas.get(mapping.owner)
         found = plan.of_mapping.get((mapping.owner, mapping.offset), []) if vma else []
         if vma is None:
-            found = plan_image(plan, process.name, mapping, image[m, number])
+            found = _plan_program(plan, process.name, mapping, program[m, number])
         for g in found:
             seg = plan.segments[g]
             seg.vma = len(plan.vmas)
@@ -60,6 +86,18 @@ def plan_mappings(
                 "nr_segments": len(found),
             }
         )
+
+
+def _plan_program(plan: Plan, process: str, mapping: Mapping, drawn: Drawn) -> list[int]:
+    """Lay out the pages of a mapping of the program."""
+    first, at = len(plan.segments), 0
+    for name, present, in_batch in parts_of(mapping, drawn):
+        if name:
+            plan.program.setdefault((process, name), []).append(len(plan.segments))
+        seg = Segment(at, at + sum(present), 1, None, present, mapping.start, in_batch=in_batch)
+        plan.segments.append(seg)
+        at = seg.hi
+    return list(range(first, len(plan.segments)))
 
 
 def plan_churns(plan: Plan, workload: Workload) -> None:
@@ -124,7 +162,7 @@ def _own_accesses(plan: Plan, workload: Workload, task: Task) -> list[dict[str, 
             reached = [g for g in found if lo <= plan.segments[g].lo < hi]
             rows.append(
                 {
-                    "pattern": hw.WALK if access.pattern == "walk" else hw.RAND,
+                    "pattern": WALK if access.pattern == "walk" else RAND,
                     "first_segment": reached[0],
                     "nr_segments": len(reached),
                     "lo": plan.segments[reached[0]].lo,
@@ -140,11 +178,34 @@ def _own_accesses(plan: Plan, workload: Workload, task: Task) -> list[dict[str, 
     return rows
 
 
+def _program_accesses(plan: Plan, workload: Workload, thread: Task | Churn) -> list[dict[str, Any]]:
+    """List what a thread touches of the program, all the time."""
+    rate = touches_per_s(workload, thread)
+    rows = []
+    for name, which in parts_used(workload, thread):
+        for g in plan.program.get((thread.process, name), [])[which]:
+            seg = plan.segments[g]
+            late = seg.in_batch and not name.endswith("stack")
+            rows.append(
+                {
+                    "touch_ns": workload.machine.speed.touch_rand_ns,
+                    "pattern": RAND,
+                    "first_segment": g,
+                    "nr_segments": 1,
+                    "pages": sum(seg.present),
+                    "pages_per_ns": sum(seg.present) * rate / 1e9,
+                    "stop_ns": 1 << 62,
+                    "image": 2 if late else 1,
+                }
+            )
+    return rows
+
+
 def plan_accesses(plan: Plan, workload: Workload) -> np.ndarray:
     """List the accesses of every thread; return the pointer array."""
     ptr = [0]
     for i, thread in enumerate(workload.threads):
-        rows = image_accesses(plan, workload, thread)
+        rows = _program_accesses(plan, workload, thread)
         if isinstance(thread, Task):
             rows += _own_accesses(plan, workload, thread)
         else:
@@ -152,7 +213,7 @@ def plan_accesses(plan: Plan, workload: Workload) -> np.ndarray:
             churn["access"] = len(plan.accesses) + len(rows)
             rows.append(
                 {
-                    "pattern": hw.WALK if thread.pattern == "walk" else hw.RAND,
+                    "pattern": WALK if thread.pattern == "walk" else RAND,
                     "first_segment": plan.vmas[churn["vma"]]["first_segment"],
                     "nr_segments": 1,
                     "pages": thread.pages,

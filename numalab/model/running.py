@@ -81,7 +81,7 @@ def run_flat_out(w, t, budget_ns, elapsed_ns, jiffies, now_ns, rng):
 
 
 @inlined
-def glide(w, t, length_ns, elapsed_ns):
+def touch_resident(w, t, length_ns, elapsed_ns):
     """Let flat-out accesses that nothing waits for touch for a while; no fault can occur."""
     first, last = w.tasks[t].first_access, w.tasks[t].end_access
     weight = 0.0

@@ -1,205 +1,64 @@
-"""Assemble the engine's world: segments, VMAs, accesses and the first population."""
+"""The world of a run: arrays of records that the tick loop reads and writes."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
+from numalab.records import record
 
-from numalab import population as pn
-from numalab.linux import structs as st
-from numalab.linux.swap import batched
-from numalab.model import hardware as hw
-from numalab.model.build import (
-    churn_type,
-    kernel_record,
-    mm_record,
-    node_free,
-    place_tasks,
-    scan_log,
-    speed_record,
-    task_record,
+MAX_EVENTS = 1 << 16
+"""Rows of the tables of chunks and of notifications."""
+
+access_type = record(
+    "task pattern first_segment nr_segments lo pages position flat_out image shared "
+    "start_ns stop_ns",
+    floats="pages_per_ns share touch_ns refault_ns carry touches",
 )
-from numalab.model.image import Image, draw_image
-from numalab.model.layout import Setup
-from numalab.model.mmap import link_vmas
-from numalab.model.plan import (
-    Plan,
-    Segment,
-    plan_accesses,
-    plan_churns,
-    plan_mappings,
-    plan_segments,
-)
-from numalab.model.present import settle
-from numalab.policy import Policy
-from numalab.schema import vmstat
-from numalab.vma import GUESTS
-from numalab.workload import Task, Workload
+"""``lo`` and ``position`` are page offsets in the concatenated mappings of the VMA; ``image``
+is 0 for an access of the workload, 1 for pages of the program, 2 for those of them that its
+threads only touch once they run their tasks. ``refault_ns`` is what a vCPU's touch of a folio
+costs that its guest has not mapped, 0 for other tasks."""
 
-_ADDED_BEFORE_SCANS = 5
-"""Pages that the recorder itself puts into each CPU's LRU batch before the first scan: in 3 of
-15 boots the batches had been emptied 0.9 s after the start, as about 5 pages would do."""
+churn_type = record("task vma guard access pages alive next_ns turn gap_ns node pinned")
+
+alone_type = record("task first_ns last_ns next_scan")
+"""Main thread; from when to when it runs alone [ns from the start]; jiffy of its first scan."""
 
 
-def _fill(records: np.ndarray, rows: list[dict[str, Any]]) -> None:
-    """Set fields of records, a column at a time; what a row does not name stays."""
-    for name in {name for row in rows for name in row}:
-        at = [i for i, row in enumerate(rows) if name in row]
-        records[name][at] = [rows[i][name] for i in at]
+class ScanLog(NamedTuple):
+    """What the engine counts beside vmstat."""
+
+    counts: Any
+    """By VMA as reported: records of :data:`numalab.schema.counts_type`."""
+    chunks: Any
+    notices: Any
+    ranges: Any
+    """Room for the notifications of one walk."""
+    rows: Any
+    """One record of :data:`numalab.linux.structs.log_rows`."""
 
 
-def _first_cohorts(pop: pn.Population, seg: Segment, workload: Workload, k: Any) -> list[Any]:
-    """Return the first pages of a segment: (node, state, pinned or in a batch, folios).
+class World(NamedTuple):
+    """Everything the tick loop reads and writes; arrays of records and numbers."""
 
-    Pages of a node came there through the batch of its first CPU. A guest has touched nothing.
-    """
-    folios = (seg.hi - seg.lo) // seg.unit
-    vma = seg.owner
-    found = []
-    if vma is None:
-        for node, count in enumerate(seg.present):
-            cpu = node * workload.machine.cpus_per_node
-            found.append((node, 0, batched(k, pop, cpu) if seg.in_batch else 0, count))
-        return found
-    inside = seg.lo % vma.pages
-    if inside >= round(vma.pages * vma.populated):
-        return [(pn.ABSENT, 0, 0, folios)]
-    if vma.pin_placement == "head":
-        pinned = folios if inside < round(vma.pages * vma.pinned_fraction) else 0
-    else:
-        share = vma.pinned_fraction / vma.populated
-        pinned = round(folios * share)
-    nodes = workload.machine.nodes if vma.policy == "interleave" else 1
-    state = pn.ZAPPED if vma.subscriber in GUESTS else pn.MAPPED
-    for pin, count in ((1, pinned), (0, folios - pinned)):
-        for i in range(nodes):
-            part = count // nodes + (1 if i < count % nodes else 0)
-            found.append(((vma.first_touch_node + i) % workload.machine.nodes, state, pin, part))
-    return found
-
-
-def _populate(
-    plan: Plan, workload: Workload, room: int, k: Any, lru_added: np.ndarray
-) -> tuple[pn.Population, np.ndarray]:
-    """Make the population; return it with the pages present of each segment."""
-    reach: list[list[int]] = [[] for _ in plan.segments]
-    for a, row in enumerate(plan.accesses):
-        for g in range(row["first_segment"], row["first_segment"] + row["nr_segments"]):
-            reach[g].append(a)
-    owners, machine = [row["task"] for row in plan.accesses], workload.machine
-    pop = pn.empty(room, reach, owners, len(workload.threads), machine.nodes, machine.cpus)
-    for found in reach:
-        if len({plan.accesses[a]["task"] for a in found}) > 1:
-            for a in (a for a in found if "image" not in plan.accesses[a]):
-                plan.accesses[a]["shared"] = 1
-    pop.node_free[:] = node_free(workload)
-    pop.lru_added[:] = lru_added
-    segments = pop.segments
-    segments["lo"] = [seg.start for seg in plan.segments]
-    segments["hi"] = [seg.start + seg.hi - seg.lo for seg in plan.segments]
-    segments["unit"] = [seg.unit for seg in plan.segments]
-    segments["vma"] = [seg.vma for seg in plan.segments]
-    segments["tracked"] = [
-        seg.start >= 0 and seg.owner is None and seg.present != () for seg in plan.segments
-    ]
-    rows = [
-        (g, *cohort)
-        for g, seg in enumerate(plan.segments)
-        if seg.start >= 0
-        for cohort in _first_cohorts(pop, seg, workload, k) or [(pn.ABSENT, 0, 0, 0)]
-    ]
-    segments["span"] = pn.END
-    present = np.zeros(len(plan.segments), np.int64)
-    settle(pop, np.array(rows, np.int64).reshape(-1, 5), present)
-    pop.lru_added[:] += _ADDED_BEFORE_SCANS
-    return pop, present
-
-
-def assemble(
-    workload: Workload, policy: Policy, setup: Setup, room: int, draws: np.random.Generator
-) -> hw.World:
-    """Build the world of a run.
-
-    Parameters
-    ----------
-    workload : Workload
-    policy : Policy
-    setup : Setup
-        The address space and clocks of every process at the start.
-    room : int
-        Spans beyond the first ones that the pools hold.
-    draws : numpy.random.Generator
-        For what differs from run to run before it starts.
-    """
-    image = draw_image(workload, setup, draws)
-    return lay_out(workload, policy, setup, room, image, draw_lru_added(workload, policy, draws))
-
-
-def draw_lru_added(workload: Workload, policy: Policy, draws: np.random.Generator) -> np.ndarray:
-    """Draw how many folios wait in the LRU batch of each CPU; int64[n_cpu] [folios]."""
-    return draws.integers(0, policy.lru_batch, workload.machine.cpus)
-
-
-def lay_out(
-    workload: Workload,
-    policy: Policy,
-    setup: Setup,
-    room: int,
-    image: Image,
-    lru_added: np.ndarray,
-) -> hw.World:
-    """Build the world of a run from what was drawn for it; see :func:`assemble`."""
-    plan = Plan()
-    names = workload.process_names
-    plan_segments(plan, workload)
-    for m, name in enumerate(names):
-        plan_mappings(plan, workload, m, setup.of(name), policy.bound, image)
-    plan_churns(plan, workload)
-    ptr = plan_accesses(plan, workload)
-    kernel = kernel_record(workload, policy)
-    pop, present = _populate(plan, workload, room, kernel[0], lru_added)
-    vmas = st.records(st.vm_area_struct, len(plan.vmas))
-    _fill(vmas, plan.vmas)
-    accesses = st.records(hw.access_type, len(plan.accesses))
-    _fill(accesses, plan.accesses)
-    churns = st.records(churn_type, len(plan.churns))
-    _fill(churns, plan.churns)
-    mms = st.records(st.mm_struct, len(names))
-    for m, name in enumerate(names):
-        mm_record(mms[m], workload, setup.of(name), policy)
-    in_place = np.flatnonzero(vmas["vm_end"])
-    link_vmas(mms, vmas, in_place[np.argsort(-vmas["vm_start"][in_place], kind="stable")])
-    np.add.at(mms["rss"], vmas["vm_mm"][pop.segments["vma"]], present)
-    threads = workload.threads
-    tasks = st.records(st.task_struct, len(threads))
-    for i, thread in enumerate(threads):
-        task_record(tasks[i], thread, workload, setup)
-        own = accesses[ptr[i] : ptr[i + 1]]
-        tasks[i].rated = int(np.any((own["flat_out"] == 0) & (own["image"] == 0)))
-        tasks[i].spins = int(isinstance(thread, Task) and not thread.access)
-        tasks[i].image_access, tasks[i].end_access = ptr[i], ptr[i + 1]
-        tasks[i].first_access = ptr[i] + np.count_nonzero(own["image"])
-    load = place_tasks(tasks, workload)
-    nodes = workload.machine.nodes
-    return hw.World(
-        kernel,
-        speed_record(workload),
-        tasks,
-        mms,
-        vmas,
-        pop,
-        np.array([seg.lo for seg in plan.segments]),
-        accesses,
-        st.records(vmstat, 1),
-        scan_log(workload),
-        np.zeros((len(threads), 4, nodes, 2), np.int64),
-        st.records(st.numa_group, len(threads)),
-        np.zeros((len(threads), 2, nodes, 2), np.int64),
-        np.full(workload.machine.cpus, st.NONE),
-        load,
-        np.full(workload.machine.cpus, st.NONE),
-        np.zeros(workload.machine.cpus),
-        churns,
-        workload.machine.cpus_per_node,
-    )
+    k: Any
+    speed: Any
+    tasks: Any
+    mms: Any
+    vmas: Any
+    pop: Any
+    bases: Any
+    accesses: Any
+    stat: Any
+    log: Any
+    faults: Any
+    groups: Any
+    group_faults: Any
+    current: Any
+    cpu_load: Any
+    cpu_task: Any
+    """Task of each CPU that runs flat out in this tick, or NONE."""
+    cpu_used_ns: Any
+    """What others used of this tick on each CPU."""
+    churns: Any
+    cpus_per_node: int

@@ -5,7 +5,8 @@ import numpy as np
 from numalab import policy
 from numalab.linux import structs as st
 from numalab.machine import Machine
-from numalab.model.build import kernel_record
+from numalab.model.inputs import kernel_record
+from numalab.records import records
 from numalab.tunables import Tunables
 from numalab.workload import Task, Workload
 
@@ -27,17 +28,17 @@ def fill(record, **values):
 
 def mm(**values):
     base = {"mm_users": 2, "nr_threads": 2, "mmap": st.NONE}
-    return fill(st.records(st.mm_struct, 1)[0], **{**base, **values})
+    return fill(records(st.mm_struct, 1)[0], **{**base, **values})
 
 
 def vma(**values):
     base = {"vm_flags": st.VM_PRIVATE, "vm_start": 1 << 20, "vm_end": (1 << 20) + 512}
-    return fill(st.records(st.vm_area_struct, 1)[0], **{**base, **values})
+    return fill(records(st.vm_area_struct, 1)[0], **{**base, **values})
 
 
 def tasks(count=1, **values):
     """Tasks with pids 100, 101, ..., task ``i`` on CPU and node ``i % 2``."""
-    found = st.records(st.task_struct, count)
+    found = records(st.task_struct, count)
     for i in range(count):
         base = {
             "pid": 100 + i,
@@ -53,7 +54,7 @@ def tasks(count=1, **values):
 
 
 def no_groups(count=1, nodes=2):
-    return st.records(st.numa_group, count), np.zeros((count, 2, nodes, 2), np.int64)
+    return records(st.numa_group, count), np.zeros((count, 2, nodes, 2), np.int64)
 
 
 def no_faults(count=1, nodes=2):

@@ -6,7 +6,7 @@ import pytest
 from numalab.linux.memory import do_numa_page, mpol_misplaced
 from numalab.linux.pids_active import vma_set_access_pid_bit
 from numalab.linux.structs import NONE, VM_POLICY_MOF, VM_PRIVATE, VM_SHMEM, pid_bucket
-from numalab.model.hardware import touch_cohort
+from numalab.model.faults import touch_cohort
 from numalab.population import END
 from tests.linux.parts import kernel, no_groups, tasks, vma
 from tests.scanner import Scanner

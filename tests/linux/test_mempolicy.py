@@ -5,7 +5,7 @@ import pytest
 
 from numalab.linux import structs as st
 from numalab.linux.mempolicy import may_mark, vma_policy_mof, vma_unsuitable
-from numalab.model.build import mapping_flags
+from numalab.model.inputs import mapping_flags
 from numalab.population import END
 from numalab.workload import Vma
 from tests.linux.parts import kernel, mm, vma

@@ -5,7 +5,8 @@ import pytest
 
 from numalab import schema
 from numalab.linux import structs
-from numalab.linux.structs import pid_bucket, records
+from numalab.linux.structs import pid_bucket
+from numalab.records import records
 
 
 @pytest.mark.parametrize("pid", [1, 2, 100, 4096, 32768, 4194303])

@@ -8,7 +8,7 @@ from numalab.model.layout import Setup
 from numalab.policy import Policy
 from numalab.workload import Workload
 from tests.second_opinion.engine_side import engine
-from tests.second_opinion.reference import engine_end_ns, phase_of, quiet_setup, simulate
+from tests.second_opinion.reference import bare_setup, engine_end_ns, phase_of, simulate
 
 TOUCHES_LOST = 0.005
 """The engine loses what is left of a quarter tick whenever it does a tick in four parts."""
@@ -18,7 +18,7 @@ def both(
     w: Workload, policy: Policy, seed: int, setup: Setup | None = None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Run a workload on the engine and on the second opinion."""
-    setup = setup or quiet_setup(w)
+    setup = setup or bare_setup(w)
     phase = phase_of(w, seed)
     other = simulate(
         w, policy, phase_ns=phase, seed=seed, setup=setup, until_ns=engine_end_ns(w, phase)

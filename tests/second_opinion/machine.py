@@ -63,7 +63,7 @@ def _mapped(sim: Sim, mapping: Mapping, specs: dict[str, Vma]) -> Mapped:
     if spec:
         _first_touch(sim, vma, spec)
     elif any(mapping.present):
-        raise NotImplementedError("pages of the program: see quiet_setup()")
+        raise NotImplementedError("pages of the program: see bare_setup()")
     return vma
 
 

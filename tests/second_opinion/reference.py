@@ -33,7 +33,7 @@ def phase_of(w: Workload, seed: int, replicate: int = 0) -> int:
     return int(np.random.default_rng(before).integers(1, tick_ns))
 
 
-def quiet_setup(w: Workload) -> Setup:
+def bare_setup(w: Workload) -> Setup:
     """The default setup without any page of the program, reset just before the start.
 
     Nothing random is then touched, and no tick lies between the reset and the start.

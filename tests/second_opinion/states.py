@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from numalab import vma as vmas
 from numalab.machine import Machine
-from numalab.model.build import kernel_record, mapping_flags
+from numalab.model.inputs import kernel_record, mapping_flags
 from numalab.policy import NAMES, Policy, get
 from numalab.tunables import Tunables
 from numalab.workload import Task, Vma, Workload

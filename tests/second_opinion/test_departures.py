@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from numalab.linux import fair_period, memory, structs
-from numalab.model.build import mapping_flags
+from numalab.model.inputs import mapping_flags
 from numalab.policy import get
 from numalab.workload import Vma
 from tests.linux import parts

@@ -10,7 +10,7 @@ after a shift of ``SHIFT`` pass. The power is measured here too, by machines, kn
 that are wrong on purpose: touches that take 15 % longer, a scan period 15 % longer, half a
 scan, no PID filter are told apart in each case named.
 
-Pages of the program are left out (``quiet_setup``): docs/model.md says which are touched, and
+Pages of the program are left out (``bare_setup``): docs/model.md says which are touched, and
 kernel.md does not, so a second opinion of that would be a copy.
 """
 
@@ -26,7 +26,7 @@ from numalab.machine import Machine, Speed
 from numalab.tunables import Tunables
 from numalab.workload import Access, Churn, Task, Vma, Workload, with_speed
 from tests.second_opinion.engine_side import engine
-from tests.second_opinion.reference import COUNTERS, engine_end_ns, quiet_setup, simulate
+from tests.second_opinion.reference import COUNTERS, bare_setup, engine_end_ns, simulate
 
 pytestmark = pytest.mark.statistical
 RUNS = 60
@@ -181,7 +181,7 @@ def samples(runs):
 
 
 def by_engine(w, name, seed=11):
-    return samples(engine(w, policy.get(name), quiet_setup(w), seed, RUNS))
+    return samples(engine(w, policy.get(name), bare_setup(w), seed, RUNS))
 
 
 @functools.cache
@@ -197,7 +197,7 @@ def by_second_opinion(case):
                 policy.get(name),
                 phase_ns=phase,
                 seed=seed,
-                setup=quiet_setup(w),
+                setup=bare_setup(w),
                 until_ns=engine_end_ns(w, phase),
             )
         )
@@ -252,7 +252,7 @@ def test_a_missing_pid_filter_is_noticed(case):
     """Power: in the other cases every task faults in every VMA, or the kernel has no filter."""
     name, w = CASES[case]
     rules = policy.with_rules(policy.get(name), "without", pid_filter=False)
-    found = samples(engine(w, rules, quiet_setup(w), 11, RUNS))
+    found = samples(engine(w, rules, bare_setup(w), 11, RUNS))
     assert told_apart(found, by_second_opinion(case))
 
 
@@ -278,7 +278,7 @@ UNFAIR = workload(
 )
 def test_either_of_two_tasks_takes_the_fault_on_a_huge_folio():
     """t2 on CPU 0 and t3 on CPU 1 touch the same huge folios equally often."""
-    runs = engine(UNFAIR, policy.get("linux-6.1"), quiet_setup(UNFAIR), 11, RUNS)
+    runs = engine(UNFAIR, policy.get("linux-6.1"), bare_setup(UNFAIR), 11, RUNS)
     second, third = (sum(r["total_numa_faults"][t] > 0 for r in runs) for t in ("t2", "t3"))
     assert second > 0
     assert third > 0

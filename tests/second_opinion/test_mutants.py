@@ -14,7 +14,7 @@ from tests.second_opinion import kernel_fault, kernel_memory, kernel_scan, test_
 from tests.second_opinion.differences import differences
 from tests.second_opinion.drawn import NEVER_MS
 from tests.second_opinion.engine_side import engine
-from tests.second_opinion.reference import engine_end_ns, phase_of, quiet_setup, simulate
+from tests.second_opinion.reference import bare_setup, engine_end_ns, phase_of, simulate
 from tests.second_opinion.test_whole_runs import FREE
 
 pytestmark = pytest.mark.slow
@@ -89,7 +89,7 @@ CASES = [
 @functools.cache
 def engine_side(i):
     name, w = CASES[i]
-    return engine(w, policy.get(name), quiet_setup(w))[0]
+    return engine(w, policy.get(name), bare_setup(w))[0]
 
 
 def noticed(i):
@@ -100,7 +100,7 @@ def noticed(i):
         w,
         policy.get(name),
         phase_ns=phase,
-        setup=quiet_setup(w),
+        setup=bare_setup(w),
         until_ns=engine_end_ns(w, phase),
     )
     return bool(differences(w, engine_side(i), other))

@@ -1,11 +1,11 @@
-"""Quiet stretches: ticks in which nothing happens but counting, run as one."""
+"""Skippable stretches: ticks in which nothing happens but counting, run as one."""
 
 from __future__ import annotations
 
 from numalab.jit import inlined, jitted
 from numalab.linux.structs import NUMA_NO_NODE
-from numalab.model.hardware import FOREVER, WALK
-from numalab.model.running import glide, is_active, own_waiting, run_flat_out, waiting
+from numalab.model.faults import FOREVER, WALK
+from numalab.model.running import is_active, own_waiting, run_flat_out, touch_resident, waiting
 from numalab.units import NSEC_PER_MSEC, msecs_to_jiffies
 
 
@@ -19,7 +19,7 @@ def scan_under_way(w):
 
 
 @inlined
-def _settled(w, t):
+def _is_placed(w, t):
     """Say whether a task's hint faults would change nothing but counts and pages.
 
     Its placement is done for this pass, and it will not move.
@@ -31,7 +31,7 @@ def _settled(w, t):
 
 
 @inlined
-def quiet_ticks(w, most, to_sample, jiffies):
+def skippable_ticks(w, most, to_sample, jiffies):
     """Ticks after ``jiffies`` that can be run as one, at most ``most``.
 
     Every running task is flat out and has its CPU to itself; folios of the workload wait
@@ -58,7 +58,7 @@ def quiet_ticks(w, most, to_sample, jiffies):
             return 0
         if p.wants_cpu == 0:
             continue
-        if w.cpu_load[p.cpu] > 1 or (own_waiting(w, t) and not _settled(w, t)):
+        if w.cpu_load[p.cpu] > 1 or (own_waiting(w, t) and not _is_placed(w, t)):
             return 0
         if p.rated:
             return 0
@@ -172,15 +172,15 @@ def _tick_on(w, t, ticks, elapsed_ns, jiffies, now_ns, rng):
         done += 1
     rest = (ticks - done) * tick_ns - debt
     if rest > 0:
-        glide(w, t, float(rest), elapsed_ns)
+        touch_resident(w, t, float(rest), elapsed_ns)
     w.tasks[t].debt_ns = max(0, -rest)
 
 
 @inlined
-def run_quiet(w, quiet, elapsed_ns, jiffies, now_ns, rng):
-    """Run ``quiet`` ticks as one."""
+def run_skippable(w, ticks, elapsed_ns, jiffies, now_ns, rng):
+    """Run ``ticks`` ticks as one."""
     k = w.k[0]
-    length = quiet * k.tick_ns
+    length = ticks * k.tick_ns
     for t in range(w.tasks.shape[0]):
         p = w.tasks[t]
         if p.wants_cpu != 2:
@@ -188,7 +188,7 @@ def run_quiet(w, quiet, elapsed_ns, jiffies, now_ns, rng):
         began = p.sum_exec_runtime
         p.sum_exec_runtime += int(length * (1.0 - w.speed[0].lost_share))
         p.vruntime += length
-        _put_off(w, p, began, quiet)
+        _put_off(w, p, began, ticks)
         if p.spins or p.debt_ns >= length:
             p.debt_ns = max(0, p.debt_ns - length)
             continue
@@ -197,7 +197,7 @@ def run_quiet(w, quiet, elapsed_ns, jiffies, now_ns, rng):
             if waiting(w, a):
                 w.accesses[a].carry += w.accesses[a].pages_per_ns * length
         if not own_waiting(w, t) or not _one_walk(w, t, elapsed_ns):
-            _tick_on(w, t, quiet, elapsed_ns, jiffies, now_ns, rng)
+            _tick_on(w, t, ticks, elapsed_ns, jiffies, now_ns, rng)
             continue
         budget = float(length - p.debt_ns)
         _walk_on(w, t, budget, length, elapsed_ns, jiffies, now_ns, rng)

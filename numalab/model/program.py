@@ -1,6 +1,7 @@
-"""What differs from run to run before one starts: which of the program's own pages are in use.
+"""Pages of the recorder's program: which are in use, and who touches them.
 
-All of it is drawn here and nowhere else, so that runs whose draws agree can share a layout.
+What differs of them from run to run is drawn here and nowhere else, so that runs whose draws
+agree can share a layout.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from numalab.model.layout import Mapping, Setup, vcpus_of
-from numalab.workload import Churn, Workload
+from numalab.model.layout import Mapping, Setup, threads_of, vcpus_of
+from numalab.workload import Churn, Task, Workload
 
 _OWN = {"file-data": 3, "data": 6, "heap": 3, "stack": 2, "thread-stack": 1, "vcpu": 1}
 """Present pages of the recorder's program that belong to one process alone; the rest of data
@@ -27,6 +28,10 @@ _IN_BATCH = {"data": 1.0, "heap": 1.0, "stack": 0.5, "thread-stack": 1.0}
 """How often the one that was written last still waits in a CPU's LRU batch (see
 :mod:`numalab.linux.swap`): KPF_LRU in /proc/kpageflags, fifteen boots of three kernels."""
 
+_TOUCHES_PER_S = 1e4
+"""A running thread touches each page of the program that it uses at least this often."""
+_GUEST_BATCH = 4096
+"""Touches of a vCPU between two looks of its thread at the program's own pages."""
 
 Pages = tuple[int, ...]
 """Pages on each node."""
@@ -43,7 +48,7 @@ class Drawn(NamedTuple):
 
 _NOTHING = Drawn((), (), ())
 
-Image = Table[tuple[int, int], Drawn]
+Program = Table[tuple[int, int], Drawn]
 """By process and mapping; mappings of the workload's own VMAs are not in it."""
 
 
@@ -92,7 +97,7 @@ def _draws_state(workload: Workload, process: str) -> bool:
     )
 
 
-def draw_image(workload: Workload, setup: Setup, draws: np.random.Generator) -> Image:
+def draw_program(workload: Workload, setup: Setup, draws: np.random.Generator) -> Program:
     """Draw the program's own pages of every process, in the order of its mappings."""
     own = {v.name for v in workload.vmas}
     drawn = {}
@@ -103,3 +108,37 @@ def draw_image(workload: Workload, setup: Setup, draws: np.random.Generator) -> 
             if mapping.owner not in own:
                 drawn[m, number] = _draw_mapping(mapping, state, guest, draws)
     return drawn
+
+
+def parts_of(mapping: Mapping, drawn: Drawn) -> list[tuple[str, Pages, bool]]:
+    """Return the parts of a mapping that hold pages: name, pages, whether they wait in a batch.
+
+    Idle pages have no name: nobody touches them.
+    """
+    rest = "main-heap" if mapping.kind == "heap" else mapping.kind
+    parts = ((mapping.kind, drawn.last, True), (rest, drawn.in_use, False), ("", drawn.idle, False))
+    return [part for part in parts if sum(part[1])]
+
+
+def parts_used(workload: Workload, thread: Task | Churn) -> list[tuple[str, slice]]:
+    """Return the parts that a thread touches: name, and which of the process's of that name.
+
+    What a vCPU's thread shares with KVM is mapped in the tasks' order.
+    """
+    index = threads_of(workload, thread.process).index(thread.name)
+    stack = slice(-index, -index + 1 or None) if index else slice(None)
+    used = [("thread-stack" if index else "stack", stack)]
+    kinds = ["data", "file-data", "heap", "shared"] + ([] if index else ["main-heap"])
+    used += [(kind, slice(None)) for kind in kinds]
+    vcpus = [t.name for t in vcpus_of(workload) if t.process == thread.process]
+    if thread.name in vcpus:
+        k = vcpus.index(thread.name)
+        used.append(("vcpu", slice(k, k + 1)))
+    return used
+
+
+def touches_per_s(workload: Workload, thread: Task | Churn) -> float:
+    """Return how often a thread touches each page of the program that it uses."""
+    if all(t.name != thread.name for t in vcpus_of(workload)):
+        return _TOUCHES_PER_S
+    return 1e9 / (_GUEST_BATCH * workload.machine.speed.vcpu_touch_walk_ns)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from numalab.machine import Machine
-from numalab.model.lifetimes import draw, table
+from numalab.model.lifespans import draw, table
 from numalab.workload import Churn, Workload
 
 HEAVY = {"lifetime": "lognormal", "lifetime_shape": 4.0, "lifetime_ms": 15_000.0}

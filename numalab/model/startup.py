@@ -1,4 +1,4 @@
-"""What the kernel did to a process before its tasks started: a scan as a single thread.
+"""What is there when the tasks start: resident pages, and traces of a scan before that.
 
 The recorder switches balancing on after the first touches and before the first clone.
 A main thread that has used more CPU time than the scan delay by then scans at the next
@@ -21,18 +21,53 @@ from numalab.linux.structs import (
     VM_THREAD_STACK,
 )
 from numalab.model.accesses import touch_rand
-from numalab.model.hardware import World
 from numalab.model.running import waiting
+from numalab.model.world import World
+from numalab.population import ABSENT, END, NO_CPUPID, add, new_span, note
 
-before_type = np.dtype(
-    [
-        ("task", "i8"),
-        ("first_ns", "i8"),
-        ("last_ns", "i8"),
-        ("next_scan", "i8"),
-    ]
-)
-"""Main thread; from when to when it runs alone [ns from the start]; jiffy of its first scan."""
+
+@jitted
+def place_pages(pop, rows, resident):
+    """Give each segment that is mapped its span and its first cohorts.
+
+    Parameters
+    ----------
+    rows : int64[n, 5]
+        (segment, node, prot_none, pinned, folios), by segment; a mapped one has at least one.
+    resident : int64[n_segment] [pages]
+        Filled with what is there at the start.
+    """
+    for i in range(rows.shape[0]):
+        g, node, prot_none, pinned, count = rows[i]
+        seg = pop.segments[g]
+        if i == 0 or rows[i - 1, 0] != g:
+            seg.span = new_span(pop, seg.lo, seg.hi, g)
+        add(pop, seg.span, node, NO_CPUPID, prot_none, pinned, count)
+        if node != ABSENT:
+            pop.node_free[node] -= count * seg.unit
+            resident[g] += count * seg.unit
+            if prot_none:
+                note(pop, g, count, 0)
+    for g in range(resident.shape[0]):
+        seg = pop.segments[g]
+        if seg.span != END and resident[g] == 0:
+            note(pop, g, 0, (seg.hi - seg.lo) // seg.unit)
+
+
+@jitted
+def count_resident(pop, owners, pages):
+    """Add up resident pages by owner of the VMA and node; int64[n_owner, n_node] [pages]."""
+    for g in range(pop.segments.shape[0]):
+        seg = pop.segments[g]
+        s = seg.span
+        while s != END:
+            c = pop.spans[s].cohort
+            while c != END:
+                it = pop.cohorts[c]
+                if it.node != ABSENT:
+                    pages[owners[seg.vma], it.node] += it.count * seg.unit
+                c = it.next
+            s = pop.spans[s].next
 
 
 @jitted
@@ -47,7 +82,7 @@ def _hide_thread_stacks(mm, vmas, hidden):
 
 
 @jitted
-def _run_alone(w, before, phase_ns, rng):
+def _run_alone(w, alone, phase_ns, rng):
     """Tick through the time in which main threads ran alone.
 
     The main thread is busy with its own stack and data, so it faults at once on what a scan
@@ -56,8 +91,8 @@ def _run_alone(w, before, phase_ns, rng):
     time of the clone is stamped before it is made; how long that takes is drawn, up to a tick.
     """
     k = w.k[0]
-    for m in range(before.shape[0]):
-        b = before[m]
+    for m in range(alone.shape[0]):
+        b = alone[m]
         if b.first_ns >= b.last_ns:
             continue
         mm = w.mms[m]
@@ -86,10 +121,10 @@ def _run_alone(w, before, phase_ns, rng):
         mm.numa_scan_seq = 0
 
 
-def run_before(w: World, before: np.ndarray, phase_ns: int, rng: np.random.Generator) -> None:
+def run_startup(w: World, alone: np.ndarray, phase_ns: int, rng: np.random.Generator) -> None:
     """Run what came before the start, if anything did; then forget what was counted."""
-    if not np.any(before["first_ns"] < before["last_ns"]):
+    if not np.any(alone["first_ns"] < alone["last_ns"]):
         return
-    _run_alone(w, before, phase_ns, rng)
+    _run_alone(w, alone, phase_ns, rng)
     for counted in (w.stat, w.log.counts, w.log.rows):
         counted[:] = np.zeros(1, counted.dtype)

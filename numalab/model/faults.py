@@ -7,10 +7,6 @@ take time, and so slow a task that runs flat out.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
-import numpy as np
-
 from numalab.jit import inlined, jitted
 from numalab.linux.fair_period import update_scan_period
 from numalab.linux.memory import do_numa_page
@@ -21,87 +17,6 @@ from numalab.units import HPAGE_PMD_NR
 
 WALK, RAND = 0, 1
 FOREVER = 1 << 60
-
-access_type = np.dtype(
-    [
-        ("task", "i8"),
-        ("pattern", "i8"),
-        ("first_segment", "i8"),
-        ("nr_segments", "i8"),
-        ("lo", "i8"),
-        ("pages", "i8"),
-        ("position", "i8"),
-        ("flat_out", "i8"),
-        ("image", "i8"),
-        ("shared", "i8"),
-        ("start_ns", "i8"),
-        ("stop_ns", "i8"),
-        ("pages_per_ns", "f8"),
-        ("share", "f8"),
-        ("touch_ns", "f8"),
-        ("refault_ns", "f8"),
-        ("carry", "f8"),
-        ("touches", "f8"),
-    ]
-)
-"""``lo`` and ``position`` are page offsets in the concatenated mappings of the VMA; ``image``
-is 0 for an access of the workload, 1 for pages of the program, 2 for those of them that its
-threads only touch once they run their tasks. ``refault_ns`` is what a vCPU's touch of a folio
-costs that its guest has not mapped, 0 for other tasks."""
-
-speed_type = np.dtype(
-    [
-        ("touch_walk_ns", "f8"),
-        ("touch_rand_ns", "f8"),
-        ("first_touch_ns", "f8"),
-        ("first_touch_huge_ns", "f8"),
-        ("hint_fault_ns", "f8"),
-        ("migrate_page_ns", "f8"),
-        ("hint_fault_huge_ns", "f8"),
-        ("migrate_huge_ns", "f8"),
-        ("scan_call_ns", "f8"),
-        ("scan_page_ns", "f8"),
-        ("pte_update_ns", "f8"),
-        ("scan_spread", "f8"),
-        ("late_flush_share", "f8"),
-        ("late_flush_ns", "f8"),
-        ("first_scan_ns", "f8"),
-        ("vcpu_touch_walk_ns", "f8"),
-        ("vcpu_touch_rand_ns", "f8"),
-        ("refault_ns", "f8"),
-        ("refault_huge_ns", "f8"),
-        ("zap_page_ns", "f8"),
-        ("zap_huge_ns", "f8"),
-        ("notify_ns", "f8"),
-        ("lost_share", "f8"),
-    ]
-)
-
-
-class World(NamedTuple):
-    """Everything the tick loop reads and writes; arrays of records and numbers."""
-
-    k: Any
-    speed: Any
-    tasks: Any
-    mms: Any
-    vmas: Any
-    pop: Any
-    bases: Any
-    accesses: Any
-    stat: Any
-    log: Any
-    faults: Any
-    groups: Any
-    group_faults: Any
-    current: Any
-    cpu_load: Any
-    cpu_task: Any
-    """Task of each CPU that runs flat out in this tick, or NONE."""
-    cpu_used_ns: Any
-    """What others used of this tick on each CPU."""
-    churns: Any
-    cpus_per_node: int
 
 
 @jitted

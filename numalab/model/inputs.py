@@ -1,40 +1,20 @@
-"""From nouns to records: a workload, a policy and a setup become the world of the engine."""
+"""Records of what is given: of a policy, a machine, processes and threads."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from numalab.linux import structs as st
-from numalab.model import hardware as hw
-from numalab.model.beforehand import before_type
 from numalab.model.layout import ProcessSetup, Setup, threads_of
+from numalab.model.world import MAX_EVENTS, ScanLog, alone_type
 from numalab.policy import NOTIFIERS, PID_MEMORIES, Policy
+from numalab.records import record, records
 from numalab.schema import IMAGE_VMAS, counts_type
-from numalab.units import HPAGE_PMD_NR, PAGES_PER_MB, align_up, msecs_to_jiffies, tick_nsec
+from numalab.units import HPAGE_PMD_NR, align_up, msecs_to_jiffies, tick_nsec
 from numalab.workload import Access, Churn, Task, Vma, Workload
-
-MAX_EVENTS = 1 << 16
-"""Rows of the tables of chunks and of notifications."""
-
-churn_type = np.dtype(
-    [
-        ("task", "i8"),
-        ("vma", "i8"),
-        ("guard", "i8"),
-        ("access", "i8"),
-        ("pages", "i8"),
-        ("alive", "i8"),
-        ("next_ns", "i8"),
-        ("turn", "i8"),
-        ("gap_ns", "i8"),
-        ("births", "i8"),
-        ("node", "i8"),
-        ("pinned", "i8"),
-    ]
-)
 
 _KIND_FLAGS = {
     "anon": st.VM_PRIVATE,
@@ -58,27 +38,14 @@ _KIND_FLAGS = {
 """Files of the recorder's guest lie on its tmpfs root, so they are shmem to the kernel."""
 
 
-class ScanLog(NamedTuple):
-    """What the engine counts beside vmstat."""
-
-    counts: Any
-    """By VMA as reported: records of :data:`numalab.schema.counts_type`."""
-    chunks: Any
-    notices: Any
-    ranges: Any
-    """Room for the notifications of one walk."""
-    rows: Any
-    """One record of :data:`numalab.linux.structs.log_rows`."""
-
-
 def scan_log(workload: Workload) -> ScanLog:
     """Return a log in which nothing is counted."""
     return ScanLog(
-        st.records(counts_type, len(owners_of(workload))),
-        st.records(st.chunk_type, MAX_EVENTS),
-        st.records(st.notice_type, MAX_EVENTS),
-        st.records(st.range_type, workload.tunables.scan_size_mb // 1024 + 4),
-        st.records(st.log_rows, 1),
+        records(counts_type, len(owners_of(workload))),
+        records(st.chunk_type, MAX_EVENTS),
+        records(st.notice_type, MAX_EVENTS),
+        records(st.range_type, workload.tunables.scan_size_mb // 1024 + 4),
+        records(st.log_rows, 1),
     )
 
 
@@ -89,7 +56,7 @@ def owners_of(workload: Workload) -> list[str]:
 
 def kernel_record(workload: Workload, policy: Policy) -> Any:
     """Return the ``sched_numa`` record: knobs as C sees them, and the policy's rules."""
-    k = st.records(st.sched_numa, 1)
+    k = records(st.sched_numa, 1)
     machine, tunables = workload.machine, workload.tunables
     r = k[0]
     r.hz = machine.hz
@@ -118,9 +85,9 @@ def kernel_record(workload: Workload, policy: Policy) -> Any:
 
 def speed_record(workload: Workload) -> Any:
     """Return the machine's speed as a record."""
-    speed = st.records(hw.speed_type, 1)
-    for item in dataclasses.fields(workload.machine.speed):
-        setattr(speed[0], item.name, getattr(workload.machine.speed, item.name))
+    items = dataclasses.asdict(workload.machine.speed)
+    speed = records(record("", floats=" ".join(items)), 1)
+    speed[0] = tuple(items.values())
     return speed
 
 
@@ -186,10 +153,9 @@ def mm_record(mm: Any, workload: Workload, process: ProcessSetup, policy: Policy
     mm.nr_threads = threads
     mm.mmap = st.NONE
     mm.mmap_base = max(m.start + m.pages for m in process.mappings if m.kind != "stack")
-    said = [p for p in workload.processes if p.name == process.name]
+    cpuset = [n for p in workload.processes if p.name == process.name for n in p.cpuset_mems]
     subscribed = any(v.subscriber != "none" for v in workload.vmas if v.process == process.name)
-    one = bool(said) and len(said[0].cpuset_mems) == 1
-    mm.mems_allowed_one = int(one or (policy.confined and subscribed))
+    mm.mems_allowed_one = int(len(cpuset) == 1 or (policy.confined and subscribed))
     mm.opt_out = int(policy.process_opt_out and subscribed)
 
 
@@ -229,22 +195,17 @@ def place_tasks(tasks: np.ndarray, workload: Workload) -> np.ndarray:
     return load
 
 
-def node_free(workload: Workload) -> np.ndarray:
-    """Pages free on each node before anything is touched."""
-    return np.full(workload.machine.nodes, workload.machine.memory_mb * PAGES_PER_MB, np.int64)
-
-
-def before_records(workload: Workload, setup: Setup) -> np.ndarray:
+def alone_records(workload: Workload, setup: Setup) -> np.ndarray:
     """Return when each process's main thread ran alone with balancing on."""
-    before = st.records(before_type, len(workload.process_names))
+    alone = records(alone_type, len(workload.process_names))
     threads = [t.process for t in workload.threads]
     hz = workload.machine.hz
     for m, name in enumerate(workload.process_names):
         process = setup.of(name)
-        before[m].task = threads.index(name)
+        alone[m].task = threads.index(name)
         if threads.count(name) > 1 and process.balancing_ms < process.reset_ms:
-            before[m].first_ns = int(process.balancing_ms * 1e6)
-            before[m].last_ns = int(process.reset_ms * 1e6)
+            alone[m].first_ns = int(process.balancing_ms * 1e6)
+            alone[m].last_ns = int(process.reset_ms * 1e6)
             delay = msecs_to_jiffies(workload.tunables.scan_delay_ms, hz)
-            before[m].next_scan = st.START_JIFFIES + int(process.fork_ms * hz // 1000) + delay
-    return before
+            alone[m].next_scan = st.START_JIFFIES + int(process.fork_ms * hz // 1000) + delay
+    return alone

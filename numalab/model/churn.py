@@ -5,7 +5,7 @@ from __future__ import annotations
 from numalab.jit import jitted
 from numalab.linux.structs import NONE
 from numalab.linux.swap import PINNED, lru_add_drain
-from numalab.model.hardware import populate
+from numalab.model.faults import populate
 from numalab.population import ABSENT, END, NO_CPUPID, add, clear_segment, new_span, note
 
 
@@ -63,7 +63,7 @@ def find_hole(mm, vmas, pages, align):
 
 
 @jitted
-def _birth(w, churn):
+def _map(w, churn):
     """Map a churn's VMA with its guard pages, and fill it if it starts on a node."""
     vma = w.vmas[churn.vma]
     mm = w.mms[vma.vm_mm]
@@ -113,7 +113,7 @@ def _fill(w, churn, g):
 
 
 @jitted
-def _death(w, churn):
+def _unmap(w, churn):
     """Unmap a churn's VMA."""
     vma = w.vmas[churn.vma]
     mm = w.mms[vma.vm_mm]
@@ -132,13 +132,12 @@ def turn_churns(w, lifetimes, elapsed_ns):
         churn = w.churns[c]
         while churn.next_ns <= elapsed_ns:
             if churn.alive:
-                _death(w, churn)
+                _unmap(w, churn)
                 churn.alive = 0
                 churn.next_ns += churn.gap_ns
             if churn.next_ns <= elapsed_ns:
-                _birth(w, churn)
+                _map(w, churn)
                 churn.alive = 1
-                churn.births += 1
                 churn.next_ns += lifetimes[c, churn.turn]
                 churn.turn = (churn.turn + 1) % lifetimes.shape[1]
         access = w.accesses[churn.access]
