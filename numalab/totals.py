@@ -13,10 +13,9 @@ import numpy as np
 import xarray as xr
 
 from numalab.engine import Finished, Start, run_one, touches_of
-from numalab.model.initial import draw_lru_added, lay_out
+from numalab.model.initial import Drawn, lay_out
 from numalab.model.layout import Setup
-from numalab.model.program import Program, draw_program
-from numalab.model.world import World
+from numalab.model.world import MAX_EVENTS, World
 from numalab.policy import Policy
 from numalab.schema import COUNTERS, LABELS, PER_VMA, SCHEMA, Variable
 from numalab.workload import Workload
@@ -97,23 +96,26 @@ class Layouts:
     tenth of memory that the system has to hand out.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, events: int = MAX_EVENTS) -> None:
+        self.events = events
+        """Rows of the tables of events; totals need none."""
         self.known: dict[tuple[Any, ...], tuple[World, list[tuple[np.ndarray, np.ndarray]]]] = {}
 
     def assemble(
         self, w: Workload, policy: Policy, setup: Setup, room: int, draws: np.random.Generator
     ) -> World:
         """As :func:`numalab.model.initial.assemble`, from memory where it is known."""
-        program: Program = draw_program(w, setup, draws)
-        lru_added = draw_lru_added(w, policy, draws)
-        key = (room, *program.values())
+        drawn = Drawn.before(w, policy, setup, draws)
+        key = (room, *drawn.program.values())
         if key not in self.known:
-            made = lay_out(w, policy, setup, room, program, np.zeros_like(lru_added))
+            still = drawn._replace(lru_added=np.zeros_like(drawn.lru_added))
+            made = lay_out(w, policy, setup, room, still, self.events)
             self.known[key] = made, [(array, array.copy()) for array in _arrays(made)]
-        again, arrays = self.known[key]
-        for now, then in arrays:
-            now[...] = then
-        again.pop.lru_added[:] += lru_added
+        else:
+            for now, then in self.known[key][1]:
+                now[...] = then
+        again = self.known[key][0]
+        again.pop.lru_added[:] += drawn.lru_added
         return again
 
 
@@ -150,7 +152,7 @@ def run_totals(
         If the workload cannot be laid out, or needs more memory than the engine has.
     """
     start = start.complete(seed)
-    layouts = Layouts()
+    layouts = Layouts(events=0)
     own = len(start.workload.vmas) + len(start.workload.churns)
     found = np.zeros((len(replicates), len(NAMES)), np.int64)
     for done, (row, index) in enumerate(zip(found, replicates, strict=True)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,12 +11,13 @@ from numalab.linux import structs as st
 from numalab.linux.swap import batched
 from numalab.model.churn import link_vmas
 from numalab.model.inputs import (
+    filled,
     kernel_record,
-    mm_record,
-    place_tasks,
+    mm_records,
+    placed,
     scan_log,
     speed_record,
-    task_record,
+    task_row,
 )
 from numalab.model.layout import Setup
 from numalab.model.plan import (
@@ -29,39 +30,45 @@ from numalab.model.plan import (
 )
 from numalab.model.program import Program, draw_program
 from numalab.model.startup import place_pages
-from numalab.model.world import World, access_type, churn_type
+from numalab.model.world import MAX_EVENTS, World, access_type, churn_type
 from numalab.policy import Policy
 from numalab.records import records
 from numalab.schema import vmstat
 from numalab.units import PAGES_PER_MB
 from numalab.vma import GUESTS
-from numalab.workload import Task, Workload
+from numalab.workload import Workload
 
 _ADDED_BEFORE_SCANS = 5
 """Pages that the recorder itself puts into each CPU's LRU batch before the first scan: in 3 of
 15 boots the batches had been emptied 0.9 s after the start, as about 5 pages would do."""
 
 
-def _fill(records: np.ndarray, rows: list[dict[str, Any]]) -> None:
-    """Set fields of records, a column at a time; what a row does not name stays."""
-    for name in {name for row in rows for name in row}:
-        at = [i for i, row in enumerate(rows) if name in row]
-        records[name][at] = [rows[i][name] for i in at]
+class Drawn(NamedTuple):
+    """What differs from run to run before it starts."""
+
+    program: Program
+    lru_added: np.ndarray
+    """Folios that wait in the LRU batch of each CPU; int64[n_cpu]."""
+
+    @classmethod
+    def before(
+        cls, workload: Workload, policy: Policy, setup: Setup, draws: np.random.Generator
+    ) -> Drawn:
+        """Draw it for a run."""
+        program = draw_program(workload, setup, draws)
+        return cls(program, draws.integers(0, policy.lru_batch, workload.machine.cpus))
 
 
-def _first_cohorts(pop: pn.Population, seg: Segment, workload: Workload, k: Any) -> list[Any]:
+def _first_cohorts(seg: Segment, workload: Workload, marks: list[int]) -> list[Any]:
     """Return the first pages of a segment: (node, state, pinned or in a batch, folios).
 
-    Pages of a node came there through the batch of its first CPU. A guest has touched nothing.
+    Pages of a node came there through the batch of its first CPU, whose mark is in ``marks``. A
+    guest has touched nothing.
     """
     folios = (seg.hi - seg.lo) // seg.unit
     vma = seg.owner
-    found = []
     if vma is None:
-        for node, count in enumerate(seg.present):
-            cpu = node * workload.machine.cpus_per_node
-            found.append((node, 0, batched(k, pop, cpu) if seg.in_batch else 0, count))
-        return found
+        return [(n, 0, marks[n] * seg.in_batch, count) for n, count in enumerate(seg.present)]
     inside = seg.lo % vma.pages
     if inside >= round(vma.pages * vma.populated):
         return [(pn.ABSENT, 0, 0, folios)]
@@ -71,6 +78,7 @@ def _first_cohorts(pop: pn.Population, seg: Segment, workload: Workload, k: Any)
         share = vma.pinned_fraction / vma.populated
         pinned = round(folios * share)
     nodes = workload.machine.nodes if vma.policy == "interleave" else 1
+    found = []
     state = pn.ZAPPED if vma.subscriber in GUESTS else pn.MAPPED
     for pin, count in ((1, pinned), (0, folios - pinned)):
         for i in range(nodes):
@@ -95,6 +103,8 @@ def _populate(
                 plan.accesses[a]["shared"] = 1
     pop.node_free[:] = machine.memory_mb * PAGES_PER_MB
     pop.lru_added[:] = lru_added
+    first_cpus = range(0, machine.cpus, machine.cpus_per_node)
+    marks = [int(batched(k, pop, cpu)) for cpu in first_cpus]
     segments = pop.segments
     segments["lo"] = [seg.start for seg in plan.segments]
     segments["hi"] = [seg.start + seg.hi - seg.lo for seg in plan.segments]
@@ -107,7 +117,7 @@ def _populate(
         (g, *cohort)
         for g, seg in enumerate(plan.segments)
         if seg.start >= 0
-        for cohort in _first_cohorts(pop, seg, workload, k) or [(pn.ABSENT, 0, 0, 0)]
+        for cohort in _first_cohorts(seg, workload, marks) or [(pn.ABSENT, 0, 0, 0)]
     ]
     segments["span"] = pn.END
     present = np.zeros(len(plan.segments), np.int64)
@@ -132,13 +142,7 @@ def assemble(
     draws : numpy.random.Generator
         For what differs from run to run before it starts.
     """
-    program = draw_program(workload, setup, draws)
-    return lay_out(workload, policy, setup, room, program, draw_lru_added(workload, policy, draws))
-
-
-def draw_lru_added(workload: Workload, policy: Policy, draws: np.random.Generator) -> np.ndarray:
-    """Draw how many folios wait in the LRU batch of each CPU; int64[n_cpu] [folios]."""
-    return draws.integers(0, policy.lru_batch, workload.machine.cpus)
+    return lay_out(workload, policy, setup, room, Drawn.before(workload, policy, setup, draws))
 
 
 def lay_out(
@@ -146,60 +150,62 @@ def lay_out(
     policy: Policy,
     setup: Setup,
     room: int,
-    program: Program,
-    lru_added: np.ndarray,
+    drawn: Drawn,
+    events: int = MAX_EVENTS,
 ) -> World:
-    """Build the world of a run from what was drawn for it; see :func:`assemble`."""
+    """Build the world of a run from what was drawn for it; see :func:`assemble`.
+
+    Parameters
+    ----------
+    events : int
+        Rows of the tables of chunks and of notifications.
+    """
     plan = Plan()
     names = workload.process_names
     plan_segments(plan, workload)
     for m, name in enumerate(names):
-        plan_mappings(plan, workload, m, setup.of(name), policy.bound, program)
+        plan_mappings(plan, workload, m, setup.of(name), policy.bound, drawn.program)
     plan_churns(plan, workload)
     ptr = plan_accesses(plan, workload)
     kernel = kernel_record(workload, policy)
-    pop, present = _populate(plan, workload, room, kernel[0], lru_added)
-    vmas = records(st.vm_area_struct, len(plan.vmas))
-    _fill(vmas, plan.vmas)
-    accesses = records(access_type, len(plan.accesses))
-    _fill(accesses, plan.accesses)
-    churns = records(churn_type, len(plan.churns))
-    _fill(churns, plan.churns)
-    mms = records(st.mm_struct, len(names))
-    for m, name in enumerate(names):
-        mm_record(mms[m], workload, setup.of(name), policy)
+    pop, present = _populate(plan, workload, room, kernel[0], drawn.lru_added)
+    vmas = filled(st.vm_area_struct, plan.vmas)
+    mms = mm_records(workload, setup, policy)
     in_place = np.flatnonzero(vmas["vm_end"])
     link_vmas(mms, vmas, in_place[np.argsort(-vmas["vm_start"][in_place], kind="stable")])
     np.add.at(mms["rss"], vmas["vm_mm"][pop.segments["vma"]], present)
-    threads = workload.threads
-    tasks = records(st.task_struct, len(threads))
-    for i, thread in enumerate(threads):
-        task_record(tasks[i], thread, workload, setup)
-        own = accesses[ptr[i] : ptr[i + 1]]
-        tasks[i].rated = int(np.any((own["flat_out"] == 0) & (own["image"] == 0)))
-        tasks[i].spins = int(isinstance(thread, Task) and not thread.access)
-        tasks[i].image_access, tasks[i].end_access = ptr[i], ptr[i + 1]
-        tasks[i].first_access = ptr[i] + np.count_nonzero(own["image"])
-    load = place_tasks(tasks, workload)
+    cpus, load = placed(workload)
+    rows = []
+    for i, (thread, cpu) in enumerate(zip(workload.threads, cpus, strict=True)):
+        own = plan.accesses[ptr[i] : ptr[i + 1]]
+        mine = [row for row in own if "image" not in row]
+        accesses = {
+            "rated": any(not row["flat_out"] for row in mine),
+            "image_access": ptr[i],
+            "first_access": ptr[i + 1] - len(mine),
+            "end_access": ptr[i + 1],
+        }
+        on = {"cpu": cpu, "node": cpu // workload.machine.cpus_per_node}
+        rows.append(task_row(workload, setup, thread) | accesses | on)
     nodes = workload.machine.nodes
     return World(
         kernel,
         speed_record(workload),
-        tasks,
+        filled(st.task_struct, rows),
         mms,
         vmas,
         pop,
         np.array([seg.lo for seg in plan.segments]),
-        accesses,
+        filled(access_type, plan.accesses),
         records(vmstat, 1),
-        scan_log(workload),
-        np.zeros((len(threads), 4, nodes, 2), np.int64),
-        records(st.numa_group, len(threads)),
-        np.zeros((len(threads), 2, nodes, 2), np.int64),
+        scan_log(workload, events),
+        np.zeros((len(rows), 4, nodes, 2), np.int64),
+        records(st.numa_group, len(rows)),
+        np.zeros((len(rows), 2, nodes, 2), np.int64),
         np.full(workload.machine.cpus, st.NONE),
         load,
         np.full(workload.machine.cpus, st.NONE),
         np.zeros(workload.machine.cpus),
-        churns,
+        filled(churn_type, plan.churns),
         workload.machine.cpus_per_node,
     )

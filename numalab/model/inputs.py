@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
 from numalab.linux import structs as st
-from numalab.model.layout import ProcessSetup, Setup, threads_of
-from numalab.model.world import MAX_EVENTS, ScanLog, alone_type
+from numalab.machine import Speed
+from numalab.model.layout import Setup, threads_of
+from numalab.model.world import ScanLog, alone_type
 from numalab.policy import NOTIFIERS, PID_MEMORIES, Policy
 from numalab.records import record, records
 from numalab.schema import IMAGE_VMAS, counts_type
@@ -37,13 +39,36 @@ _KIND_FLAGS = {
 }
 """Files of the recorder's guest lie on its tmpfs root, so they are shmem to the kernel."""
 
+_RULES = (
+    "one_node_cpuset", "shmem_task_policy", "vma_scan_delay", "pid_reset_early", "seq_completed",
+    "start_scan_seq", "partial_vma", "thread_count_rule", "forced_scan", "single_thread_rule_thp",
+    "page_count_rule", "unmap_once", "pinned_vma_mark", "numa_range_flag", "lru_batch",
+)  # fmt: skip
+"""Fields of a policy that are fields of ``sched_numa``."""
+_SPEED = record("", floats=" ".join(item.name for item in fields(Speed)))
 
-def scan_log(workload: Workload) -> ScanLog:
-    """Return a log in which nothing is counted."""
+
+def filled(dtype: np.dtype, rows: Sequence[Mapping[str, Any]]) -> Any:
+    """Return records with the given values; a field that a row does not name is 0.
+
+    Raises
+    ------
+    KeyError
+        If a row names what is no field.
+    """
+    names = dtype.names or ()
+    if unknown := {name for row in rows for name in row} - {*names}:
+        raise KeyError(", ".join(sorted(unknown)))
+    values = [tuple(row.get(name, 0) for name in names) for row in rows]
+    return np.array(values, dtype).view(np.recarray)
+
+
+def scan_log(workload: Workload, events: int) -> ScanLog:
+    """Return a log in which nothing is counted, with room for so many chunks and notices."""
     return ScanLog(
         records(counts_type, len(owners_of(workload))),
-        records(st.chunk_type, MAX_EVENTS),
-        records(st.notice_type, MAX_EVENTS),
+        records(st.chunk_type, events),
+        records(st.notice_type, events),
         records(st.range_type, workload.tunables.scan_size_mb // 1024 + 4),
         records(st.log_rows, 1),
     )
@@ -56,39 +81,33 @@ def owners_of(workload: Workload) -> list[str]:
 
 def kernel_record(workload: Workload, policy: Policy) -> Any:
     """Return the ``sched_numa`` record: knobs as C sees them, and the policy's rules."""
-    k = records(st.sched_numa, 1)
     machine, tunables = workload.machine, workload.tunables
-    r = k[0]
-    r.hz = machine.hz
-    r.tick_ns = tick_nsec(machine.hz)
-    r.nr_node_ids = machine.nodes
-    r.numa_balancing = int(tunables.numa_balancing and machine.nodes > 1)
-    for item in dataclasses.fields(tunables):
-        if item.name != "numa_balancing":
-            setattr(r, item.name, getattr(tunables, item.name))
-    r.cpusets_enabled = int(policy.confined or any(p.cpuset_mems for p in workload.processes))
-    for name in (
-        "one_node_cpuset", "shmem_task_policy", "vma_scan_delay", "pid_reset_early",
-        "seq_completed", "start_scan_seq", "partial_vma", "thread_count_rule",
-        "forced_scan", "single_thread_rule_thp", "page_count_rule", "unmap_once",
-        "pinned_vma_mark", "numa_range_flag",
-    ):  # fmt: skip
-        setattr(r, name, int(getattr(policy, name)))
-    r.vma_delay_ms = policy.vma_delay_ms or tunables.scan_delay_ms
-    r.pid_filter = PID_MEMORIES.index(policy.pid_memory) + 1 if policy.pid_filter else 0
-    r.pinned_filter = 2 if policy.pinned_filter == "all" else 1
-    r.lru_batch = policy.lru_batch
-    r.notifier = NOTIFIERS.index(policy.notifier)
-    r.notifier_per_pud = int(policy.notifier_level == "pud")
-    return k
+    confined = policy.confined or any(p.cpuset_mems for p in workload.processes)
+    return filled(
+        st.sched_numa,
+        [
+            {
+                **{name: getattr(policy, name) for name in _RULES},
+                **{item.name: getattr(tunables, item.name) for item in fields(tunables)},
+                "hz": machine.hz,
+                "tick_ns": tick_nsec(machine.hz),
+                "nr_node_ids": machine.nodes,
+                "numa_balancing": tunables.numa_balancing and machine.nodes > 1,
+                "cpusets_enabled": confined,
+                "vma_delay_ms": policy.vma_delay_ms or tunables.scan_delay_ms,
+                "pid_filter": policy.pid_filter and PID_MEMORIES.index(policy.pid_memory) + 1,
+                "pinned_filter": 2 if policy.pinned_filter == "all" else 1,
+                "notifier": NOTIFIERS.index(policy.notifier),
+                "notifier_per_pud": policy.notifier_level == "pud",
+            }
+        ],
+    )
 
 
 def speed_record(workload: Workload) -> Any:
     """Return the machine's speed as a record."""
-    items = dataclasses.asdict(workload.machine.speed)
-    speed = records(record("", floats=" ".join(items)), 1)
-    speed[0] = tuple(items.values())
-    return speed
+    speed = workload.machine.speed
+    return filled(_SPEED, [{name: getattr(speed, name) for name in _SPEED.names or ()}])
 
 
 def mapping_flags(kind: str, vma: Vma | None, bound: bool = False) -> int:
@@ -142,70 +161,78 @@ def borders_of(workload: Workload, vma: Vma) -> list[int]:
     return sorted({min(total, -(-b // unit) * unit) for b in found})
 
 
-def mm_record(mm: Any, workload: Workload, process: ProcessSetup, policy: Policy) -> None:
-    """Fill an ``mm_struct`` record from a process's setup."""
-    threads = len(threads_of(workload, process.name))
+def mm_records(workload: Workload, setup: Setup, policy: Policy) -> Any:
+    """Return the ``mm_struct`` record of every process."""
     hz = workload.machine.hz
-    reset = int(process.reset_ms * hz // 1000)
     delay = msecs_to_jiffies(workload.tunables.scan_delay_ms, hz)
-    mm.numa_next_scan = st.START_JIFFIES + reset + delay
-    mm.mm_users = threads
-    mm.nr_threads = threads
-    mm.mmap = st.NONE
-    mm.mmap_base = max(m.start + m.pages for m in process.mappings if m.kind != "stack")
-    cpuset = [n for p in workload.processes if p.name == process.name for n in p.cpuset_mems]
-    subscribed = any(v.subscriber != "none" for v in workload.vmas if v.process == process.name)
-    mm.mems_allowed_one = int(len(cpuset) == 1 or (policy.confined and subscribed))
-    mm.opt_out = int(policy.process_opt_out and subscribed)
-
-
-def task_record(p: Any, thread: Task | Churn, workload: Workload, setup: Setup) -> None:
-    """Fill a ``task_struct`` record; the first thread of a process is its main thread."""
-    process = setup.of(thread.process)
-    index = threads_of(workload, thread.process).index(thread.name)
-    p.mm = list(workload.process_names).index(thread.process)
-    p.pid = process.pids[index]
-    p.numa_scan_period = workload.tunables.scan_delay_ms
-    p.numa_scan_period_max = workload.tunables.scan_period_max_ms
-    p.numa_preferred_nid = st.NUMA_NO_NODE
-    p.numa_group = st.NONE
-    p.sum_exec_runtime = int(process.runtime_ms[index] * 1e6)
-    if index:
-        p.node_stamp = min(60_000, workload.tunables.scan_period_max_ms) + 2 * tick_nsec(
-            workload.machine.hz
+    rows = []
+    for process in map(setup.of, workload.process_names):
+        threads = len(threads_of(workload, process.name))
+        cpuset = [n for p in workload.processes if p.name == process.name for n in p.cpuset_mems]
+        vmas = [v for v in workload.vmas if v.process == process.name]
+        subscribed = any(v.subscriber != "none" for v in vmas)
+        base = max(m.start + m.pages for m in process.mappings if m.kind != "stack")
+        rows.append(
+            {
+                "numa_next_scan": st.START_JIFFIES + int(process.reset_ms * hz // 1000) + delay,
+                "mm_users": threads,
+                "nr_threads": threads,
+                "mmap": st.NONE,
+                "mmap_base": base,
+                "mems_allowed_one": len(cpuset) == 1 or (policy.confined and subscribed),
+                "opt_out": policy.process_opt_out and subscribed,
+            }
         )
-    p.free_to_move = int(thread.cpu < 0)
+    return filled(st.mm_struct, rows)
 
 
-def place_tasks(tasks: np.ndarray, workload: Workload) -> np.ndarray:
-    """Put every thread on its CPU, a free one on the idlest; return threads a CPU."""
+def task_row(workload: Workload, setup: Setup, thread: Task | Churn) -> dict[str, Any]:
+    """Return fields of a ``task_struct``; the first thread of a process is its main thread."""
+    process, tunables = setup.of(thread.process), workload.tunables
+    index = threads_of(workload, thread.process).index(thread.name)
+    stamp = min(60_000, tunables.scan_period_max_ms) + 2 * tick_nsec(workload.machine.hz)
+    return {
+        "mm": workload.process_names.index(thread.process),
+        "pid": process.pids[index],
+        "numa_scan_period": tunables.scan_delay_ms,
+        "numa_scan_period_max": tunables.scan_period_max_ms,
+        "numa_preferred_nid": st.NUMA_NO_NODE,
+        "numa_group": st.NONE,
+        "sum_exec_runtime": int(process.runtime_ms[index] * 1e6),
+        "node_stamp": stamp if index else 0,
+        "free_to_move": thread.cpu < 0,
+        "spins": isinstance(thread, Task) and not thread.access,
+    }
+
+
+def placed(workload: Workload) -> tuple[list[int], np.ndarray]:
+    """Put every thread on its CPU, a free one on the idlest; return the CPUs, threads a CPU."""
     machine = workload.machine
     load = np.zeros(machine.cpus, np.int64)
-    threads = workload.threads
-    for thread in (t for t in threads if t.cpu >= 0):
+    for thread in (t for t in workload.threads if t.cpu >= 0):
         load[thread.cpu] += 1
-    for i, thread in enumerate(threads):
+    cpus = []
+    for thread in workload.threads:
         cpu = thread.cpu
         if cpu < 0:
             spread = load + np.arange(machine.cpus) % machine.cpus_per_node * 1e-3
             cpu = int(np.argmin(spread))
             load[cpu] += 1
-        tasks[i].cpu = cpu
-        tasks[i].node = cpu // machine.cpus_per_node
-    return load
+        cpus.append(cpu)
+    return cpus, load
 
 
-def alone_records(workload: Workload, setup: Setup) -> np.ndarray:
+def alone_records(workload: Workload, setup: Setup) -> Any:
     """Return when each process's main thread ran alone with balancing on."""
-    alone = records(alone_type, len(workload.process_names))
-    threads = [t.process for t in workload.threads]
-    hz = workload.machine.hz
-    for m, name in enumerate(workload.process_names):
-        process = setup.of(name)
-        alone[m].task = threads.index(name)
-        if threads.count(name) > 1 and process.balancing_ms < process.reset_ms:
-            alone[m].first_ns = int(process.balancing_ms * 1e6)
-            alone[m].last_ns = int(process.reset_ms * 1e6)
-            delay = msecs_to_jiffies(workload.tunables.scan_delay_ms, hz)
-            alone[m].next_scan = st.START_JIFFIES + int(process.fork_ms * hz // 1000) + delay
-    return alone
+    hz, threads = workload.machine.hz, [t.process for t in workload.threads]
+    delay = msecs_to_jiffies(workload.tunables.scan_delay_ms, hz)
+    rows: list[dict[str, int]] = []
+    for process in map(setup.of, workload.process_names):
+        rows.append({"task": threads.index(process.name)})
+        if threads.count(process.name) > 1 and process.balancing_ms < process.reset_ms:
+            rows[-1] |= {
+                "first_ns": int(process.balancing_ms * 1e6),
+                "last_ns": int(process.reset_ms * 1e6),
+                "next_scan": st.START_JIFFIES + int(process.fork_ms * hz // 1000) + delay,
+            }
+    return filled(alone_type, rows)

@@ -6,8 +6,6 @@ import itertools
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from numalab.linux import structs as st
 from numalab.machine import Speed
 from numalab.model.faults import RAND, WALK
@@ -201,7 +199,7 @@ def _program_accesses(plan: Plan, workload: Workload, thread: Task | Churn) -> l
     return rows
 
 
-def plan_accesses(plan: Plan, workload: Workload) -> np.ndarray:
+def plan_accesses(plan: Plan, workload: Workload) -> list[int]:
     """List the accesses of every thread; return the pointer array."""
     ptr = [0]
     for i, thread in enumerate(workload.threads):
@@ -225,4 +223,4 @@ def plan_accesses(plan: Plan, workload: Workload) -> np.ndarray:
             )
         plan.accesses += [{"task": i, **row} for row in rows]
         ptr.append(len(plan.accesses))
-    return np.array(ptr)
+    return ptr
