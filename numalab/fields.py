@@ -14,7 +14,7 @@ import math
 import sys
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -36,7 +36,6 @@ def field(
     at_least: float | None = None,
     at_most: float | None = None,
     choices: Sequence[str] = (),
-    later: bool = False,
 ) -> Any:
     """Declare a dataclass field with unit, inclusive bounds, choices and meaning.
 
@@ -52,17 +51,15 @@ def field(
         Inclusive bounds of a number.
     choices : sequence of str
         The words that a string field accepts.
-    later : bool
-        Whether recordings exist that were made before the field; see :func:`as_identity`.
     """
-    metadata = {
-        "doc": doc,
-        "unit": unit,
-        "at_least": at_least,
-        "at_most": at_most,
-        "choices": tuple(choices),
-        "later": later,
-    }
+    bounds = {"at_least": at_least, "at_most": at_most}
+    metadata = {"doc": doc, "unit": unit, **bounds, "choices": tuple(choices)}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def late_field(default: Any, **declaration: Any) -> Any:
+    """Declare a :func:`field` that recordings exist without; see :func:`as_identity`."""
+    metadata = {**field(**declaration).metadata, "late": True}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -221,21 +218,6 @@ def unknown_name(kind: str, name: str, known: Sequence[str]) -> InputError:
     return InputError(f"unknown {kind} {shown(name)}{hint}")
 
 
-def distinct(name: str, values: Sequence[Any]) -> None:
-    """Refuse a list of labels that is empty or says one of them twice.
-
-    Raises
-    ------
-    InputError
-        Naming the list, and the label.
-    """
-    if not len(values):
-        raise InputError(f"{name} = []: must hold at least one")
-    for i, value in enumerate(values):
-        if value in values[:i]:
-            raise InputError(f"{name}: {shown(value)} is in it twice")
-
-
 def build(cls: type[T], table: Mapping[str, Any], where: str) -> T:
     """Build a dataclass from a TOML table, refusing unknown and missing keys.
 
@@ -276,25 +258,21 @@ def _freeze(value: Any) -> Any:
 
 def as_plain(obj: Any) -> Any:
     """Turn nested dataclasses and tuples into dicts and lists, ready for JSON."""
-    if dataclasses.is_dataclass(obj) and not isinstance(obj, type):
-        return {f.name: as_plain(getattr(obj, f.name)) for f in dataclasses.fields(obj)}
-    if isinstance(obj, (tuple, list)):
-        return [as_plain(item) for item in obj]
-    return obj
+    return _plain(obj, lambda item, value: True)
 
 
 def as_identity(obj: Any) -> Any:
-    """:func:`as_plain` without the ``later`` fields that have their default.
+    """:func:`as_plain` without the late fields that have their default.
 
     What was written before such a field existed means the same, and is still the same.
     """
+    return _plain(obj, lambda item, value: "late" not in item.metadata or value != item.default)
+
+
+def _plain(obj: Any, kept: Callable[[Any, Any], bool]) -> Any:
     if dataclasses.is_dataclass(obj) and not isinstance(obj, type):
-        named = {f.name: (f, getattr(obj, f.name)) for f in dataclasses.fields(obj)}
-        return {
-            name: as_identity(value)
-            for name, (f, value) in named.items()
-            if not (f.metadata["later"] and value == f.default)
-        }
+        items = [(item, getattr(obj, item.name)) for item in dataclasses.fields(obj)]
+        return {item.name: _plain(value, kept) for item, value in items if kept(item, value)}
     if isinstance(obj, (tuple, list)):
-        return [as_identity(item) for item in obj]
+        return [_plain(item, kept) for item in obj]
     return obj

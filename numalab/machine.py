@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from numalab.fields import InputError, field, validate
+from numalab.fields import InputError, field, late_field, validate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,78 +52,69 @@ class Speed:
     scan_spread: float = field(
         0.1, at_least=0, at_most=2, doc="standard deviation of log(time of a scan)"
     )
-    late_flush_share: float = field(
+    late_flush_share: float = late_field(
         0.0,
         at_least=0,
         at_most=1,
-        later=True,
         doc="share of calls that wait long for another CPU's TLB flush",
     )
-    late_flush_ns: float = field(
-        0.0, unit="ns", at_least=0, at_most=1e10, later=True, doc="how long those wait"
+    late_flush_ns: float = late_field(
+        0.0, unit="ns", at_least=0, at_most=1e10, doc="how long those wait"
     )
-    first_scan_ns: float = field(
+    first_scan_ns: float = late_field(
         0.0,
         unit="ns",
         at_least=0,
         at_most=1e10,
-        later=True,
         doc="what the first scan after boot takes more",
     )
-    vcpu_touch_walk_ns: float = field(
+    vcpu_touch_walk_ns: float = late_field(
         2.0,
         unit="ns",
         at_least=0.01,
         at_most=1e9,
-        later=True,
         doc="one touch by a vCPU of a page that its guest has mapped, in order (assumed)",
     )
-    vcpu_touch_rand_ns: float = field(
+    vcpu_touch_rand_ns: float = late_field(
         20.0,
         unit="ns",
         at_least=0.01,
         at_most=1e9,
-        later=True,
         doc="one touch by a vCPU of a mapped page drawn at random (assumed)",
     )
-    refault_ns: float = field(
+    refault_ns: float = late_field(
         3000.0,
         unit="ns",
         at_least=0,
         at_most=1e9,
-        later=True,
         doc="what a vCPU's touch of a zapped 4 KiB page takes more: exit, GUP, fill (assumed)",
     )
-    refault_huge_ns: float = field(
+    refault_huge_ns: float = late_field(
         4000.0,
         unit="ns",
         at_least=0,
         at_most=1e10,
-        later=True,
         doc="what a vCPU's touch of a zapped 2 MiB folio takes more (assumed)",
     )
-    zap_page_ns: float = field(
+    zap_page_ns: float = late_field(
         40.0,
         unit="ns",
         at_least=0,
         at_most=1e9,
-        later=True,
         doc="what a notified range takes its sender for each 4 KiB entry zapped (assumed)",
     )
-    zap_huge_ns: float = field(
+    zap_huge_ns: float = late_field(
         50.0,
         unit="ns",
         at_least=0,
         at_most=1e9,
-        later=True,
         doc="what a notified range takes its sender for each 2 MiB entry zapped (assumed)",
     )
-    notify_ns: float = field(
+    notify_ns: float = late_field(
         2000.0,
         unit="ns",
         at_least=0,
         at_most=1e9,
-        later=True,
         doc="what a notified range takes its sender besides: lock, walk, flush (assumed)",
     )
     lost_share: float = field(

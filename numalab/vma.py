@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from numalab.fields import InputError, check_names, field, validate
+from numalab.fields import InputError, check_names, field, late_field, validate
 from numalab.units import PAGES_PER_MB
 
 KINDS = ("anon", "shmem", "file_ro", "file_rw", "hugetlb")
@@ -42,10 +42,9 @@ class Vma:
     )
     pin_placement: str = field("head", choices=("head", "scattered"), doc="where pinned pages lie")
     policy: str = field("default", choices=POLICIES, doc="memory policy of the mapping")
-    subscriber: str = field(
+    subscriber: str = late_field(
         "none",
         choices=SUBSCRIBERS,
-        later=True,
         doc="secondary MMU that maps it: a guest's, a device's",
     )
 

@@ -11,7 +11,15 @@ import hashlib
 import json
 from dataclasses import dataclass
 
-from numalab.fields import InputError, as_identity, check_names, field, unknown_name, validate
+from numalab.fields import (
+    InputError,
+    as_identity,
+    check_names,
+    field,
+    late_field,
+    unknown_name,
+    validate,
+)
 from numalab.machine import Machine, Speed
 from numalab.tunables import Tunables
 from numalab.units import HPAGE_PMD_NR, PAGES_PER_MB, align_up
@@ -87,18 +95,16 @@ class Churn:
         0.0, unit="1/s", at_least=0, at_most=1e10, doc="page touches a second; 0: flat out"
     )
     write: bool = field(True, doc="write (true) or only read")
-    first_touch_node: int = field(
+    first_touch_node: int = late_field(
         -1,
         at_least=-1,
         at_most=63,
-        later=True,
         doc="node that it is filled on at once; -1: as its thread comes to touch it",
     )
-    pinned_fraction: float = field(
+    pinned_fraction: float = late_field(
         0.0,
         at_least=0,
         at_most=1,
-        later=True,
         doc="fraction of the pages, from the head, filled at once and pinned until the unmap",
     )
 
