@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import xarray as xr
@@ -28,6 +28,7 @@ from numalab.schema import PER_VMA, SCHEMA, vmstat
 from numalab.units import NSEC_PER_MSEC, tick_nsec
 from numalab.workload import Workload
 
+MadeBy: TypeAlias = Callable[[Workload, Policy, Setup, int, np.random.Generator], World]
 _FIRST_ROOM = 1 << 12
 _MOST_ROOM = 1 << 24
 _OF_TASKS = [v.name for v in SCHEMA.values() if v.dims == ("task",) and v.name != "touches"]
@@ -108,7 +109,7 @@ def simulate(
 
 
 def simulate_one(
-    start: Start, policy: Policy, seed: int, index: int, made_by: Callable[..., World] = assemble
+    start: Start, policy: Policy, seed: int, index: int, made_by: MadeBy | None = None
 ) -> xr.Dataset:
     """Simulate replicate ``index`` of a start: a Dataset without the dimension ``replicate``.
 
@@ -119,7 +120,7 @@ def simulate_one(
     ----------
     seed : int
         Root of the random streams, unless the start has its own.
-    made_by : callable
+    made_by : callable, optional
         As of :func:`run_one`.
 
     Raises
@@ -149,14 +150,12 @@ def _attrs(start: Start, policy: Policy, index: int, dropped: tuple[int, ...]) -
     }
 
 
-def run_one(
-    start: Start, policy: Policy, index: int, made_by: Callable[..., World] = assemble
-) -> Finished:
+def run_one(start: Start, policy: Policy, index: int, made_by: MadeBy | None = None) -> Finished:
     """Run replicate ``index`` of a complete start.
 
     Parameters
     ----------
-    made_by : callable
+    made_by : callable, optional
         Builds the world, with the arguments of :func:`numalab.model.initial.assemble`.
 
     Raises
@@ -195,13 +194,13 @@ def first_draws(
 
 
 def run_in_room(
-    start: Start, policy: Policy, index: int, room: int, made_by: Callable[..., World] = assemble
+    start: Start, policy: Policy, index: int, room: int, made_by: MadeBy | None = None
 ) -> Finished:
     """Run a replicate with room for a number of page ranges; raises MemoryError beyond it."""
     w = start.workload
     phase_ns, lifetimes, draws, rng = first_draws(w, start.seed or 0, index)
     setup = start.setup or default_setup(w)
-    world = made_by(w, policy, setup, room, draws)
+    world = (made_by or assemble)(w, policy, setup, room, draws)
     duration_ns = int(w.duration_ms * NSEC_PER_MSEC)
     sample_ns = int(w.sample_ms * NSEC_PER_MSEC)
     ticks = (duration_ns - phase_ns) // tick_nsec(w.machine.hz)
