@@ -75,7 +75,10 @@ def make_runs(
         arrays = [np.asarray(run[name], one.dtype) for run in runs]
         if one.dims[0] in EVENTS:
             longest = max(map(len, arrays))
-            arrays = [np.pad(a, (0, longest - len(a)), constant_values=-1) for a in arrays]
+            arrays = [
+                np.pad(a, (0, longest - len(a)), constant_values=-1) if len(a) < longest else a
+                for a in arrays
+            ]
         data[name] = xr.Variable(("replicate", *one.dims), np.stack(arrays), one.attrs)
     return _labelled(data, {**coords, "replicate": np.arange(len(runs))}, attrs)
 
