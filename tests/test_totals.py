@@ -7,6 +7,7 @@ from numalab.catalog.guests import guest
 from numalab.catalog.lifetimes import lifetimes
 from numalab.engine import Start, simulate
 from numalab.policy import get
+from numalab.schema import COUNTERS, PER_VMA, SCHEMA
 from numalab.totals import NAMES, attributes, run_totals, totals
 
 WORKLOADS = {
@@ -46,6 +47,13 @@ def test_totals_leave_out_what_belongs_to_the_program():
     skipped = ds["skips"].sel(reason="inaccessible")
     assert int(skipped.sum()) > 0
     assert int(totals(ds)["skips_inaccessible"][0]) == int(skipped.sel(vma=own).sum()) == 0
+
+
+def test_what_is_declared_is_in_the_dataset_and_in_the_totals():
+    ds = simulate(WORKLOADS["lifetimes"], get("linux-7.2"))
+    assert set(ds.data_vars) == set(SCHEMA)
+    counted = {*COUNTERS, *(v.name for v in PER_VMA), "touches"}
+    assert {name for name in SCHEMA if any(n.startswith(name) for n in NAMES)} == counted
 
 
 def test_every_total_says_its_unit():
