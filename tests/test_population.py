@@ -188,8 +188,8 @@ def test_unmapping_gives_everything_back():
     assert pn.clear_segment(pool.pop, 0) == 16
     assert pool.pop.node_free.tolist() == [10 * 512, 6 * 512]
     assert pool.pop.free.tolist() == [(65, 130, 0)]
-    assert sorted(pool.pop.free_spans.tolist()) == list(range(64))
-    assert sorted(pool.pop.free_cohorts.tolist()) == list(range(128))
+    assert sorted(pool.pop.free_spans.tolist()) == list(range(65))
+    assert sorted(pool.pop.free_cohorts.tolist()) == list(range(130))
     assert pool.seg.span == pn.END
 
 
