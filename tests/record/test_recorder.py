@@ -39,7 +39,8 @@ def test_the_pinned_half_of_a_churn_is_not_marked_and_stays(recorded: Recorded) 
     pinned = WORKLOADS["half"].churns[0].pinned_pages
     assert len(_updated(ds, "c"))
     assert (_updated(ds, "c") <= pinned).all()
-    assert int(ds.pages_on_node.sel(vma="c", node=0)) >= pinned
+    pages = WORKLOADS["half"].churns[0].pages  # none, where a run ends between two mappings
+    assert int(ds.pages_on_node.sel(vma="c", node=1)) <= pages - pinned
 
 
 @pytest.mark.kernel
@@ -48,14 +49,14 @@ def test_pinned_huge_pages_of_a_churn_are_marked_before_7_2_and_stay(recorded: R
     assert len(_updated(ds, "c"))
     assert (_updated(ds, "c") % 512 == 0).all()
     assert bool(_updated(ds, "c").any()) == (recorded.generation != "7.2")
-    assert ds.pages_on_node.sel(vma="c").values.tolist() == [1024, 0]
+    assert int(ds.pages_on_node.sel(vma="c", node=1)) == 0
 
 
 @pytest.mark.kernel
 def test_a_pinned_guest_is_notified_of_every_chunk_and_nothing_changes(recorded: Recorded) -> None:
     ds = recorded.dataset("guest")
     assert dataset.provenance(ds)["lost_events"] == 0
-    assert bool((ds.touches >= 2 * 4096).all())
+    assert bool((ds.touches > 4096).all())
     mine = np.flatnonzero(ds.chunk_vma.values == 0)
     assert len(mine)
     assert not ds.chunk_updated.values[mine].any()
