@@ -26,7 +26,7 @@ def make(
     coords : mapping
         ``time`` [ms], ``process``, ``vma``, ``task``, ``node``; ``reason`` and ``why`` are added.
     attrs : mapping
-        The birth certificate; stored as one JSON string in ``attrs["provenance"]``.
+        Parameters, versions, seed and source; stored as one JSON string in ``attrs["provenance"]``.
 
     Returns
     -------
@@ -97,7 +97,7 @@ def _labelled(
 
 
 def provenance(ds: xr.Dataset) -> dict[str, Any]:
-    """Return the birth certificate of a Dataset: parameters, versions, seed, source."""
+    """Return the provenance of a Dataset: parameters, versions, seed, source."""
     return dict(json.loads(ds.attrs["provenance"]))
 
 

@@ -73,7 +73,7 @@ _REMEDIES = (
     ),
     Remedy(
         name="numa-range-flag",
-        about="the subscriber is told that it is NUMA balancing, and keeps pinned pages mapped",
+        about="the subscriber knows that it is NUMA balancing, and keeps pinned pages mapped",
         source="Yan Zhao, RFC v1, 20230808071329.19995-1-yan.y.zhao@intel.com",
         needs="MMU_NOTIFIER_RANGE_NUMA, and a test of each page in KVM's handler",
         built="no: rejected as a one-off that loses batching",

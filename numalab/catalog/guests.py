@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numalab.fields import InputError
 from numalab.machine import Machine
 from numalab.tunables import Tunables
 from numalab.workload import Access, Task, Vma, Workload
@@ -15,7 +16,6 @@ def guest(
     vcpus: int,
     pin_fraction: float,
     thp: bool,
-    kind: str = "anon",
     subscriber: str = "kvm",
     placement: str = "head",
     duration_ms: float = 60_000,
@@ -35,8 +35,6 @@ def guest(
         Pages under a long-term pin.
     thp : bool
         Backed by 2 MiB folios.
-    kind : str
-        ``anon`` or ``shmem`` (a memfd).
     subscriber : str
         ``kvm``, or ``sev``: caches are flushed besides.
     placement : str
@@ -57,7 +55,6 @@ def guest(
     ram = Vma(
         name="ram",
         size_mb=memory_mb,
-        kind=kind,
         thp=thp,
         pinned_fraction=pin_fraction,
         pin_placement=placement,
@@ -97,7 +94,14 @@ def gpu_process(
     threads : int
         Even.
     duration_ms : float [ms]
+
+    Raises
+    ------
+    InputError
+        For an odd number of threads.
     """
+    if threads % 2:
+        raise InputError(f"threads = {threads}: must be even, half of them on each node")
     shares = {"buffers": registered, "heap": 1.0 - registered}
     vmas = tuple(
         Vma(
@@ -107,7 +111,7 @@ def gpu_process(
         )
         for name, share in shares.items()
     )
-    per_node = -(-threads // 2)
+    per_node = threads // 2
     tasks = tuple(
         Task(
             name=f"t{i}",

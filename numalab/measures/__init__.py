@@ -13,7 +13,7 @@ from numalab.measures.notifications import (
     notified_ranges,
 )
 from numalab.measures.run import each_run, workload_of
-from numalab.measures.scans import each_scan, first_scan, scans, skip_shares, walked, walked_by_vma
+from numalab.measures.scans import each_scan, first_scan, scans, walked
 
 __all__ = [
     "each_run",
@@ -26,8 +26,6 @@ __all__ = [
     "remote_s",
     "remote_share",
     "scans",
-    "skip_shares",
     "walked",
-    "walked_by_vma",
     "workload_of",
 ]

@@ -12,11 +12,11 @@ from numalab.schema import WHYS
 _TABLE = ("notify_ms", "notify_vma", "notify_why", "notify_pages")
 
 
-def _sent(run: xr.Dataset, vma: str | None, why: str) -> np.ndarray:
-    """Which rows of the table of notifications are of a mapping and a cause; bool[n_notify]."""
+def _sent(run: xr.Dataset, vma: str | None) -> np.ndarray:
+    """Which rows of the table of notifications scans sent of a mapping; bool[n_notify]."""
     require(run, *_TABLE)
     mine: np.ndarray = run["notify_vma"].values == index_of(run, vma)
-    return mine & (run["notify_why"].values == WHYS.index(why))
+    return mine & (run["notify_why"].values == WHYS.index("scan"))
 
 
 def _columns(run: xr.Dataset, mine: np.ndarray, per: str) -> dict[str, np.ndarray]:
@@ -45,7 +45,7 @@ def notified_per_scan(run: xr.Dataset, *, vma: str | None = None) -> Found:
         the first notification, ``notifications_per_scan`` [1], ``notified_per_scan`` [pages],
         and, if simulated, ``zapped_per_scan`` [entries], each of which a guest fills again.
     """
-    mine = _sent(run, vma, "scan")
+    mine = _sent(run, vma)
     require(run, "notify_chunk", "chunk_scan")
     scan = run["chunk_scan"].values[run["notify_chunk"].values[mine]]
     first, sums = group_by_scan(scan, _columns(run, mine, "scan"))
@@ -60,17 +60,13 @@ def largest_scan(run: xr.Dataset, *, vma: str | None = None) -> Found:
     return {"largest_scan": float(np.max(np.asarray(each), initial=0.0))}
 
 
-def notified_per_minute(
-    run: xr.Dataset, *, vma: str | None = None, why: str = "scan", minutes: float = 1.0
-) -> Found:
-    """Notifications of a mapping in each minute of a run.
+def notified_per_minute(run: xr.Dataset, *, vma: str | None = None, minutes: float = 1.0) -> Found:
+    """Notifications that scans sent of a mapping in each minute of a run.
 
     Parameters
     ----------
     vma : str, optional
         Name of the mapping; else the first one.
-    why : str
-        Cause, of :data:`numalab.schema.WHYS`.
     minutes : float [min]
         Length of a period, if not one minute. A last one that is not whole is left out; what
         comes after the end of a run, as in a recording, counts in the last one.
@@ -82,7 +78,7 @@ def notified_per_minute(
         ``notified_per_minute`` [pages], and, if simulated, ``zapped_per_minute`` [entries]: sums
         of the period, 0 if there is none.
     """
-    mine = _sent(run, vma, why)
+    mine = _sent(run, vma)
     duration, period = workload_of(run).duration_ms, minutes * 60_000
     count = max(1, int(duration // period))
     at = np.minimum(run["notify_ms"].values[mine], np.nextafter(duration, 0)) // period
@@ -97,7 +93,7 @@ def notified_per_minute(
 
 def notified_ranges(run: xr.Dataset, *, vma: str | None = None) -> tuple[tuple[int, int], ...]:
     """Ranges of a mapping that scans notified, in order: (first page, pages)."""
-    mine = _sent(run, vma, "scan")
+    mine = _sent(run, vma)
     require(run, "notify_start")
     start, pages = run["notify_start"].values[mine], run["notify_pages"].values[mine]
     return tuple(zip(start.tolist(), pages.tolist(), strict=True))

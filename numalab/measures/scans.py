@@ -59,28 +59,6 @@ def walked(run: xr.Dataset) -> Found:
     }
 
 
-def walked_by_vma(run: xr.Dataset) -> Found:
-    """What scans walked [MB] and marked [entries of 4 KiB] of each own mapping, over ``vma``.
-
-    Returns
-    -------
-    dict
-        ``vma_walked_mb``, ``vma_marked``: float64[vma].
-    """
-    require(run, "chunk_vma", "chunk_pages", "chunk_updated")
-    of, names = run["chunk_vma"].values, own_vmas(run)
-    at = [i for i, name in enumerate(run["vma"].values) if name in names]
-    found: Found = {}
-    for name, column, scale in (
-        ("vma_walked_mb", "chunk_pages", PAGES_PER_MB),
-        ("vma_marked", "chunk_updated", 1),
-    ):
-        weights = run[column].values[of >= 0] / scale
-        sums = np.bincount(of[of >= 0], weights=weights, minlength=run.sizes["vma"])
-        found[name] = xr.DataArray(sums[at], dims="vma", coords={"vma": names})
-    return found
-
-
 def scans(run: xr.Dataset) -> Found:
     """Scans that walked at least a chunk.
 
@@ -143,19 +121,3 @@ def first_scan(run: xr.Dataset, *, since_ms: float = 0.0, prefix: str = "") -> F
     chosen = first[[i for i, name in enumerate(run["vma"].values) if name in names]] - since
     waits = xr.DataArray(chosen, dims="vma", coords={"vma": names})
     return {"first_scan_ms": waits, "unscanned_share": float(np.isinf(chosen).mean())}
-
-
-def skip_shares(run: xr.Dataset) -> Found:
-    """Share of each reason among the skips of a run.
-
-    Returns
-    -------
-    dict
-        ``skip_share``: float64[reason], NaN if nothing was skipped.
-    """
-    require(run, "skips")
-    counts = run["skips"].values.sum(axis=run["skips"].dims.index("vma"))
-    shares = counts / counts.sum() if counts.sum() else np.full(len(counts), np.nan)
-    return {
-        "skip_share": xr.DataArray(shares, dims="reason", coords={"reason": run["reason"].values})
-    }

@@ -14,7 +14,7 @@ _UNITS = {"mb": "MB", "ms": "ms", "s": "s", "gib": "GiB", "pages": "pages"}
 
 
 class Options(TypedDict, total=False):
-    """What can be said about :func:`facets`, besides data, ``y`` and ``x``."""
+    """Options of :func:`facets`, besides data, ``y`` and ``x``."""
 
     hue: str
     """Dimension of the lines of a panel; else what no other axis takes."""
@@ -23,7 +23,7 @@ class Options(TypedDict, total=False):
     row: str
     """Dimension of the rows; ``variable`` where ``y`` names several."""
     kind: str
-    """``line`` (default), ``point`` or ``bar``."""
+    """``line`` (default) or ``point``."""
     size: str
     """``mail``, ``page`` (default), ``wide``, ``broad`` or ``tall``; grows with the rows."""
     over: str
@@ -152,8 +152,8 @@ def read_options(
             da = da.expand_dims({name: [""]})
     hue, col, row = given
     kind = options.get("kind", "line")
-    side = options.get("xscale") == "category" or kind == "bar" or da[x].dtype.kind in "OUSbT"
-    gap = (0.8 if kind == "bar" else min(0.8, 0.16 * da.sizes[hue])) / da.sizes[hue]
+    side = options.get("xscale") == "category" or da[x].dtype.kind in "OUSbT"
+    gap = min(0.8, 0.16 * da.sizes[hue]) / da.sizes[hue]
     flat = options.get("flat", False)
     recorded = options.get("recorded")
     return Plan(

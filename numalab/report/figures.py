@@ -179,9 +179,9 @@ def _around(figure: Figure, axes: np.ndarray, plan: Plan, notes: list[str]) -> N
     drawn = "recorded" if plan.solid else "simulated"
     if plan.recorded is not None:
         drawn = "dashed: simulated, solid or open: recorded"
-    said = [plan.note] if plan.note else [drawn, *notes]
-    words = "; ".join([*([] if plan.style.flat else [plan.name(plan.x)]), *said])
-    figure.supxlabel(textwrap.fill(words, int(width * 14)), fontsize=9)
+    note = [plan.note] if plan.note else [drawn, *notes]
+    below = "; ".join([*([] if plan.style.flat else [plan.name(plan.x)]), *note])
+    figure.supxlabel(textwrap.fill(below, int(width * 14)), fontsize=9)
     marks, labels = axes.flat[0].get_legend_handles_labels()
     if any(labels):
         columns = max(1, min(len(labels), int(width * 13 / (max(map(len, labels)) + 5))))

@@ -59,7 +59,7 @@ def bounded(da: xr.DataArray, over: str) -> Bounded:
         neither.
     over : str
         ``mean``: mean and 95 % interval of the mean; ``runs``: median and 95 % prediction
-        interval, where there are runs enough, else all runs.
+        interval, where there are runs enough, else all runs. Nothing where a run has no value.
     """
     for dim in ("bound", "statistic"):
         if dim in da.dims:
@@ -76,13 +76,13 @@ def bounded(da: xr.DataArray, over: str) -> Bounded:
     filled = da if bool(whole.all()) else da.where(whole, 0.0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # all missing: nothing is drawn there
-        middle = da.mean("replicate") if over == "mean" else da.median("replicate")
+        middle = (da.mean("replicate") if over == "mean" else da.median("replicate")).where(whole)
         least, most = da.min("replicate"), da.max("replicate")
     if n < (3 if over == "mean" else 39):
         note = f"all of {n} runs" if n > 1 else "one run: no interval"
         return Bounded(least, middle, most, note)
     ends = (mean_interval if over == "mean" else prediction_interval)(filled)
-    low, high = (ends.sel(statistic=end, drop=True).where(whole, middle) for end in ("low", "high"))
+    low, high = (ends.sel(statistic=end, drop=True).where(whole) for end in ("low", "high"))
     kind = "interval of the mean" if over == "mean" else "prediction interval"
     return Bounded(low, middle, high, f"95 % {kind}, n = {n}")
 
@@ -92,7 +92,7 @@ class Style:
     """How the lines of all panels are drawn."""
 
     kind: str
-    """``line``, ``point`` or ``bar``."""
+    """``line`` or ``point``."""
     flat: bool = False
     """Values along the horizontal axis."""
     dodge: float = 0.0
@@ -100,7 +100,7 @@ class Style:
 
 
 def draw(ax: Axes, at: np.ndarray, y: Bounded, look: dict[str, Any], style: Style) -> None:
-    """Draw values over positions: a line in a band, marks or bars with intervals.
+    """Draw values over positions: a line in a band, or marks with intervals.
 
     Parameters
     ----------
@@ -121,15 +121,11 @@ def draw(ax: Axes, at: np.ndarray, y: Bounded, look: dict[str, Any], style: Styl
         marks = look | ({"marker": ""} if len(at) > 40 else {})
         ax.plot(at, middle, markersize=4, linewidth=1.2, **marks)
         return
-    if style.kind == "bar":
-        bar = ax.barh if style.flat else ax.bar
-        bar(at, middle, 0.9 * style.dodge, color=color, alpha=0.5, label=look["label"])
-    else:
-        dashed = look | ({} if style.kind == "line" else {"linestyle": "none"})
-        xy = (middle, at) if style.flat else (at, middle)
-        ax.plot(*xy, markersize=4.5, linewidth=0.8, **dashed)
+    dashed = look | ({} if style.kind == "line" else {"linestyle": "none"})
+    xy = (middle, at) if style.flat else (at, middle)
+    ax.plot(*xy, markersize=4.5, linewidth=0.8, **dashed)
     lines = ax.hlines if style.flat else ax.vlines
-    lines(at, low, high, color="#1b1b1b" if style.kind == "bar" else color, linewidth=1.3)
+    lines(at, low, high, color=color, linewidth=1.3)
 
 
 def draw_runs(

@@ -5,20 +5,20 @@ describe(da, "ms")                   '12.3 ms [11.9, 12.8]'
 paired(da, "policy", "linux-6.1")    differences with interval, p and Holm's p
 bootstrap(function, a, b)            interval of any function of means
 crossing(da, "pin_fraction")         where a mean difference changes its sign
+describe_crossing(found)             '0.31 [0.28, not up to 0.9]'
 break_even(saved, lost)              rate up to which more is saved than lost
 steps(y, factors)                    effect of each factor on top of those before it
+interactions(y, factors)             how much an effect changes with another factor
 variance_shares(da, axes)            what each axis of a grid decides
 sobol_indices(design, da)            what each parameter of a design decides
 """
 
 from numalab.stats.crossings import Crossing, break_even, crossing, describe_crossing
-from numalab.stats.factorial import effect, interaction, interactions, steps
+from numalab.stats.factorial import interactions, steps
 from numalab.stats.formatting import (
     describe,
-    describe_difference,
     format_interval,
     format_number,
-    format_p,
     format_proportion,
     format_range,
     format_summary,

@@ -17,13 +17,16 @@ class Crossing(NamedTuple):
 
     Falling, the difference is below zero from ``at`` on (``-inf``: everywhere, ``inf``: never);
     ``rising``, up to ``at`` (``inf``: everywhere, ``-inf``: never). ``nan``: it changes its sign
-    more than once, and no one place says where it is below.
+    more than once, and no one place says where it is below. ``first`` and ``last`` are the ends of
+    the axis: nothing is known beyond them.
     """
 
     at: float
     low: float
     high: float
     rising: bool = False
+    first: float = 0.0
+    last: float = 1.0
 
 
 def crossing_points(x: np.ndarray, difference: np.ndarray, *, rising: bool = False) -> np.ndarray:
@@ -74,10 +77,11 @@ def crossing(
     x = difference[along].values.astype(np.float64)
     if not (np.diff(x) > 0).all():
         raise InputError(f"{along} = {x.tolist()}: must ascend")
+    first, last = float(x[0]), float(x[-1])
     mean = difference.mean("replicate").values
     signs = np.sign(mean[mean != 0])
     if (signs[1:] != signs[:-1]).sum() > 1:
-        return Crossing(np.nan, np.nan, np.nan)
+        return Crossing(np.nan, np.nan, np.nan, first=first, last=last)
     rising = bool(mean[-1] > mean[0])
 
     find = partial(crossing_points, x, rising=rising)
@@ -85,8 +89,8 @@ def crossing(
         lambda means: xr.apply_ufunc(find, means, input_core_dims=[[along]]),
         difference, level=level, method="percentile", resamples=resamples, seed=seed,
     )  # fmt: skip
-    at, low, high = (float(end) for end in found)
-    return Crossing(at, low, high, rising)
+    at, low, high = (float(value) for value in found)
+    return Crossing(at, low, high, rising, first, last)
 
 
 def break_even(
@@ -123,25 +127,28 @@ def break_even(
 
 
 def describe_crossing(found: Crossing) -> str:
-    """Say from which share on a cost is lower.
+    """Write from which value of the axis on a cost is lower, or up to which.
 
     Examples
     --------
-    >>> describe_crossing(Crossing(0.31, 0.28, np.inf))
-    '0.31 [0.28, never]'
-    >>> describe_crossing(Crossing(0.67, 0.66, np.inf, rising=True))
-    'only up to 0.67 [0.66, 1]'
+    >>> describe_crossing(Crossing(0.31, 0.28, np.inf, last=0.9))
+    '0.31 [0.28, not up to 0.9]'
+    >>> describe_crossing(Crossing(0.67, -np.inf, np.inf, rising=True, first=0.05))
+    'only up to 0.67 [below 0.05, 1 or above]'
     >>> [describe_crossing(Crossing(x, x, x)) for x in (-np.inf, np.inf, np.nan)]
-    ['nowhere dearer', 'never', 'crosses more than once']
+    ['never costs more', 'not up to 1', 'crosses more than once']
     """
-    *value, rising = found
+    values = np.array(found[:3])
     if np.isnan(found.at):
         return "crosses more than once"
-    everywhere = np.inf if rising else -np.inf
-    if all(v == everywhere for v in value):
-        return "nowhere dearer"
-    if all(v == -everywhere for v in value):
-        return "never"
-    end = "1" if rising else "never"
-    middle, low, high = (end if v == np.inf else "0" if v == -np.inf else f"{v:.2f}" for v in value)
-    return f"{'only up to ' * rising}{middle} [{low}, {high}]"
+    everywhere = np.inf if found.rising else -np.inf
+    if (values == everywhere).all():
+        return "never costs more"
+    last = f"{found.last:g}"
+    if (values == -everywhere).all():
+        return f"not up to {last}"
+    ends = {-np.inf: f"below {found.first:g}"}
+    ends[np.inf] = f"{last} or above" if found.rising else f"not up to {last}"
+    middle, low, high = (ends.get(value, f"{value:.2f}") for value in values.tolist())
+    only = "" if found.at == np.inf else "only "
+    return f"{f'{only}up to ' * found.rising}{middle} [{low}, {high}]"

@@ -10,38 +10,11 @@ import pandas as pd
 import xarray as xr
 
 
-def effect(
-    y: xr.DataArray, factor: str, factors: Sequence[str], given: Mapping[str, Any]
-) -> xr.DataArray:
-    """Difference of the last level of a factor from its first, in a full factorial.
-
-    Parameters
-    ----------
-    factors : sequence of str
-        All of them; those neither ``factor`` nor ``given`` are averaged over.
-    given : mapping
-        Factors that are held, and the labels they are held at.
-
-    Examples
-    --------
-    >>> y = xr.DataArray([[1.0, 2.0], [5.0, 10.0]], dict(a=[0, 1], b=[0, 1]), ["a", "b"])
-    >>> float(effect(y, "a", ["a", "b"], {})), float(effect(y, "a", ["a", "b"], {"b": 1}))
-    (6.0, 8.0)
-    """
+def _effect(y: xr.DataArray, factor: str, given: Mapping[str, Any]) -> xr.DataArray:
+    """Difference of the last level of a factor from its first, others held at given labels."""
     held = y.sel({**given}, drop=True)
-    others = [f for f in factors if f != factor and f not in given]
     on, off = (held.isel({factor: end}, drop=True) for end in (-1, 0))
-    return (on - off).mean(others)
-
-
-def interaction(
-    y: xr.DataArray, pair: tuple[str, str], factors: Sequence[str], given: Mapping[str, Any]
-) -> xr.DataArray:
-    """How much the effect of one factor changes when the other goes to its last level too."""
-    one, other = pair
-    ends = (y[other].values[-1], y[other].values[0])
-    with_it, without = (effect(y, one, factors, {**given, other: end}) for end in ends)
-    return with_it - without
+    return on - off
 
 
 def steps(y: xr.DataArray, factors: Sequence[str]) -> xr.DataArray:
@@ -66,12 +39,14 @@ def steps(y: xr.DataArray, factors: Sequence[str]) -> xr.DataArray:
     found = []
     for k, name in enumerate(factors):
         ends = {f: y[f].values[-1 if j < k else 0] for j, f in enumerate(factors) if j != k}
-        found.append(effect(y, name, factors, ends))
+        found.append(_effect(y, name, ends))
     return xr.concat(found, pd.Index(factors, name="step"))
 
 
 def interactions(y: xr.DataArray, factors: Sequence[str]) -> xr.DataArray:
-    """Return each pair's :func:`interaction`, with all other factors at their last level.
+    """Return how much the effect of one factor changes with another, of each pair.
+
+    All other factors are at their last level.
 
     Returns
     -------
@@ -79,7 +54,8 @@ def interactions(y: xr.DataArray, factors: Sequence[str]) -> xr.DataArray:
         Over ``pair`` ("a x b") and the rest.
     """
     found = {}
-    for pair in itertools.combinations(factors, 2):
-        given = {f: y[f].values[-1] for f in factors if f not in pair}
-        found[" x ".join(pair)] = interaction(y, pair, factors, given)
+    for one, other in itertools.combinations(factors, 2):
+        given = {f: y[f].values[-1] for f in factors if f != one}
+        without = _effect(y, one, {**given, other: y[other].values[0]})
+        found[f"{one} x {other}"] = _effect(y, one, given) - without
     return xr.concat(found.values(), pd.Index(found, name="pair"))

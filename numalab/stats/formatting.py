@@ -110,17 +110,6 @@ def format_proportion(successes: int, n: int, level: float = 0.95) -> str:
     return f"{successes} of {n} ({100 * successes / n:.0f} % [{100 * low:.0f}, {100 * high:.0f}])"
 
 
-def format_p(p: float, *, identical: bool = False) -> str:
-    """Write a p value; of ``identical`` replicates it says nothing.
-
-    >>> format_p(0.0421), format_p(1e-9), format_p(0.0, identical=True)
-    ('p = 0.042', 'p < 0.001', 'not chance: nothing varies')
-    """
-    if identical:
-        return "not chance: nothing varies"
-    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
-
-
 def describe(
     da: xr.DataArray, unit: str = "", *, dim: str = "replicate", level: float = 0.95
 ) -> str:
@@ -140,19 +129,3 @@ def describe(
     if identical(da.values):
         return f"{format_number(mean)}{f' {unit}' if unit else ''} (identical in all {n} runs)"
     return format_interval(mean, low, high, unit)
-
-
-def describe_difference(row: xr.Dataset, unit: str = "") -> str:
-    """Write one cell of :func:`numalab.stats.paired`: difference, interval and Holm's p.
-
-    >>> row = xr.Dataset(dict(mean=-12.3, low=-12.8, high=-11.9, p_holm=1e-5, identical=False))
-    >>> describe_difference(row, "s")
-    '-12.3 s [-12.8, -11.9] (p < 0.001)'
-    """
-    mean, low, high, p = (float(row[name]) for name in ("mean", "low", "high", "p_holm"))
-    if not bool(row["identical"]):
-        return f"{format_interval(mean, low, high, unit, sign=True)} ({format_p(p)})"
-    if p == 1:
-        return "no difference in any run"
-    size = format_number(mean, sign=True) + (f" {unit}" if unit else "")
-    return f"{size} in every run ({format_p(p, identical=True)})"

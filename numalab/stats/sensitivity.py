@@ -35,16 +35,18 @@ def variance_shares(
     xarray.DataArray
         Over the rest, ``term`` and ``statistic`` (value, low, high): share of the variance of
         the mean over the grid that belongs to each axis and to each interaction ("a x b"); the
-        values add up to 1. Chance makes each somewhat larger than 0, so that a small share
-        says nothing if its axis has none.
+        values add up to 1. NaN where the mean is the same all over the grid. Chance makes each
+        somewhat larger than 0, so that a small share says nothing if its axis has none.
 
     Raises
     ------
     InputError
-        As :func:`numalab.stats.intervals.bootstrap`, or if the mean is the same everywhere.
+        As :func:`numalab.stats.intervals.bootstrap`, or if no mean varies over its grid.
     """
     check_finite(da)
-    if identical(da.mean("replicate").values.ravel()):
+    cells = da.mean("replicate").stack(cell=[*axes])
+    varied = ~xr.apply_ufunc(identical, cells, input_core_dims=[["cell"]])
+    if not varied.any():
         raise InputError("identical all over the grid: nothing varies that could be explained")
     terms = [t for k in range(len(axes)) for t in itertools.combinations(axes, k + 1)]
 
@@ -53,7 +55,7 @@ def variance_shares(
         for term in terms:
             closed = mean.mean([a for a in axes if a not in term]).var(term)
             parts[term] = closed - sum(v for t, v in parts.items() if set(t) < set(term))
-        total = mean.var(axes)
+        total = mean.var(axes).where(varied)
         return xr.concat([part / total for part in parts.values()], dim="term")
 
     found = bootstrap(shares, da, level=level, seed=seed, resamples=2000, method="percentile")

@@ -103,17 +103,17 @@ def _packed(records: Sequence[Record], model: str) -> bytes:
     buffer = io.BytesIO()
     with h5netcdf.File(buffer, "w") as file:
         file.attrs.update(title="numalab results of runs", model=model)
-        for number, (header, alike) in enumerate(kinds.items()):
-            rows = np.concatenate([record.rows for record in alike])
-            keys = np.array([np.frombuffer(record.key, np.uint8) for record in alike])
+        for number, (header, same) in enumerate(kinds.items()):
+            rows = np.concatenate([record.rows for record in same])
+            keys = np.array([np.frombuffer(record.key, np.uint8) for record in same])
             group = file.create_group(f"kind{number}")
-            sizes = {"record": len(alike), "byte": keys.shape[1], "run": len(rows)}
+            sizes = {"record": len(same), "byte": keys.shape[1], "run": len(rows)}
             group.dimensions = {**sizes, "cell": rows.shape[1], "text": 1}
             put = group.create_variable
             put("header", ("text",), h5py.string_dtype(), np.array([header], dtype=object))
             put("key", ("record", "byte"), data=keys)
-            put("first", ("record",), data=np.array([record.first for record in alike]))
-            put("count", ("record",), data=np.array([len(record.rows) for record in alike]))
+            put("first", ("record",), data=np.array([record.first for record in same]))
+            put("count", ("record",), data=np.array([len(record.rows) for record in same]))
             put("rows", ("run", "cell"), data=rows)
     return buffer.getvalue()
 

@@ -35,16 +35,6 @@ def test_memory_walked_is_told_apart_by_how_long_it_lives(run) -> None:
     assert measures.walked(run) == {"walked_mb": 3.0, "walked_short_lived_mb": 1.0}
 
 
-def test_each_mapping_has_what_was_walked_and_marked_of_it(run) -> None:
-    found = measures.walked_by_vma(run)
-    assert found["vma_walked_mb"].to_series().to_dict() == {
-        "old": 2,
-        "short_lived0": 0,
-        "short_lived1": 1,
-    }
-    assert found["vma_marked"].values.tolist() == [30, 0, 5]
-
-
 def test_chunks_of_a_scan_are_added_up(run) -> None:
     assert measures.scans(run) == {"scans": 2, "walked_per_scan": 434.0}
     found = measures.each_scan(run, most=3)
@@ -81,18 +71,11 @@ def test_mappings_are_chosen_by_the_beginning_of_their_name(run) -> None:
     assert found["vma"].values.tolist() == ["short_lived0", "short_lived1"]
 
 
-def test_reasons_of_skips_share_all_skips(run) -> None:
-    found = measures.skip_shares(run)["skip_share"]
-    assert found.sel(reason=["unsuitable", "scan_delay"]).values.tolist() == [7 / 8, 1 / 8]
-    none = measures.skip_shares(run.assign(skips=run["skips"] * 0))["skip_share"]
-    assert np.isnan(none).all()
-
-
 def test_what_a_run_does_not_hold_is_named_in_one_line(run) -> None:
     with pytest.raises(
-        InputError, match=r"^the run \(simulated on linux-7.2\) does not hold skips$"
+        InputError, match=r"^the run \(simulated on linux-7.2\) does not hold scan_pages$"
     ):
-        measures.skip_shares(run.drop_vars("skips"))
+        measures.walked(run.drop_vars("scan_pages"))
     with pytest.raises(InputError, match="a measure takes one run"):
         measures.scans(run.expand_dims(replicate=2))
     cut = run.assign_attrs(provenance=run.attrs["provenance"][:-1] + ', "chunks_dropped": 7}')
@@ -110,8 +93,10 @@ def test_the_workload_of_a_run_is_read_back() -> None:
 
 def test_measures_of_a_simulated_run_agree_with_its_counters() -> None:
     run = simulate(LIVES, get("linux-6.1"), seed=2).isel(replicate=0)
-    by_vma, all_of_it = measures.walked_by_vma(run), measures.walked(run)
-    assert float(by_vma["vma_walked_mb"].sum()) == pytest.approx(all_of_it["walked_mb"])
-    assert all_of_it["walked_mb"] > all_of_it["walked_short_lived_mb"] > 0
-    marked = int(run["chunk_updated"].sum())
-    assert marked == int(run["numa_pte_updates"][-1]) >= float(by_vma["vma_marked"].sum()) > 0
+    found = measures.walked(run)
+    own = run["chunk_vma"].isin(np.arange(3))
+    walked_mb = float(run["chunk_pages"].where(own).sum()) / 256
+    assert found["walked_mb"] == pytest.approx(walked_mb)
+    assert found["walked_mb"] > found["walked_short_lived_mb"] > 0
+    marked = int(run["chunk_updated"].where(own, 0).sum())
+    assert int(run["numa_pte_updates"][-1]) >= marked > 0

@@ -36,15 +36,10 @@ def _data(policies=3, sizes=4, lives=2, runs=5):
 @pytest.mark.parametrize(
     ("kind", "flat", "shape"),
     [
-        *(
-            (kind, flat, (3, 2, 2, 20))
-            for kind in ("line", "point", "bar")
-            for flat in (False, True)
-        ),
+        *((kind, flat, (3, 2, 2, 20)) for kind in ("line", "point") for flat in (False, True)),
         ("line", False, (12, 6, 9, 2)),
         ("point", True, (12, 2, 5, 2)),
         ("line", False, (1, 1, 1, 1)),
-        ("bar", True, (1, 1, 1, 1)),
     ],
 )
 def test_any_number_of_lines_panels_and_runs_is_drawn(kind, flat, shape):
@@ -156,7 +151,39 @@ def test_missing_values_are_left_out():
     ds["marked"][{"memory_mb": 1}] = np.nan
     line = figures.facets(ds, y="marked", x="memory_mb").axes[0].lines[0]
     assert line.get_xdata().tolist() == [1, 4, 8]
-    figures.facets(ds * np.nan, y="marked", x="memory_mb", kind="bar").canvas.draw()
+    figures.facets(ds * np.nan, y="marked", x="memory_mb", kind="point").canvas.draw()
+
+
+@pytest.mark.parametrize(("over", "runs"), [("mean", 2), ("mean", 20), ("runs", 40)])
+def test_the_mean_of_the_runs_that_are_left_is_not_drawn_as_that_of_all(over, runs):
+    ds = _data(runs=runs)
+    ds["marked"][{"memory_mb": 1, "replicate": 0}] = np.nan
+    figure = figures.facets(ds, y="marked", x="memory_mb", over=over)
+    assert figure.axes[0].lines[0].get_xdata().tolist() == [1, 4, 8]
+    assert f"{runs}" in figure.get_supxlabel()
+
+
+def test_surfaces_have_a_row_for_each_variable_and_one_scale_from_zero_in_it():
+    ds = _data(policies=2, sizes=4, lives=3, runs=5)
+    names = {"memory_mb": "memory [MB]", "far": "remote [s]", "policy": "kernel"}
+    ds = ds.assign_coords(policy=[6.1, 7.2])
+    figure = figures.surfaces(ds, x="memory_mb", y="life_ms", col="policy", labels=names)
+    shaded = [ax for ax in figure.axes if ax.images]
+    assert len(shaded) == 4
+    titles = [ax.get_title("left") for ax in shaded]
+    assert titles == ["kernel 6.1", "kernel 7.2"] * 2
+    for i, ax in enumerate(shaded):
+        da = ds["marked" if i < 2 else "far"].isel(policy=i % 2).mean("replicate")
+        np.testing.assert_allclose(ax.images[0].get_array(), da.transpose("life_ms", "memory_mb"))
+        assert ax.images[0].get_clim() == (0, 1)  # 1 at least: else chance looks large
+    bars = [ax.get_ylabel() for ax in figure.axes if not ax.images]
+    assert bars == ["marked", "remote [s]"]
+    assert figure.get_supxlabel().startswith("memory [MB]; simulated")
+    ds["far"] *= 50
+    figure = figures.surfaces(ds, x="memory_mb", y="life_ms", col="policy", labels=names)
+    most = float(ds["far"].mean("replicate").max())
+    assert [ax.images[0].get_clim() for ax in figure.axes if ax.images][2:] == [(0, most)] * 2
+    figure.canvas.draw()
 
 
 def test_panels_above_each_other_of_one_variable_share_the_scale_of_its_values():

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from numalab.fields import InputError
-from numalab.stats import Crossing, break_even, crossing
+from numalab.stats import Crossing, break_even, crossing, describe_crossing
 from numalab.stats.crossings import crossing_points
 from numalab.stats.intervals import FEWEST
 
@@ -54,7 +54,7 @@ def test_by_hand(difference, where):
 )
 def test_the_mean_says_which_side_is_below(difference, at, rising):
     found = crossing(lines(np.tile(difference, (FEWEST, 1))), "x", resamples=20)
-    np.testing.assert_allclose(found, [at, at, at, rising])
+    np.testing.assert_allclose(found, [at, at, at, rising, 0, 1])
 
 
 def test_the_negative_of_a_difference_crosses_at_the_same_place():
@@ -64,6 +64,34 @@ def test_the_negative_of_a_difference_crosses_at_the_same_place():
     assert found.rising and found.low == -np.inf and 0 < found.at < found.high < 0.5
     falling = crossing(lines(-rising), "x")
     assert not falling.rising and falling[:3] == pytest.approx(found[:3])
+
+
+@pytest.mark.parametrize(
+    ("difference", "text"),
+    [
+        ([0.5, -0.5], "0.30 [0.30, 0.30]"),
+        ([-0.5, 0.5], "only up to 0.30 [0.30, 0.30]"),
+        ([2.0, 1.0], "not up to 0.4"),
+        ([1.0, 2.0], "not up to 0.4"),
+        ([-2.0, -1.0], "never costs more"),
+    ],
+)
+def test_a_crossing_is_described_by_the_ends_of_its_axis(difference, text):
+    found = crossing(lines(np.tile(difference, (FEWEST, 1)), [0.2, 0.4]), "x", resamples=20)
+    assert describe_crossing(found) == text
+
+
+@pytest.mark.parametrize(
+    ("found", "text"),
+    [
+        ((-np.inf, -np.inf, 0.3, False), "below 0.2 [below 0.2, 0.30]"),
+        ((np.inf, 0.3, np.inf, False), "not up to 0.4 [0.30, not up to 0.4]"),
+        ((-np.inf, -np.inf, 0.3, True), "only up to below 0.2 [below 0.2, 0.30]"),
+        ((np.inf, 0.3, np.inf, True), "up to 0.4 or above [0.30, 0.4 or above]"),
+    ],
+)
+def test_a_crossing_beyond_the_axis_is_described_as_that(found, text):
+    assert describe_crossing(Crossing(*found, first=0.2, last=0.4)) == text
 
 
 def test_what_has_no_crossing_is_refused():
@@ -105,7 +133,7 @@ def test_the_width_is_that_of_the_mean_line(level):
     So the interval is that of a mean: 2 z s / (slope sqrt(runs)), with s over these runs.
     """
     moved = _moved(np.random.default_rng(7), 80, 0.3)
-    middle, low, high, _ = crossing(moved, "x", level=level)
+    middle, low, high, *_ = crossing(moved, "x", level=level)
     offset = moved.values[:, 0] - 2 * 1.4
     z = scipy.stats.norm.ppf((1 + level) / 2)
     assert middle == pytest.approx(0.4 + offset.mean() / 2)

@@ -177,6 +177,16 @@ def test_shares_of_variance_add_up_and_belong_to_the_axes():
         stats.variance_shares(0 * da, ["x", "y"])
 
 
+def test_a_case_in_which_nothing_varies_has_no_shares():
+    _, da = grid(np.random.default_rng(0))
+    same = 0 * da + 0.1 * (1 + np.arange(20) % 3)  # over the grid, not over replicates
+    both = xr.concat([da, same, da], "case")
+    found = stats.variance_shares(both, ["x", "y"])
+    assert found.isel(case=1).isnull().all()
+    assert found.isel(case=[0, 2]).notnull().all()
+    xr.testing.assert_allclose(found.isel(case=0), stats.variance_shares(da, ["x", "y"]))
+
+
 def test_intervals_of_shares_of_variance_mostly_hold():
     """Of 100 grids, at a nominal 95 % of percentiles from 20 runs."""
     _, da = grid(np.random.default_rng(5), (100,))
