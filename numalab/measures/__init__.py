@@ -8,6 +8,7 @@ keyword, with ``functools.partial``.
 from numalab.measures.locality import remote_s, remote_share
 from numalab.measures.notifications import (
     largest_scan,
+    notified_halves,
     notified_per_minute,
     notified_per_scan,
     notified_ranges,
@@ -20,6 +21,7 @@ __all__ = [
     "each_scan",
     "first_scan",
     "largest_scan",
+    "notified_halves",
     "notified_per_minute",
     "notified_per_scan",
     "notified_ranges",

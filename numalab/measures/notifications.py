@@ -9,6 +9,8 @@ from numalab.measures.run import index_of, require, workload_of
 from numalab.measures.scans import Found, group_by_scan
 from numalab.schema import WHYS
 
+_ROUNDING = 1e-9
+"""What a length in minutes may be off by, of itself: two halves are a whole run."""
 _TABLE = ("notify_ms", "notify_vma", "notify_why", "notify_pages")
 
 
@@ -68,8 +70,9 @@ def notified_per_minute(run: xr.Dataset, *, vma: str | None = None, minutes: flo
     vma : str, optional
         Name of the mapping; else the first one.
     minutes : float [min]
-        Length of a period, if not one minute. A last one that is not whole is left out; what
-        comes after the end of a run, as in a recording, counts in the last one.
+        Length of a period, if not one minute. A last one that is not whole is left out, so
+        there is none in a shorter run; what comes after the end of a run, as in a recording,
+        counts in the last one.
 
     Returns
     -------
@@ -80,8 +83,8 @@ def notified_per_minute(run: xr.Dataset, *, vma: str | None = None, minutes: flo
     """
     mine = _sent(run, vma)
     duration, period = workload_of(run).duration_ms, minutes * 60_000
-    count = max(1, int(duration // period))
-    at = np.minimum(run["notify_ms"].values[mine], np.nextafter(duration, 0)) // period
+    count = int(duration / period * (1 + _ROUNDING))
+    at = np.minimum(run["notify_ms"].values[mine], duration * (1 - _ROUNDING)) // period
     keep = (at >= 0) & (at < count)
     ends = {"minute": np.arange(1, count + 1) * minutes}
     found: Found = {}
@@ -89,6 +92,19 @@ def notified_per_minute(run: xr.Dataset, *, vma: str | None = None, minutes: flo
         sums = np.bincount(at[keep].astype(np.int64), weights=values[keep], minlength=count)
         found[name] = xr.DataArray(sums, dims="minute", coords=ends)
     return found
+
+
+def notified_halves(run: xr.Dataset, *, vma: str | None = None) -> Found:
+    """Pages of a mapping that scans notified in each half of a run.
+
+    Returns
+    -------
+    dict
+        ``first_half``, ``second_half`` [pages].
+    """
+    half = workload_of(run).duration_ms / 120_000
+    first, second = notified_per_minute(run, vma=vma, minutes=half)["notified_per_minute"].values
+    return {"first_half": float(first), "second_half": float(second)}
 
 
 def notified_ranges(run: xr.Dataset, *, vma: str | None = None) -> tuple[tuple[int, int], ...]:

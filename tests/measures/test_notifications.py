@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from numalab import dataset, measures
@@ -72,6 +74,24 @@ def test_what_comes_after_the_end_counts_in_a_last_period_that_is_whole(run) -> 
     halves = measures.notified_per_minute(run, minutes=1.25)["notified_per_minute"]
     assert halves.values.tolist() == [1792, 50]
     assert halves["minute"].values.tolist() == [1.25, 2.5]
+
+
+def test_a_run_of_any_length_has_two_halves() -> None:
+    for seconds in range(1, 400):
+        w = dataclasses.replace(GUEST, duration_ms=1000 * seconds)
+        sent = [499.0 * seconds, 501.0 * seconds, 999.9 * seconds, 1000.0 * seconds]
+        table = dict.fromkeys(("notify_vma", "notify_why", "notify_zapped"), [0] * 4)
+        run = run_of(w, notify_ms=sent, notify_pages=[1, 2, 4, 8], **table)
+        assert measures.notified_halves(run) == {"first_half": 1, "second_half": 14}, seconds
+
+
+def test_a_run_that_is_shorter_than_a_minute_has_none(run) -> None:
+    found = measures.notified_per_minute(run, minutes=2.51)
+    assert {name: da.shape for name, da in found.items()} == {
+        "notifications_per_minute": (0,),
+        "notified_per_minute": (0,),
+        "zapped_per_minute": (0,),
+    }
 
 
 def test_ranges_are_in_order(run) -> None:
