@@ -40,7 +40,8 @@ def test_what_cannot_be_the_memory_of_a_guest(guest, values, line):
 
 
 def test_a_device_may_map_what_a_guest_may_not():
-    Vma(name="m", size_mb=2, subscriber="gpu", kind="file_rw", count=3)
+    mapped = Vma(name="m", size_mb=2, subscriber="gpu", kind="file_rw", count=3)
+    assert mapped.pages * mapped.count == 3 * 512
 
 
 def test_an_unknown_subscriber_names_the_choices():
@@ -58,7 +59,8 @@ def test_a_vcpu_touches_its_guest_only(guest, order):
     line = r'task "t": touches vma "other": it is a vCPU of the guest whose memory is vma "ram"'
     with pytest.raises(InputError, match=line):
         Workload(name="w", vmas=vmas, tasks=(_task("t", *order),))
-    Workload(name="w", vmas=vmas, tasks=(_task("t", "ram", "ram"), _task("u", "other")))
+    each = Workload(name="w", vmas=vmas, tasks=(_task("t", "ram", "ram"), _task("u", "other")))
+    assert [{a.vma for a in task.access} for task in each.tasks] == [{"ram"}, {"other"}]
 
 
 def test_a_vcpu_belongs_to_one_guest():

@@ -31,7 +31,7 @@ def lifetimes(
     on node 0, as by a producer, walks them, unmaps them when their lifetime is over, and starts
     again; the first one runs on node 0, where its pages are, the next on node 1, and so on. It
     isolates what the scan delay of a new VMA saves (mappings that are gone before they are
-    scanned, or lie right) and what it costs (mappings that live far from their user).
+    scanned, or lie right) and what it costs (mappings on another node than their user).
 
     Parameters
     ----------

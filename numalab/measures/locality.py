@@ -53,9 +53,9 @@ def _local(w: Workload, name: str, share: np.ndarray) -> float:
 def remote_share(run: xr.Dataset, *, prefix: str = "") -> Found:
     """Share of the touches that go to another node at the end of a run.
 
-    Mappings count by their size, and their last users, who touch all their pages equally often,
-    alike. Where users have parts of their own, pages count as moved to their users. Mappings
-    that nobody uses or that hold no page are left out.
+    Mappings count by their size. Each of their last users counts the same, and touches all pages
+    equally often. Where users have parts of their own, pages count as moved to their users.
+    Mappings that nobody uses or that hold no page are left out.
 
     Parameters
     ----------
