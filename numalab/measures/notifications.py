@@ -103,7 +103,8 @@ def notified_halves(run: xr.Dataset, *, vma: str | None = None) -> Found:
         ``first_half``, ``second_half`` [pages].
     """
     half = workload_of(run).duration_ms / 120_000
-    first, second = notified_per_minute(run, vma=vma, minutes=half)["notified_per_minute"].values
+    each = notified_per_minute(run, vma=vma, minutes=half)["notified_per_minute"]
+    first, second = np.asarray(each)
     return {"first_half": float(first), "second_half": float(second)}
 
 
