@@ -29,6 +29,8 @@ class Remedy:
     """What the kernel, or the user, would have to have."""
     built: str
     """Whether it was built, and why not."""
+    available: bool
+    """Whether a kernel of :mod:`numalab.policy`, or user space on one, can do it today."""
     sleepable: str
     """What the sleepable-context rule says to it."""
     rules: tuple[tuple[str, Any], ...]
@@ -41,6 +43,7 @@ _REMEDIES = (
         source='series "always skip dma pinned folio in prot_numa_skip()", 2025',
         needs="a test of each folio under the page-table lock",
         built="yes, step by step: private 4 KiB pages in 6.1, all folios in 7.2",
+        available=True,
         sleepable="allows it: nothing is notified under the lock",
         rules=(("pinned_filter", "all"),),
     ),
@@ -50,6 +53,7 @@ _REMEDIES = (
         source=f"Bharata B Rao, 18 January 2023, {SEED_THREAD}",
         needs="a notifier call between the test of a page and its change, both under the lock",
         built="no: never merged",
+        available=False,
         sleepable="forbids it: the call would have to be made under the page-table lock",
         rules=(("pinned_filter", "all"), ("notifier", "each-folio")),
     ),
@@ -59,6 +63,7 @@ _REMEDIES = (
         source="Sean Christopherson, August 2023, in the thread of Yan Zhao's RFC",
         needs="a start call that does not block, and subscribers that can live with it",
         built="no: withdrawn by its author, other secondary MMUs sleep",
+        available=False,
         sleepable="forbids it, unless every subscriber learns not to sleep",
         rules=(("notifier", "late"),),
     ),
@@ -68,6 +73,7 @@ _REMEDIES = (
         source=f"idea in {SEED_THREAD}",
         needs="a count of pinned folios in each walk and a field in vma_numab_state",
         built="no: nobody posted it",
+        available=False,
         sleepable="allows it: the walk is over when the VMA is judged",
         rules=(("pinned_vma_mark", True),),
     ),
@@ -77,6 +83,7 @@ _REMEDIES = (
         source="Yan Zhao, RFC v1, 20230808071329.19995-1-yan.y.zhao@intel.com",
         needs="MMU_NOTIFIER_RANGE_NUMA, and a test of each page in KVM's handler",
         built="no: rejected as a one-off that loses batching",
+        available=False,
         sleepable="allows it: the range is notified as today",
         rules=(("pinned_filter", "all"), ("numa_range_flag", True)),
     ),
@@ -86,6 +93,7 @@ _REMEDIES = (
         source="Gang Li, PR_NUMA_BALANCING v5, October 2022",
         needs="a prctl and a field in mm_struct",
         built="no: not merged, as of 7.2",
+        available=False,
         sleepable="has nothing to say: nothing is scanned",
         rules=(("process_opt_out", True),),
     ),
@@ -95,6 +103,7 @@ _REMEDIES = (
         source="Sean Christopherson, 2022 and 2023",
         needs="user space that calls mbind(MPOL_BIND) without MPOL_F_NUMA_BALANCING",
         built="works today, in every kernel here",
+        available=True,
         sleepable="has nothing to say: the VMA is not walked",
         rules=(("bound", True),),
     ),
@@ -104,6 +113,7 @@ _REMEDIES = (
         source="Libo Chen, sched/numa: skip one-node cpusets, 2025",
         needs="user space with cpusets, and a kernel that looks at them (about 6.16)",
         built="merged; without effect on older kernels",
+        available=True,
         sleepable="has nothing to say: nothing is scanned",
         rules=(("confined", True),),
     ),

@@ -37,6 +37,7 @@ def test_policies_are_listed_with_what_they_changed():
     listed = [line.split()[0] for line in done.stdout.splitlines() if line[:1].isalpha()]
     assert listed == [*POLICIES, "remedies,", *REMEDIES]
     assert "  against linux-6.12:\n" in done.stdout
+    assert done.stdout.count("; available\n") == sum(r.available for r in REMEDIES.values())
 
 
 @pytest.mark.parametrize("run", [numalab, process])

@@ -42,4 +42,5 @@ def policies() -> Iterator[str]:
     yield "\nremedies, on top of any policy (POLICY+REMEDY):"
     for remedy in REMEDIES.values():
         yield f"{remedy.name}  ({remedy.source})\n  {remedy.about}"
-        yield f"    needs: {remedy.needs}\n    built: {remedy.built}"
+        today = "available" if remedy.available else "not available"
+        yield f"    needs: {remedy.needs}\n    built: {remedy.built}; {today}"
