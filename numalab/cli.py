@@ -208,6 +208,8 @@ def compare(
     from numalab.remedies import get
     from numalab.report.tables import agreement
 
+    if capture is not None and simulated is not None:
+        raise InputError(f"{simulated}: not with --capture, which simulates itself")
     if capture is not None:
         recording = open_recording(capture)
         rules = get(policy) if policy else recording.policy

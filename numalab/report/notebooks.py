@@ -32,7 +32,12 @@ _SCRUBBED = ("papermill", "execution", "exception", "start_time", "end_time", "d
 
 def questions(root: Path) -> dict[str, Path]:
     """Return the question notebooks of a checkout by short name, ``q01`` and so on."""
-    found = {path.name.split("_")[0]: path for path in sorted(root.glob("notebooks/q*.ipynb"))}
+    found: dict[str, Path] = {}
+    for path in sorted(root.glob("notebooks/q*.ipynb")):
+        name = path.stem.split("_")[0]
+        if name in found:
+            raise InputError(f"{name} is two notebooks: {found[name].name} and {path.name}")
+        found[name] = path
     if not found:
         raise InputError(f"{root}: no notebooks/q*.ipynb here; run this from the checkout")
     return found
@@ -210,17 +215,29 @@ def run(
     chosen = names or list(known)
     if assignments and len(chosen) != 1:
         raise InputError("--param belongs to one question: name it, as in: report q02 --param ...")
+    todo = {name: _values(known[name], assignments, quick) for name in chosen}
     failed = []
-    for name in chosen:
-        notebook = known[name]
-        values = parameters.given(declared(notebook), assignments, notebook.name)
-        if quick:  # what is given says more
-            values = parameters.quick_values(declared(notebook)) | values
-        values["reproduce"] = command(name, assignments, quick)
-        say(f"{name}: {notebook.stem}")
-        reason = run_question(notebook, out / notebook.stem, values, root)
-        say(f"{name}: {'failed: ' + reason if reason else 'done'}")
-        if reason:
-            failed.append(name)
-    (out / "index.html").write_text(index_page(known, out), encoding="utf-8")
+    try:
+        for name, values in todo.items():
+            values["reproduce"] = command(name, assignments, quick)
+            say(f"{name}: {known[name].stem}")
+            reason = run_question(known[name], out / known[name].stem, values, root)
+            say(f"{name}: {'failed: ' + reason if reason else 'done'}")
+            if reason:
+                failed.append(name)
+    finally:
+        if out.is_dir():
+            (out / "index.html").write_text(index_page(known, out), encoding="utf-8")
     return failed
+
+
+def _values(notebook: Path, assignments: list[str], quick: bool) -> dict[str, Any]:
+    """Return what a notebook is given; of a quick run, given values go before quick ones."""
+    known = declared(notebook)
+    for name in ("root_seed", "replicates", "quick", "out", "reproduce"):
+        if name not in known:
+            raise InputError(f"{notebook.name}: parameter {name} is missing")
+    values = parameters.given(known, assignments, notebook.name)
+    for name in {"out", "reproduce"} & {*values}:
+        raise InputError(f"parameter {name}: the report sets it: use --out")
+    return parameters.quick_values(known) | values if quick else values

@@ -45,9 +45,14 @@ def read(source: str, where: str) -> dict[str, Parameter]:
         For a line of another form, a type that is not int, float, str, bool or a list of
         them, a default of another type, or a missing help.
     """
-    found = {}
+    found: dict[str, Parameter] = {}
     lines = source.splitlines()
-    for node in ast.parse(source).body:
+    try:
+        tree = ast.parse(source)
+    except SyntaxError as error:
+        bad = str(error.text or "").strip()
+        raise InputError(f"{where}: parameters cell: {bad!r}: {error.msg}") from None
+    for node in tree.body:
         line = lines[node.lineno - 1]
         if (
             not isinstance(node, ast.AnnAssign)
@@ -59,8 +64,15 @@ def read(source: str, where: str) -> dict[str, Parameter]:
         comment = re.search(r"#\s*(\S.*)$", lines[(node.end_lineno or node.lineno) - 1])
         if comment is None:
             raise InputError(f"{where}: parameter {name} has no help (a comment behind it)")
+        if name in found:
+            raise InputError(f"{where}: parameter {name} is given twice")
         text, marker, fast = comment[1].partition("; quick: ")
-        parameter = Parameter(name=name, type=kind, default=ast.literal_eval(node.value), help=text)
+        try:
+            default = ast.literal_eval(node.value)
+        except ValueError:
+            shown = ast.unparse(node.value)
+            raise InputError(f"{where}: {name} = {shown}: must be a plain value") from None
+        parameter = Parameter(name=name, type=kind, default=default, help=text)
         check(parameter, parameter.default, where)
         if marker:
             parameter = replace(parameter, quick=_value(parameter, fast, where))
@@ -87,6 +99,8 @@ def check(parameter: Parameter, value: Any, where: str) -> None:
     )
     if not good:
         raise InputError(f"{where}: {parameter.name} = {value!r}: must be {parameter.type}")
+    if inner and not items and "may be empty" not in parameter.help:
+        raise InputError(f"{where}: {parameter.name} = []: must hold a value")
 
 
 def given(declared: dict[str, Parameter], assignments: list[str], where: str) -> dict[str, Any]:
@@ -104,6 +118,8 @@ def given(declared: dict[str, Parameter], assignments: list[str], where: str) ->
             raise InputError(f"parameter {word!r}: must be name=value")
         if name not in declared:
             raise unknown_name(f"parameter of {where}", name, list(declared))
+        if name in values:
+            raise InputError(f"parameter {name}: is given twice")
         values[name] = _literal(declared[name], text, where)
     return values
 

@@ -109,11 +109,18 @@ def grid(
     )
     where = execution or Execution()
     if store is not None:
+        if where.store is not None:
+            raise InputError(f"store = {store}: execution has a store too: give one of them")
+        if not str(store):
+            raise InputError("store is empty: name a folder, or give None")
         where = replace(where, store=Path(store))
     plan = Plan(sweep, stored=where.store is not None)
     plan.raise_failed()
     found = run(plan, where)
     plan.raise_failed()
+    if not any(point.status == "done" for point in plan.points):
+        why = plan.points[0].reason if plan.points else "an axis holds no value"
+        raise InputError(f"all {len(plan.points)} points are left out: {why}")
     if all(point.status == "done" for point in plan.points):
         found = found.drop_vars(["status", "reason"])
     return found
@@ -209,9 +216,15 @@ def _dataset(plan: Plan) -> xr.Dataset:
             for dim in more:
                 labels = flat[dim].values
                 if dim in dims or not np.array_equal(coords.setdefault(dim, labels), labels):
-                    raise InputError(f"measure {name_of(measure)}: another one labels {dim} too")
-            if name in data or name in coords:
-                raise InputError(f"measure {name_of(measure)}: another one returned {name} too")
+                    raise InputError(
+                        f"measure {name_of(measure)}: {dim} is an axis, or has other labels in "
+                        "another measure"
+                    )
+            if name in (*data, *coords, "status", "reason"):
+                raise InputError(
+                    f"measure {name_of(measure)}: {name} is the name of an axis, of a variable of "
+                    "another measure, or of the sweep itself"
+                )
             values = da.transpose("run", *more).values
             shape = (*sweep.shape, sweep.replicates, *values.shape[1:])
             data[str(name)] = ((*dims, *more), values.reshape(shape), da.attrs)

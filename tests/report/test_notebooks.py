@@ -96,6 +96,10 @@ def test_parameters_cell_is_typed_explained_and_read_by_papermill(path):
         ("n: int = True  # runs", "must be int"),
         ("n: list[int] = [1, 'x']  # runs", "must be list[int]"),
         ("n: dict = {}  # runs", "is not known"),
+        ("n: list[int] = []  # runs", "n = []: must hold a value"),
+        ("n: float = 9/10  # runs", "n = 9 / 10: must be a plain value"),
+        ("n: int = = 3  # runs", "parameters cell: 'n: int = = 3  # runs': invalid syntax"),
+        ("n: int = 3  # runs\nn: int = 4  # runs", "n is given twice"),
         ("n: int = 3  # runs; quick: many", "n = 'many': must be int"),
     ],
 )
@@ -115,6 +119,39 @@ def test_a_quick_run_takes_quick_values_and_those_that_are_given(tmp_path, monke
     assert written == written | ran | {"out": written["out"]}
     assert written["out"].endswith("/failed")
     assert ran["reproduce"].startswith("numalab report q03 --quick --param replicates=7  # numalab")
+
+
+def test_two_notebooks_of_one_name_are_refused(tmp_path):
+    (tmp_path / "notebooks").mkdir()
+    for name in ("q01_why", "q01_how"):
+        shutil.copy(NOTEBOOKS[0], tmp_path / f"notebooks/{name}.ipynb")
+    with pytest.raises(InputError, match=r"q01 is two notebooks: q01_how.ipynb and q01_why.ipynb"):
+        notebooks.questions(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["out=x"], "parameter out: the report sets it"),
+        (["replicates=3", "replicates=4"], "replicates: is given twice"),
+        (["pin_fractions=[]"], "must hold a value"),
+    ],
+)
+def test_parameters_that_would_have_no_effect_are_refused(tmp_path, words, message):
+    with pytest.raises(InputError, match=message):
+        notebooks.run(ROOT, ["q03"], words, quick=True, out=tmp_path, say=lambda _: None)
+
+
+def test_a_bad_notebook_is_refused_before_another_one_runs(tmp_path, monkeypatch):
+    ran = []
+    monkeypatch.setattr(notebooks, "run_question", lambda *given: ran.append(given) or "")
+    (tmp_path / "notebooks").mkdir()
+    shutil.copy(NOTEBOOKS[0], tmp_path / "notebooks/q01_why.ipynb")
+    text = NOTEBOOKS[0].read_text().replace("root_seed: int", "root_sed: int")
+    (tmp_path / "notebooks/q02_bad.ipynb").write_text(text)
+    with pytest.raises(InputError, match=r"q02_bad.ipynb: parameter root_seed is missing"):
+        notebooks.run(tmp_path, [], [], quick=True, out=tmp_path / "r", say=lambda _: None)
+    assert not ran
 
 
 def test_a_report_that_cannot_be_written_is_one_line(tmp_path):

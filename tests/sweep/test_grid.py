@@ -145,7 +145,7 @@ def test_arrays_of_different_lengths_share_a_dimension():
         ({"measure": lambda run: {"x": "a"}}, "x is <U1[]: must be numbers"),
         ({"measure": lambda run: {"x": [1, 2]}}, "return an xarray.DataArray"),
         ({"measure": lambda run: {"x": run["nothing"]}}, "measure <lambda>: KeyError"),
-        ({"measure": [walked, walked]}, "measure walked: another one returned walked too"),
+        ({"measure": [walked, walked]}, "walked is the name of an axis, of a variable"),
         ({"measure": []}, "no measure"),
         ({"replicates": 0}, "replicates = 0: must be at least 1"),
         ({"fixed": {"workload": FILE}}, "unknown field"),
@@ -170,3 +170,18 @@ def test_a_point_that_cannot_be_built_may_be_dropped():
     ds = sweep.grid(FILE, axes, drop_invalid=True)
     assert ds["status"].values.tolist() == ["done", "dropped"]
     assert ds["touches"].isnull().values.ravel().tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"store": "a", "execution": sweep.Execution(store="b")}, "execution has a store too"),
+        ({"store": ""}, "store is empty"),
+        ({"measure": lambda run: {"status": 1.0}}, "status is the name of an axis"),
+        ({"drop": "policy == 'linux-6.1'"}, "all 1 points are left out"),
+    ],
+)
+def test_what_would_be_lost_without_a_word_is_refused(given, message):
+    fixed = {"vma_lifetime_ms": 100, "scan_delay_ms": 100, "pin_fraction": 0.0, "duration_ms": 200}
+    with pytest.raises(InputError, match=message):
+        sweep.grid(lifetimes, {"policy": ["linux-6.1"]}, fixed=fixed, **given)
