@@ -16,6 +16,8 @@ from numalab.workload import Task, Workload
 from numalab.workload_file import parse
 from tests.record.kernels import SHORT, WORKLOADS, Recorded, image_of
 
+ROOT = Path(__file__).parents[2]
+
 
 def _updated(ds, vma: str) -> np.ndarray:
     """Entries marked by each scan chunk of a VMA."""
@@ -44,11 +46,11 @@ def test_the_pinned_half_of_a_churn_is_not_marked_and_stays(recorded: Recorded) 
 
 
 @pytest.mark.kernel
-def test_pinned_huge_pages_of_a_churn_are_marked_before_7_2_and_stay(recorded: Recorded) -> None:
-    ds = recorded.dataset("huge")
+def test_pinned_huge_pages_of_a_churn_are_marked_whole_and_not_by_7_2(recorded: Recorded) -> None:
+    ds = recorded.dataset("huge")  # on a busy host it may be gone before a scan comes to it
     assert len(_updated(ds, "c"))
     assert (_updated(ds, "c") % 512 == 0).all()
-    assert bool(_updated(ds, "c").any()) == (recorded.generation != "7.2")
+    assert not (recorded.generation == "7.2" and _updated(ds, "c").any())
     assert int(ds.pages_on_node.sel(vma="c", node=1)) == 0
 
 
@@ -74,6 +76,14 @@ def test_a_pinned_guest_is_notified_of_every_chunk_and_nothing_changes(recorded:
     assert set(ds.notify_why.values[ds.notify_vma.values == 0]) == {schema.WHYS.index("scan")}
     assert int(ram.notifier_pages.sum()) == int(ram.notifier_wasted_pages) == 4096 * len(mine)
     assert int(ram.refaults) > 4096
+
+
+@pytest.mark.parametrize(("generation", "marked"), [("6.1", True), ("6.12", True), ("7.2", False)])
+def test_pinned_huge_pages_of_recorded_guests_are_marked_before_7_2(
+    generation: str, marked: bool
+) -> None:
+    ds = open_recording(ROOT / "data" / "guests" / "guest-full-thp-anon" / generation).dataset()
+    assert ((ds.numa_huge_pte_updates.isel(time=-1) > 0) == marked).all()
 
 
 @pytest.mark.kernel
