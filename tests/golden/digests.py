@@ -38,8 +38,8 @@ def of_array(da: xr.DataArray) -> bytes:
     """SHA-256 of a variable: its values as float64 or text, dimensions in alphabetical order."""
     values = da.transpose(*sorted(map(str, da.dims))).values
     kind = values.astype("U64") if values.dtype.kind in "USO" else values.astype(np.float64)
-    said = f"{sorted(map(str, da.dims))} {kind.shape}".encode()
-    return hashlib.sha256(said + np.ascontiguousarray(kind).tobytes()).digest()
+    shape = f"{sorted(map(str, da.dims))} {kind.shape}".encode()
+    return hashlib.sha256(shape + np.ascontiguousarray(kind).tobytes()).digest()
 
 
 def joined(parts: Iterable[bytes]) -> str:
