@@ -21,7 +21,7 @@ from numalab.model.layout import Setup, default_setup
 from numalab.model.lifespans import table
 from numalab.model.loop import run
 from numalab.model.startup import count_resident, run_startup
-from numalab.model.world import MAX_EVENTS, World
+from numalab.model.world import MAX_EVENTS, Samples, World
 from numalab.policy import Policy
 from numalab.records import records
 from numalab.schema import PER_VMA, SCHEMA, vmstat
@@ -204,12 +204,13 @@ def run_in_room(
     duration_ns = int(w.duration_ms * NSEC_PER_MSEC)
     sample_ns = int(w.sample_ms * NSEC_PER_MSEC)
     ticks = (duration_ns - phase_ns) // tick_nsec(w.machine.hz)
-    samples = records(vmstat, duration_ns // sample_ns + 1)
-    seqs = np.zeros((len(samples), len(w.process_names)), np.int64)
+    taken = records(vmstat, duration_ns // sample_ns + 1)
+    seqs = np.zeros((len(taken), len(w.process_names)), np.int64)
+    samples = Samples(taken, seqs, sample_ns)
     run_startup(world, alone_records(w, setup), phase_ns, rng)
-    done = run(world, lifetimes, phase_ns, ticks, sample_ns, samples, seqs, rng)
-    samples[done:], seqs[done:] = world.stat[0], world.mms["numa_scan_seq"]
-    return Finished(world, samples, seqs)
+    done = run(world, lifetimes, phase_ns, ticks, samples, rng)
+    taken[done:], seqs[done:] = world.stat[0], world.mms["numa_scan_seq"]
+    return Finished(world, taken, seqs)
 
 
 def touches_of(world: World) -> np.ndarray:

@@ -72,10 +72,8 @@ class Scanner:
         if due:
             self.mm.numa_next_scan = self.jiffies
         before = w.log.counts.copy()
-        task_numa_work(
-            w.k[0], task, w.tasks, self.mm, w.vmas, w.pop, w.stat[0], w.log, self.jiffies, 10**12,
-            w.groups, w.group_faults, self.rng, w.speed[0],
-        )  # fmt: skip
+        w.clock[0].jiffies, w.clock[0].now_ns = self.jiffies, 10**12
+        task_numa_work(w, task, self.rng)
         finish_scan(self.mm, FOREVER_NS)
         names = [v.name for v in self.workload.vmas]
         calls, pages, more = (

@@ -19,6 +19,7 @@ from numalab.linux.structs import VM_THREAD_STACK
 from numalab.machine import Machine, Speed
 from numalab.model.initial import assemble
 from numalab.model.layout import Setup, default_setup
+from numalab.model.world import Samples
 from numalab.population import ABSENT, END
 from numalab.tunables import Tunables
 from numalab.workload import Access, Churn, Process, Task, Vma, Workload
@@ -217,8 +218,8 @@ def test_the_population_stays_whole(w, name):
     rng = np.random.default_rng(1)
     a = assemble(w, policy.get(name), default_setup(w), 1 << 12, rng)
     _check_population(a)
-    samples = vmstat_records(5)
-    run(a, table(w, rng), 10**6, 700, 10**9, samples, np.zeros((5, 1), np.int64), rng)
+    samples = Samples(vmstat_records(5), np.zeros((5, 1), np.int64), 10**9)
+    run(a, table(w, rng), 10**6, 700, samples, rng)
     _check_population(a)
 
 
@@ -424,8 +425,8 @@ def test_the_population_of_every_kind_stays_whole(w, name):
     a = assemble(w, policy.get(name), default_setup(w), 1 << 12, rng)
     _check_population(a)
     held = a.mms["rss"].sum() + a.pop.node_free.sum()
-    samples, seqs = vmstat_records(5), np.zeros((5, len(w.process_names)), np.int64)
-    run(a, table(w, rng), 10**6, 300, 10**9, samples, seqs, rng)
+    seqs = np.zeros((5, len(w.process_names)), np.int64)
+    run(a, table(w, rng), 10**6, 300, Samples(vmstat_records(5), seqs, 10**9), rng)
     _check_population(a)
     assert a.mms["rss"].sum() + a.pop.node_free.sum() == held, "pages are conserved"
 

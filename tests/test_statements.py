@@ -233,10 +233,8 @@ def test_11_one_failed_migration_makes_every_later_placement_double_it(name):
     for step in range(8):
         mm.numa_scan_seq += 1
         flags = TNF_MIGRATE_FAIL if step == 0 else TNF_FAULT_LOCAL
-        task_numa_fault(
-            w.k[0], 0, w.tasks, mm, -1, 0, 1, flags, s.jiffies + 2000 * step, 10**12 + step,
-            w.current, w.faults, w.groups, w.group_faults,
-        )  # fmt: skip
+        w.clock[0].jiffies, w.clock[0].now_ns = s.jiffies + 2000 * step, 10**12 + step
+        task_numa_fault(w, 0, -1, 0, 1, flags)
         periods.append(int(w.tasks[0].numa_scan_period))
     assert periods == [2000, 4000, 8000, 16000, 32000, 60000, 60000, 60000]
 
@@ -494,9 +492,9 @@ def test_11_a_move_between_nodes_restarts_the_period_that_failures_doubled(name)
     p.numa_scan_period, p.total_numa_faults, p.numa_scan_seq = 60000, 9, 3
     p.locality_failed = 1
     w = s.world
-    update_scan_period(w.k[0], p, s.mm, 0, 1, w.groups, w.group_faults)
+    update_scan_period(w, p, 0, 1)
     assert p.numa_scan_period == 1000
-    update_task_scan_period(w.k[0], p, s.mm, 0, 0, 9, w.groups, w.group_faults)
+    update_task_scan_period(w, p, 0, 9)
     assert p.numa_scan_period == 2000, "the failure is not forgotten"
 
 
@@ -547,12 +545,12 @@ def test_15_local_faults_cannot_slow_the_scanner_of_150_gib(name, gib):
     p.numa_scan_period = 100
     for _ in range(10):
         p.locality_local = 1000
-        update_task_scan_period(w.k[0], p, s.mm, 0, 0, 1000, w.groups, w.group_faults)
+        update_task_scan_period(w, p, 0, 1000)
         assert p.numa_scan_period == 100
     s.mm.rss = 8 * GIB
     for _ in range(10):
         p.locality_local = 1000
-        update_task_scan_period(w.k[0], p, s.mm, 0, 0, 1000, w.groups, w.group_faults)
+        update_task_scan_period(w, p, 0, 1000)
     assert p.numa_scan_period > 800, "at 8 GiB they can"
 
 

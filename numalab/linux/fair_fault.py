@@ -1,8 +1,9 @@
 """The fault half of kernel/sched/fair.c: statistics, placement, period control, migration.
 
 Written from the behaviour of Linux 6.1.192, 6.12.107 and 7.2.13, which agree here.
-``faults`` is ``numa_faults`` of all tasks: int64[task, 4, node, 2], the second axis
-NUMA_MEM, NUMA_CPU, NUMA_MEMBUF, NUMA_CPUBUF, the last 0 shared, 1 private.
+``w.faults`` is ``numa_faults`` of all tasks: int64[task, 4, node, 2], the second axis
+NUMA_MEM, NUMA_CPU, NUMA_MEMBUF, NUMA_CPUBUF, the last 0 shared, 1 private;
+``w.current`` int64[cpu], the task running there or -1.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def numa_is_active_node(groups, group_faults, g, nid):
 
 
 @inlined
-def should_numa_migrate_memory(p, last, src_nid, dst_nid, cpus_per_node, groups, group_faults):
+def should_numa_migrate_memory(w, p, last, src_nid, dst_nid):
     """Say whether a page follows the CPU that faulted on it.
 
     Mirrors should_numa_migrate_memory(), normal (not tiering) path; the caller has
@@ -70,19 +71,19 @@ def should_numa_migrate_memory(p, last, src_nid, dst_nid, cpus_per_node, groups,
         unset or cpupid_match_pid(p, last)
     ):
         return True
-    if not unset and (last >> 8) // cpus_per_node != dst_nid:
+    if not unset and (last >> 8) // w.cpus_per_node != dst_nid:
         return False
     if not unset and cpupid_match_pid(p, last):
         return True
     g = p.numa_group
     if g == NONE:
         return True
-    cpu_dst = _group_faults_cpu(group_faults, g, dst_nid)
-    cpu_src = _group_faults_cpu(group_faults, g, src_nid)
+    cpu_dst = _group_faults_cpu(w.group_faults, g, dst_nid)
+    cpu_src = _group_faults_cpu(w.group_faults, g, src_nid)
     if cpu_dst > cpu_src * ACTIVE_NODE_FRACTION:
         return True
-    mem_dst = _group_faults(group_faults, g, dst_nid)
-    mem_src = _group_faults(group_faults, g, src_nid)
+    mem_dst = _group_faults(w.group_faults, g, dst_nid)
+    mem_src = _group_faults(w.group_faults, g, src_nid)
     return cpu_dst * mem_src * 3 > cpu_src * mem_dst * 4
 
 
@@ -115,19 +116,21 @@ def numa_group_count_active_nodes(groups, group_faults, g):
 
 
 @jitted
-def task_numa_placement(k, t, tasks, mm, jiffies, now_ns, faults, groups, group_faults):
+def task_numa_placement(w, t):
     """Once per completed pass: fold the buffers, choose the preferred node, adapt the period.
 
     Mirrors task_numa_placement(). Differs: every node has CPUs, and distances between
     nodes are uniform, so preferred_group_nid() returns the node with most faults.
     """
-    p = tasks[t]
+    p = w.tasks[t]
+    mm, faults = w.mms[p.mm], w.faults
+    groups, group_faults = w.groups, w.group_faults
     if p.numa_scan_seq == mm.numa_scan_seq:
         return
     p.numa_scan_seq = mm.numa_scan_seq
-    p.numa_scan_period_max = task_scan_max(k, mm, p, groups, group_faults)
+    p.numa_scan_period_max = task_scan_max(w.k[0], mm, p, groups, group_faults)
     total = p.locality_remote + p.locality_local
-    runtime, period = _numa_get_avg_runtime(p, now_ns)
+    runtime, period = _numa_get_avg_runtime(p, w.clock[0].now_ns)
     shared = 0
     private = 0
     g = p.numa_group
@@ -164,15 +167,17 @@ def task_numa_placement(k, t, tasks, mm, jiffies, now_ns, faults, groups, group_
         numa_group_count_active_nodes(groups, group_faults, g)
     if max_faults and max_nid != p.numa_preferred_nid:
         p.numa_preferred_nid = max_nid
-    update_task_scan_period(k, p, mm, jiffies, shared, private, groups, group_faults)
+    update_task_scan_period(w, p, shared, private)
 
 
 @jitted
-def task_numa_group(t, tasks, last, flags, current, faults, groups, group_faults):
+def task_numa_group(w, t, last, flags):
     """Join the group of the task that touched the page last; return priv.
 
-    Mirrors task_numa_group(). ``current`` is int64[cpu], the task running there or -1.
+    Mirrors task_numa_group().
     """
+    tasks, faults = w.tasks, w.faults
+    groups, group_faults = w.groups, w.group_faults
     p = tasks[t]
     if p.numa_group == NONE:
         p.numa_group = t
@@ -185,7 +190,7 @@ def task_numa_group(t, tasks, last, flags, current, faults, groups, group_faults
             for nid in range(faults.shape[2]):
                 for priv in range(2):
                     group_faults[t, stat, nid, priv] = faults[t, stat, nid, priv]
-    other = current[last >> 8]
+    other = w.current[last >> 8]
     if other == NONE or not cpupid_match_pid(tasks[other], last):
         return 0
     g = tasks[other].numa_group
@@ -227,10 +232,7 @@ def numa_migrate_preferred(k, p, jiffies):
 
 
 @inlined
-def task_numa_fault(
-    k, t, tasks, mm, last, mem_node, pages, flags, jiffies, now_ns, current, faults, groups,
-    group_faults,
-):  # fmt: skip
+def task_numa_fault(w, t, last, mem_node, pages, flags):
     """Account hint faults of one task on ``pages`` 4 KiB pages that end up on ``mem_node``.
 
     Mirrors task_numa_fault().
@@ -240,13 +242,14 @@ def task_numa_fault(
     bool
         True when the task wants to move to its preferred node.
     """
-    p = tasks[t]
+    p = w.tasks[t]
+    groups, group_faults = w.groups, w.group_faults
     if last == NONE:
         priv = 1
     else:
         priv = 1 if cpupid_match_pid(p, last) else 0
         if not priv and not flags & TNF_NO_GROUP:
-            priv = task_numa_group(t, tasks, last, flags, current, faults, groups, group_faults)
+            priv = task_numa_group(w, t, last, flags)
     local = 1 if flags & TNF_FAULT_LOCAL else 0
     g = p.numa_group
     if (
@@ -259,15 +262,16 @@ def task_numa_fault(
     ):
         local = 1
     wants_to_move = False
+    jiffies = w.clock[0].jiffies
     if jiffies > p.numa_migrate_retry:
-        task_numa_placement(k, t, tasks, mm, jiffies, now_ns, faults, groups, group_faults)
-        wants_to_move = numa_migrate_preferred(k, p, jiffies)
+        task_numa_placement(w, t)
+        wants_to_move = numa_migrate_preferred(w.k[0], p, jiffies)
     if flags & TNF_MIGRATED:
         p.numa_pages_migrated += pages
     if flags & TNF_MIGRATE_FAIL:
         p.locality_failed += pages
-    faults[t, STATS_MEMBUF, mem_node, priv] += pages
-    faults[t, STATS_CPUBUF, p.node, priv] += pages
+    w.faults[t, STATS_MEMBUF, mem_node, priv] += pages
+    w.faults[t, STATS_CPUBUF, p.node, priv] += pages
     if local:
         p.locality_local += pages
     else:

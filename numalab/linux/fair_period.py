@@ -85,17 +85,18 @@ def task_scan_max(k, mm, p, groups, group_faults):
 
 
 @jitted
-def update_task_scan_period(k, p, mm, jiffies, shared, private, groups, group_faults):
+def update_task_scan_period(w, p, shared, private):
     """Adapt the scan period to what the last pass found.
 
     Mirrors update_task_scan_period(). The failed-migration count is not cleared on the
     early path, so one failure makes every later placement double the period.
     """
+    k, mm = w.k[0], w.mms[p.mm]
     remote = p.locality_remote
     local = p.locality_local
     if local + shared == 0 or p.locality_failed:
         p.numa_scan_period = min(p.numa_scan_period_max, p.numa_scan_period << 1)
-        mm.numa_next_scan = jiffies + msecs_to_jiffies(p.numa_scan_period, k.hz)
+        mm.numa_next_scan = w.clock[0].jiffies + msecs_to_jiffies(p.numa_scan_period, k.hz)
         return
     period_slot = (p.numa_scan_period + NUMA_PERIOD_SLOTS - 1) // NUMA_PERIOD_SLOTS
     lr_ratio = local * NUMA_PERIOD_SLOTS // (local + remote)
@@ -110,7 +111,7 @@ def update_task_scan_period(k, p, mm, jiffies, shared, private, groups, group_fa
         ratio = max(lr_ratio, ps_ratio)
         diff = -(NUMA_PERIOD_THRESHOLD - ratio) * period_slot
     smin = task_scan_min(k, mm)
-    smax = task_scan_max(k, mm, p, groups, group_faults)
+    smax = task_scan_max(k, mm, p, w.groups, w.group_faults)
     p.numa_scan_period = min(max(p.numa_scan_period + diff, smin), smax)
     p.locality_remote = 0
     p.locality_local = 0
@@ -118,7 +119,7 @@ def update_task_scan_period(k, p, mm, jiffies, shared, private, groups, group_fa
 
 
 @jitted
-def update_scan_period(k, p, mm, src_nid, dst_nid, groups, group_faults):
+def update_scan_period(w, p, src_nid, dst_nid):
     """Restart the period when a task moves to another node's CPU.
 
     Mirrors update_scan_period().
@@ -132,4 +133,4 @@ def update_scan_period(k, p, mm, src_nid, dst_nid, groups, group_faults):
             return
         if p.numa_preferred_nid != NUMA_NO_NODE and src_nid != p.numa_preferred_nid:
             return
-    p.numa_scan_period = task_scan_start(k, mm, p, groups, group_faults)
+    p.numa_scan_period = task_scan_start(w.k[0], w.mms[p.mm], p, w.groups, w.group_faults)

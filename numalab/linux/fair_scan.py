@@ -125,12 +125,13 @@ def judge_pinned(k, vma, now):
 
 
 @jitted
-def _skip_reason(k, mm, vma, p, now, jiffies, pids_forced):
+def _skip_reason(w, mm, vma, p, now, pids_forced):
     """Return the reason to skip a VMA, or NONE; and whether IGNORE_PID is traced.
 
     Mirrors the tests of task_numa_work(), in C's order. ``now`` was sampled when the work
-    began, ``jiffies`` are read again here.
+    began, the jiffies are read again here.
     """
+    k, jiffies = w.k[0], w.clock[0].jiffies
     if vma_unsuitable(k, vma) or now < vma.pinned_until:
         return SKIP_UNSUITABLE, False
     if vma.vm_flags & VM_FILE_RO:
@@ -157,24 +158,15 @@ def _skip_reason(k, mm, vma, p, now, jiffies, pids_forced):
 
 
 @jitted
-def task_numa_work(
-    k, t, tasks, mm, vmas, pop, stat, log, now, time_ns, groups, group_faults, rng, speed
-):  # fmt: skip
+def task_numa_work(w, t, rng):
     """Scan: mark up to ``scan_size_mb`` of the address space PROT_NONE.
 
     Mirrors task_numa_work(), kernel/sched/fair.c, v6.1 (baseline), v6.4, v6.7, v6.12, v7.2.
 
-    Parameters
-    ----------
-    now : int [jiffies]
-        Sampled at entry, as in C.
-    time_ns : int [ns]
-        When the scan begins, for the chunk table.
-
     Returns
     -------
     int [ns]
-        Time the scan took on this machine.
+        Time the scan took on this machine. The clock goes on meanwhile, and is put back.
 
     Differs
     -------
@@ -182,7 +174,9 @@ def task_numa_work(
     over (``reset_at_ns``), so that faults of other tasks meanwhile see the old sequence.
     The allocation of numab_state never fails and mmap_lock is never contended.
     """
-    p = tasks[t]
+    k, p, log, speed, clock = w.k[0], w.tasks[t], w.log, w.speed[0], w.clock[0]
+    mm, vmas = w.mms[p.mm], w.vmas
+    now, began_ns = clock.jiffies, clock.now_ns
     if k.one_node_cpuset and k.cpusets_enabled and mm.mems_allowed_one:
         return 0
     if mm.numa_next_scan == 0:
@@ -190,8 +184,8 @@ def task_numa_work(
     if now < mm.numa_next_scan:
         return 0
     if p.numa_scan_period == 0:
-        p.numa_scan_period_max = task_scan_max(k, mm, p, groups, group_faults)
-        p.numa_scan_period = task_scan_start(k, mm, p, groups, group_faults)
+        p.numa_scan_period_max = task_scan_max(k, mm, p, w.groups, w.group_faults)
+        p.numa_scan_period = task_scan_start(k, mm, p, w.groups, w.group_faults)
     finish_scan(mm, FOREVER_NS)
     mm.numa_next_scan = now + msecs_to_jiffies(p.numa_scan_period, k.hz)
     p.node_stamp += 2 * k.tick_ns
@@ -212,8 +206,8 @@ def task_numa_work(
             v = find_vma(mm, vmas, start)
         while v != NONE:
             vma = vmas[v]
-            jiffies = now + cost // k.tick_ns
-            reason, ignore_pid = _skip_reason(k, mm, vma, p, now, jiffies, pids_forced)
+            clock.jiffies = now + cost // k.tick_ns
+            reason, ignore_pid = _skip_reason(w, mm, vma, p, now, pids_forced)
             if ignore_pid:
                 log.counts[vma.owner].skips[SKIP_IGNORE_PID] += 1
             if reason != NONE:
@@ -225,10 +219,8 @@ def task_numa_work(
             while True:
                 start = max(start, vma.vm_start)
                 end = min(align_up(start + budget, PMD_PAGES), vma.vm_end)
-                updated, spent = change_prot_numa(
-                    k, mm, vmas, vma, p.node, start, end, pop, stat, log, t, time_ns + cost, rng,
-                    speed,
-                )  # fmt: skip
+                clock.now_ns = began_ns + cost
+                updated, spent = change_prot_numa(w, t, vma, start, end, rng)
                 cost += spent
                 if updated:
                     budget -= end - start
@@ -254,6 +246,7 @@ def task_numa_work(
             pids_forced = True
             continue
         done = True
+    clock.jiffies, clock.now_ns = now, began_ns
     if speed.scan_spread > 0.0:
         cost = int(cost * draw_lognormal(rng, speed.scan_spread))
     if log.rows[0].scans == 1:
@@ -263,7 +256,7 @@ def task_numa_work(
     elif cost == 0:
         reset_ptenuma_scan(mm)
     else:
-        mm.reset_at_ns = time_ns + cost
+        mm.reset_at_ns = began_ns + cost
     if cost >= k.tick_ns:
         p.node_stamp += 32 * (cost // k.tick_ns * k.tick_ns)
     return cost

@@ -26,7 +26,7 @@ pinned folio is unmapped, and so notified, in each of them."""
 
 
 @inlined
-def mpol_misplaced(vma, p, page_nid, last, cpus_per_node, groups, group_faults):
+def mpol_misplaced(w, vma, p, page_nid, last):
     """Say where the folio should be and its new last_cpupid.
 
     Mirrors mpol_misplaced() for the default policy: a page on the faulting CPU's node is
@@ -41,9 +41,7 @@ def mpol_misplaced(vma, p, page_nid, last, cpus_per_node, groups, group_faults):
     if page_nid == p.node or vma.vm_flags & VM_POLICY_MOF:
         return -1, last
     new = cpupid(p)
-    follow = should_numa_migrate_memory(
-        p, last, page_nid, p.node, cpus_per_node, groups, group_faults
-    )
+    follow = should_numa_migrate_memory(w, p, last, page_nid, p.node)
     return (p.node if follow else -1), new
 
 
@@ -57,11 +55,8 @@ def _changes_the_task(p, mm, jiffies):
 
 
 @inlined
-def do_numa_page(
-    k, t, tasks, mm, vma, page_nid, last, mark, unit, count, pop, stat, log, jiffies, now_ns,
-    current, cpus_per_node, faults, groups, group_faults, speed,
-):  # fmt: skip
-    """Handle hint faults of one task on ``count`` equal folios.
+def do_numa_page(w, t, vma, cohort, unit, count):
+    """Handle hint faults of one task on ``count`` folios of a cohort.
 
     Mirrors do_numa_page() and do_huge_pmd_numa_page(), mm/memory.c and mm/huge_memory.c.
     A fault that may run the task's placement, or move the task, is handled alone, since it
@@ -79,10 +74,12 @@ def do_numa_page(
     spent : float [ns]
     wants_to_move : bool
     """
-    p = tasks[t]
+    k, p, pop = w.k[0], w.tasks[t], w.pop
+    stat, log, speed = w.stat[0], w.log, w.speed[0]
+    page_nid, last, mark = cohort.node, cohort.last_cpupid, cohort.pinned
     huge = unit == HPAGE_PMD_NR
-    target, new_last = mpol_misplaced(vma, p, page_nid, last, cpus_per_node, groups, group_faults)
-    n = 1 if _changes_the_task(p, mm, jiffies) else count
+    target, new_last = mpol_misplaced(w, vma, p, page_nid, last)
+    n = 1 if _changes_the_task(p, w.mms[p.mm], w.clock[0].jiffies) else count
     stays = target >= 0 and (
         pop.node_free[target] < unit
         or in_lru_batch(k, pop, mark)
@@ -120,8 +117,5 @@ def do_numa_page(
         log.counts[vma.owner].notifier_calls[BY_MIGRATION] += unmaps
         log.counts[vma.owner].notifier_pages[BY_MIGRATION] += unmaps * unit
         notified(log, vma, unmaps, 0, 0)
-    wants_to_move = task_numa_fault(
-        k, t, tasks, mm, last, nid, pages, flags, jiffies, now_ns, current, faults, groups,
-        group_faults,
-    )  # fmt: skip
+    wants_to_move = task_numa_fault(w, t, last, nid, pages, flags)
     return n, nid, new_last, spent, wants_to_move

@@ -45,55 +45,51 @@ def vma_unsuitable(k, vma):
 
 
 @jitted
-def may_mark(k, mm, vma, unit, node, pinned, scan_node, batched=False):
-    """Say whether change_prot_numa() would mark a present entry that is not yet marked.
+def may_mark(w, mm, vma, cohort, unit, scan_node):
+    """Say whether change_prot_numa() would mark the entries of a cohort, if they are not marked.
 
-    ``batched``: the page waits in an LRU batch, which holds a reference.
+    A page that waits in an LRU batch has a reference more.
 
     Mirrors the tests of change_pte_range() and change_huge_pmd() (v6.1, v6.12) and of
     folio_can_map_prot_numa() (v7.2): see "Per-entry skip rules" in docs/model.md.
     """
     if vma.vm_flags & VM_SPECIAL:
         return False
+    k = w.k[0]
     private = vma.vm_flags & VM_PRIVATE != 0
     huge = unit == HPAGE_PMD_NR
     checked = not huge or k.pinned_filter == 2
-    if pinned == PINNED and checked and (private or k.pinned_filter == 2):
+    if cohort.pinned == PINNED and checked and (private or k.pinned_filter == 2):
         return False
-    if batched and private and k.page_count_rule and not huge:
+    if private and k.page_count_rule and not huge and in_lru_batch(k, w.pop, cohort.pinned):
         return False
     if vma.vm_flags & VM_FILE_LRU and checked:
         return False
     spared = mm.mm_users == 1 and (not huge or k.single_thread_rule_thp)
-    return not (private and spared and node == scan_node)
+    return not (private and spared and cohort.node == scan_node)
 
 
 @jitted
-def _mark_span(k, mm, vma, s, unit, scan_node, pop):
-    """Mark the cohorts of one span.
+def _mark_span(w, mm, vma, s, unit, scan_node):
+    """Mark the cohorts of one span, and count in ``w.log.walk`` what is there and what changes.
 
     Returns
     -------
-    tuple of (int, int, int, int)
-        Folios marked; those of them that were mapped (in a guest: by the guest); folios
-        present; those of them that are pinned.
+    tuple of (int, int)
+        Folios marked; those of them that were mapped (in a guest: by the guest).
     """
+    pop, walk = w.pop, w.log.walk[0]
     marked = 0
     mapped = 0
-    present = 0
-    pinned = 0
     c = pop.spans[s].cohort
     while c != END:
         it = pop.cohorts[c]
         following = it.next
         if it.node != ABSENT:
-            present += it.count
+            walk.seen += it.count
             if it.pinned == PINNED:
-                pinned += it.count
-            batched = in_lru_batch(k, pop, it.pinned)
-            if it.prot_none != MARKED and may_mark(
-                k, mm, vma, unit, it.node, it.pinned, scan_node, batched
-            ):
+                walk.pinned += it.count
+            if it.prot_none != MARKED and may_mark(w, mm, vma, it, unit, scan_node):
                 n = it.count
                 marked += n
                 if it.prot_none == MAPPED:
@@ -101,63 +97,61 @@ def _mark_span(k, mm, vma, s, unit, scan_node, pop):
                 add(pop, s, it.node, it.last_cpupid, MARKED, it.pinned, n)
                 take(pop, s, c, n)
         c = following
-    return marked, mapped, present, pinned
+    walk.entries += marked
+    walk.updated += marked * unit
+    return marked, mapped
 
 
 @jitted
-def _notify_of_scan(k, vma, log, t, time_ns, calls, zapped, updated, entries, unit):
-    """Count the notifications of one walk, whose ranges ``log.ranges`` holds, and list them.
+def _notify_of_scan(w, t, vma, unit):
+    """Count the notifications of a walk, whose ranges ``w.log.ranges`` holds, and list them.
 
     All entries that the walk zapped stand with the first of them.
-
-    Returns
-    -------
-    int
-        Calls.
     """
+    log, walk = w.log, w.log.walk[0]
     notified_pages = 0
-    if k.notifier == EACH_FOLIO:
-        calls = entries
-        notified_pages = entries * unit
-        flushes = zapped
+    if w.k[0].notifier == EACH_FOLIO:
+        walk.calls = walk.entries
+        notified_pages = walk.entries * unit
+        flushes = walk.zapped
     else:
-        for i in range(calls):
+        for i in range(walk.calls):
             sent = log.ranges[i]
             notified_pages += sent.end - sent.start
             row = log.rows[0].notices
             if row < log.notices.shape[0]:
                 notice = log.notices[row]
-                notice.ns = time_ns
+                notice.ns = w.clock[0].now_ns
                 notice.task = t
                 notice.vma = vma.owner
                 notice.start = sent.start - vma.vm_start + vma.offset
                 notice.pages = sent.end - sent.start
                 notice.why = BY_SCAN
                 notice.chunk = log.rows[0].chunks
-                notice.zapped = zapped if i == 0 else 0
+                notice.zapped = walk.zapped if i == 0 else 0
             log.rows[0].notices = row + 1
-        flushes = calls if zapped else 0
+        flushes = walk.calls if walk.zapped else 0
     count = log.counts[vma.owner]
-    count.notifier_calls[BY_SCAN] += calls
+    count.notifier_calls[BY_SCAN] += walk.calls
     count.notifier_pages[BY_SCAN] += notified_pages
-    if updated == 0:
+    if walk.updated == 0:
         count.notifier_wasted_pages += notified_pages
-    notified(log, vma, calls, zapped, flushes)
-    return calls
+    notified(log, vma, walk.calls, walk.zapped, flushes)
 
 
 @jitted
-def _log_chunk(vma, log, t, time_ns, start, end, updated):
+def _log_chunk(w, t, vma, start, end):
+    log = w.log
     row = log.rows[0].chunks
     if row < log.chunks.shape[0]:
         chunk = log.chunks[row]
-        chunk.ns = time_ns
+        chunk.ns = w.clock[0].now_ns
         chunk.scan = log.rows[0].scans
         chunk.task = t
         chunk.vma = vma.owner
         chunk.start = start - vma.vm_start + vma.offset
         chunk.pages = end - start
-        chunk.updated = updated
+        chunk.updated = log.walk[0].updated
     log.rows[0].chunks = row + 1
     count = log.counts[vma.owner]
     count.scan_calls += 1
@@ -165,9 +159,7 @@ def _log_chunk(vma, log, t, time_ns, start, end, updated):
 
 
 @jitted
-def change_prot_numa(
-    k, mm, vmas, vma, scan_node, start, end, pop, stat, log, t, time_ns, rng, speed
-):  # fmt: skip
+def change_prot_numa(w, t, vma, start, end, rng):
     """Mark the eligible entries of ``[start, end)`` PROT_NONE.
 
     Mirrors change_prot_numa(), mm/mempolicy.c, and the walk in mm/mprotect.c.
@@ -184,18 +176,15 @@ def change_prot_numa(
     Where a remedy notifies late, the first entry that changes is taken for the first of its
     span: the folios of a span have no order.
     """
-    updated = 0
-    looked = 0
-    entries = 0
-    pinned_folios = 0
-    zapped = 0
-    zapped_pages = 0
+    k, pop, speed, walk = w.k[0], w.pop, w.speed[0], w.log.walk[0]
+    p = w.tasks[t]
+    mm = w.mms[p.mm]
+    walk.calls, walk.zapped, walk.updated, walk.entries, walk.seen, walk.pinned = 0, 0, 0, 0, 0, 0
     unit = 1
-    calls = 0
     guest = is_guest(vma)
     if k.notifier == BEFORE:
-        calls, _ = notifier_ranges(k, mm, vmas, vma, pop, start, end, log.ranges)
-    zapping = guest and calls > 0
+        walk.calls = notifier_ranges(w, mm, vma, start, end)
+    zapping = guest and walk.calls > 0
     for g in range(vma.first_segment, vma.first_segment + vma.nr_segments):
         seg = pop.segments[g]
         if seg.hi <= start or seg.lo >= end:
@@ -217,39 +206,33 @@ def change_prot_numa(
                 split(pop, s, end, rng)
             if zapping and k.notifier == BEFORE:
                 zapped_here += zap_span(k, pop, s)
-            marked, mapped, present, pinned = _mark_span(k, mm, vma, s, unit, scan_node, pop)
+            marked, mapped = _mark_span(w, mm, vma, s, unit, p.node)
             marked_here += marked
             waiting_here += mapped
             if k.notifier == LATE:
-                if marked and calls == 0:
-                    calls = 1
+                if marked and walk.calls == 0:
+                    walk.calls = 1
                     zapping = guest
-                    log.ranges[0].start, log.ranges[0].end = pop.spans[s].lo, end
+                    w.log.ranges[0].start, w.log.ranges[0].end = pop.spans[s].lo, end
                 if zapping:
                     zapped_here += zap_span(k, pop, s)
-            looked += present
-            pinned_folios += pinned
             s = join_left(pop, s)
             s = pop.spans[s].next
         if waiting_here or zapped_here:
             note(pop, g, waiting_here + zapped_here, 0)
         if guest:
-            zapped += waiting_here + zapped_here
-            zapped_pages += (waiting_here + zapped_here) * unit
-        if marked_here:
-            updated += marked_here * unit
-            entries += marked_here
-            if unit == HPAGE_PMD_NR:
-                stat.numa_huge_pte_updates += marked_here
-    stat.numa_pte_updates += updated
-    calls = _notify_of_scan(k, vma, log, t, time_ns, calls, zapped, updated, entries, unit)
-    _log_chunk(vma, log, t, time_ns, start, end, updated)
-    spent = speed.scan_call_ns + looked * speed.scan_page_ns + entries * speed.pte_update_ns
+            walk.zapped += waiting_here + zapped_here
+        if marked_here and unit == HPAGE_PMD_NR:
+            w.stat[0].numa_huge_pte_updates += marked_here
+    w.stat[0].numa_pte_updates += walk.updated
+    _notify_of_scan(w, t, vma, unit)
+    _log_chunk(w, t, vma, start, end)
+    spent = speed.scan_call_ns + walk.seen * speed.scan_page_ns + walk.entries * speed.pte_update_ns
     if guest:
-        spent += calls * speed.notify_ns
-        spent += zapped * (speed.zap_page_ns if unit == 1 else speed.zap_huge_ns)
-    if updated and mm.mm_users > 1 and draw_unit(rng) < speed.late_flush_share:
+        spent += walk.calls * speed.notify_ns
+        spent += walk.zapped * (speed.zap_page_ns if unit == 1 else speed.zap_huge_ns)
+    if walk.updated and mm.mm_users > 1 and draw_unit(rng) < speed.late_flush_share:
         spent += speed.late_flush_ns
-    vma.seen += looked
-    vma.seen_pinned += pinned_folios
-    return updated, int(spent)
+    vma.seen += walk.seen
+    vma.seen_pinned += walk.pinned
+    return walk.updated, int(spent)

@@ -40,8 +40,9 @@ def _own_table(pop, vma, lo, hi, unit):
 
 
 @jitted
-def _first_table(pop, mm, vmas, vma, lo, hi, unit):
+def _first_table(w, mm, vma, lo, hi, unit):
     """First address of [lo, hi) with a populated table of ``unit`` pages, or ``hi``."""
+    pop, vmas = w.pop, w.vmas
     best = _own_table(pop, vma, lo, hi, unit)
     if best == lo:
         return best
@@ -54,33 +55,27 @@ def _first_table(pop, mm, vmas, vma, lo, hi, unit):
 
 
 @jitted
-def notifier_ranges(k, mm, vmas, vma, pop, start, end, ranges):
-    """Find the ranges that one walk over [start, end) notifies; put them into ``ranges``.
+def notifier_ranges(w, mm, vma, start, end):
+    """Find the ranges that one walk over [start, end) notifies; put them into ``w.log.ranges``.
 
     Mirrors change_pmd_range(), v6.1 (one call each GiB, from the first populated PMD), and
     change_pud_range(), v6.12 and v7.2 (one call each 512 GiB, from the first populated PUD).
 
-    Parameters
-    ----------
-    ranges : records of ``range_type``
-        Filled with first page and end of each; enough of them.
-
     Returns
     -------
-    tuple of (int, int)
-        Calls; pages.
+    int
+        Calls.
     """
+    k, ranges = w.k[0], w.log.ranges
     outer = P4D_PAGES if k.notifier_per_pud else PUD_PAGES
     inner = PUD_PAGES if k.notifier_per_pud else PMD_PAGES
     calls = 0
-    pages = 0
     lo = start
     while lo < end:
         hi = min((lo // outer + 1) * outer, end)
-        first = _first_table(pop, mm, vmas, vma, lo, hi, inner)
+        first = _first_table(w, mm, vma, lo, hi, inner)
         if first < hi:
             ranges[calls].start, ranges[calls].end = first, hi
             calls += 1
-            pages += hi - first
         lo = hi
-    return calls, pages
+    return calls

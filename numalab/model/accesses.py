@@ -12,7 +12,7 @@ from numalab.units import HPAGE_PMD_NR
 
 
 @jitted
-def _draw_cohorts(w, t, g, p_touch, jiffies, now_ns, rng):
+def _draw_cohorts(w, t, g, p_touch, rng):
     """Touch each marked, zapped or absent folio of a segment with probability ``p_touch``."""
     pop = w.pop
     spent = 0.0
@@ -25,14 +25,14 @@ def _draw_cohorts(w, t, g, p_touch, jiffies, now_ns, rng):
                 n = pop.cohorts[c].count
                 touched = n if p_touch >= 1.0 else draw_binomial(rng, n, p_touch)
                 if touched:
-                    spent += touch_cohort(w, t, s, c, touched, jiffies, now_ns)
+                    spent += touch_cohort(w, t, s, c, touched)
             c = following
         s = pop.spans[s].next
     return spent
 
 
 @jitted
-def _pick_folio(w, t, g, rank, jiffies, now_ns):
+def _pick_folio(w, t, g, rank):
     """Touch the ``rank``-th marked, zapped or absent folio of a segment."""
     pop = w.pop
     s = pop.segments[g].span
@@ -42,7 +42,7 @@ def _pick_folio(w, t, g, rank, jiffies, now_ns):
             it = pop.cohorts[c]
             if it.prot_none or it.node == ABSENT:
                 if rank < it.count:
-                    return touch_cohort(w, t, s, c, 1, jiffies, now_ns)
+                    return touch_cohort(w, t, s, c, 1)
                 rank -= it.count
             c = it.next
         s = pop.spans[s].next
@@ -50,7 +50,7 @@ def _pick_folio(w, t, g, rank, jiffies, now_ns):
 
 
 @jitted
-def _rand_touches(w, a, m, jiffies, now_ns, rng):
+def _rand_touches(w, a, m, rng):
     """Make ``m`` touches at random over the range of an access; return ns spent in faults.
 
     Each folio is touched with probability 1 - exp(-m * unit / pages), independently.
@@ -64,16 +64,16 @@ def _rand_touches(w, a, m, jiffies, now_ns, rng):
             continue
         p_touch = -math.expm1(-m * pop.segments[g].unit / access.pages)
         if p_touch * waiting > 4.0:
-            spent += _draw_cohorts(w, access.task, g, p_touch, jiffies, now_ns, rng)
+            spent += _draw_cohorts(w, access.task, g, p_touch, rng)
             continue
         for _ in range(draw_binomial(rng, waiting, p_touch)):
             left = pop.segments[g].marked + pop.segments[g].absent
-            spent += _pick_folio(w, access.task, g, draw_below(rng, left), jiffies, now_ns)
+            spent += _pick_folio(w, access.task, g, draw_below(rng, left))
     return spent
 
 
 @jitted
-def touch_rand(w, a, budget_ns, most, jiffies, now_ns, rng):
+def touch_rand(w, a, budget_ns, most, rng):
     """Touch at random until the time or the number of touches is used up.
 
     Returns
@@ -96,7 +96,7 @@ def touch_rand(w, a, budget_ns, most, jiffies, now_ns, rng):
         access.touches += m
         left -= m
         if waiting:
-            spent += _rand_touches(w, a, m, jiffies, now_ns, rng)
+            spent += _rand_touches(w, a, m, rng)
     return spent
 
 
@@ -115,11 +115,14 @@ def _segment_at(w, access, offset):
 
 
 @inlined
-def _walk_span(w, a, g, page, budget_ns, most, jiffies, now_ns, rng):
-    """Walk from ``page`` to at most the end of its span; return (pages, ns spent)."""
+def _walk_span(w, a, budget_ns, most, rng):
+    """Walk from where the access is to at most the end of its span; return (pages, ns spent)."""
     pop = w.pop
     access = w.accesses[a]
     touch = access.touch_ns
+    offset = access.lo + access.position
+    g = _segment_at(w, access, offset)
+    page = pop.segments[g].lo + offset - w.bases[g]
     unit = pop.segments[g].unit
     s = pop.segments[g].span
     while pop.spans[s].hi <= page:
@@ -154,7 +157,7 @@ def _walk_span(w, a, g, page, budget_ns, most, jiffies, now_ns, rng):
         s = split(pop, s, first, rng)
     if last < pop.spans[s].hi:
         split(pop, s, last, rng)
-    spent = touch_all(w, access.task, s, jiffies, now_ns) + pages * touch
+    spent = touch_all(w, access.task, s) + pages * touch
     s = join_left(pop, s)
     if pop.spans[s].next != END:
         join_left(pop, pop.spans[s].next)
@@ -162,7 +165,7 @@ def _walk_span(w, a, g, page, budget_ns, most, jiffies, now_ns, rng):
 
 
 @inlined
-def touch_walk(w, a, budget_ns, most, jiffies, now_ns, rng):
+def touch_walk(w, a, budget_ns, most, rng):
     """Touch in order until the time or the number of touches is used up.
 
     Returns
@@ -179,10 +182,7 @@ def touch_walk(w, a, budget_ns, most, jiffies, now_ns, rng):
             access.position = (access.position + pages) % access.pages
             access.touches += pages
             return spent + pages * touch
-        offset = access.lo + access.position
-        g = _segment_at(w, access, offset)
-        page = w.pop.segments[g].lo + offset - w.bases[g]
-        pages, cost = _walk_span(w, a, g, page, budget_ns - spent, left, jiffies, now_ns, rng)
+        pages, cost = _walk_span(w, a, budget_ns - spent, left, rng)
         pages = min(pages, access.pages - access.position)
         access.position = (access.position + pages) % access.pages
         access.touches += pages
@@ -192,8 +192,8 @@ def touch_walk(w, a, budget_ns, most, jiffies, now_ns, rng):
 
 
 @inlined
-def touch(w, a, budget_ns, most, jiffies, now_ns, rng):
+def touch(w, a, budget_ns, most, rng):
     """Run one access; return ns spent."""
     if w.accesses[a].pattern == WALK:
-        return touch_walk(w, a, budget_ns, most, jiffies, now_ns, rng)
-    return touch_rand(w, a, budget_ns, most, jiffies, now_ns, rng)
+        return touch_walk(w, a, budget_ns, most, rng)
+    return touch_rand(w, a, budget_ns, most, rng)

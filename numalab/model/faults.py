@@ -38,7 +38,7 @@ def _move_to_preferred(w, t):
     w.cpu_load[best] += 1
     p.cpu = best
     p.node = best // w.cpus_per_node
-    update_scan_period(w.k[0], p, w.mms[p.mm], source, p.node, w.groups, w.group_faults)
+    update_scan_period(w, p, source, p.node)
 
 
 @jitted
@@ -84,14 +84,12 @@ def _refault(w, vma, unit, count):
 
 
 @inlined
-def touch_cohort(w, t, s, c, count, jiffies, now_ns):
+def touch_cohort(w, t, s, c, count):
     """Touch ``count`` folios of one cohort (marked, zapped or absent); return ns spent."""
     pop = w.pop
     seg = pop.segments[pop.spans[s].segment]
     vma = w.vmas[seg.vma]
     p = w.tasks[t]
-    mm = w.mms[p.mm]
-    speed = w.speed[0]
     unit = seg.unit
     it = pop.cohorts[c]
     spent = _refault(w, vma, unit, count) if is_guest(vma) else 0.0
@@ -105,11 +103,7 @@ def touch_cohort(w, t, s, c, count, jiffies, now_ns):
         return spent
     left = count
     while left > 0:
-        handled, nid, new_last, cost, wants_to_move = do_numa_page(
-            w.k[0], t, w.tasks, mm, vma, node, last, pinned, unit, left, pop, w.stat[0], w.log,
-            jiffies, now_ns, w.current, w.cpus_per_node, w.faults, w.groups, w.group_faults,
-            speed,
-        )  # fmt: skip
+        handled, nid, new_last, cost, wants_to_move = do_numa_page(w, t, vma, it, unit, left)
         mark = batched(w.k[0], pop, p.cpu) if seg.tracked and nid != node else pinned
         add(pop, s, nid, new_last, 0, mark, handled)
         take(pop, s, c, handled)
@@ -122,13 +116,13 @@ def touch_cohort(w, t, s, c, count, jiffies, now_ns):
 
 
 @inlined
-def touch_all(w, t, s, jiffies, now_ns):
+def touch_all(w, t, s):
     """Touch every folio of a span; return ns spent in faults."""
     spent = 0.0
     c = w.pop.spans[s].cohort
     while c != END:
         following = w.pop.cohorts[c].next
         if w.pop.cohorts[c].prot_none or w.pop.cohorts[c].node == ABSENT:
-            spent += touch_cohort(w, t, s, c, w.pop.cohorts[c].count, jiffies, now_ns)
+            spent += touch_cohort(w, t, s, c, w.pop.cohorts[c].count)
         c = following
     return spent

@@ -30,7 +30,7 @@ from numalab.model.plan import (
 )
 from numalab.model.program import Program, draw_program
 from numalab.model.startup import place_pages
-from numalab.model.world import MAX_EVENTS, World, access_type, churn_type
+from numalab.model.world import MAX_EVENTS, World, access_type, churn_type, clock_type
 from numalab.policy import Policy
 from numalab.records import records
 from numalab.schema import vmstat
@@ -189,6 +189,7 @@ def lay_out(
         rows.append(task_row(workload, setup, thread) | accesses | on)
     nodes = workload.machine.nodes
     return World(
+        records(clock_type, 1),
         kernel,
         speed_record(workload),
         filled(st.task_struct, rows),

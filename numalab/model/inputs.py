@@ -11,7 +11,7 @@ import numpy as np
 from numalab.linux import structs as st
 from numalab.machine import Speed
 from numalab.model.layout import Setup, threads_of
-from numalab.model.world import ScanLog, alone_type
+from numalab.model.world import ScanLog, alone_type, walk_type
 from numalab.policy import NOTIFIERS, PID_MEMORIES, Policy
 from numalab.records import record, records
 from numalab.schema import IMAGE_VMAS, counts_type
@@ -70,6 +70,7 @@ def scan_log(workload: Workload, events: int) -> ScanLog:
         records(st.chunk_type, events),
         records(st.notice_type, events),
         records(st.range_type, workload.tunables.scan_size_mb // 1024 + 4),
+        records(walk_type, 1),
         records(st.log_rows, 1),
     )
 

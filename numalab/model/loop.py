@@ -24,8 +24,10 @@ scan is under way."""
 
 
 @inlined
-def _run_tick(w, tick_ns, elapsed_ns, jiffies, now_ns, rng):
+def _run_tick(w, tick_ns, rng):
     """Let every task run for one tick."""
+    clock = w.clock[0]
+    jiffies, now_ns = clock.jiffies, clock.now_ns
     parts = 1
     if w.pop.free[0].waiting and (contended(w) or scan_under_way(w)):
         parts = SUBSTEPS
@@ -33,9 +35,9 @@ def _run_tick(w, tick_ns, elapsed_ns, jiffies, now_ns, rng):
     ntasks = w.tasks.shape[0]
     ncpus = w.cpu_task.shape[0]
     for part in range(parts):
-        at_ns = now_ns + int(part * part_ns)
+        clock.now_ns = now_ns + int(part * part_ns)
         for m in range(w.mms.shape[0]):
-            finish_scan(w.mms[m], at_ns)
+            finish_scan(w.mms[m], clock.now_ns)
         for i in range(2 * ntasks):
             t = (i + jiffies + part) % ntasks
             p = w.tasks[t]
@@ -44,9 +46,9 @@ def _run_tick(w, tick_ns, elapsed_ns, jiffies, now_ns, rng):
             if (p.debt_ns > 0) != (i >= ntasks) or p.debt_ns >= (part + 1) * part_ns:
                 continue  # whoever is still in a scan comes last, or not yet
             if p.debt_ns:
-                finish_scan(w.mms[p.mm], at_ns + int(part_ns))
+                finish_scan(w.mms[p.mm], clock.now_ns + int(part_ns))
             w.current[p.cpu] = t
-            ns = run_rated(w, t, part_ns, elapsed_ns, jiffies, at_ns, rng)
+            ns = run_rated(w, t, part_ns, rng)
             p.running += int(ns)
             if p.wants_cpu == 1:
                 w.cpu_used_ns[p.cpu] += ns
@@ -61,12 +63,12 @@ def _run_tick(w, tick_ns, elapsed_ns, jiffies, now_ns, rng):
             if budget <= 0 or p.spins:
                 continue
             if p.debt_ns:
-                finish_scan(w.mms[p.mm], at_ns + int(part_ns))
+                finish_scan(w.mms[p.mm], clock.now_ns + int(part_ns))
             if w.pop.task_waiting[t] == 0:
-                touch_resident(w, t, budget, elapsed_ns)
+                touch_resident(w, t, budget)
                 p.running += int(budget)
                 continue
-            ns = run_flat_out(w, t, budget, elapsed_ns, jiffies, at_ns, rng)
+            ns = run_flat_out(w, t, budget, rng)
             p.running += int(ns)
 
 
@@ -86,7 +88,7 @@ def _current_at_tick(w, cpu, tick_ns, rng):
 
 
 @jitted
-def run(w, lifetimes, phase_ns, ticks, sample_ns, samples, seqs, rng):
+def run(w, lifetimes, phase_ns, ticks, into, rng):
     """Run the world for a number of ticks.
 
     Parameters
@@ -95,17 +97,15 @@ def run(w, lifetimes, phase_ns, ticks, sample_ns, samples, seqs, rng):
     lifetimes : int64[n_churn, n] [ns]
     phase_ns : int [ns]
         From the start to the first tick.
-    sample_ns : int [ns]
-        Time between samples.
-    samples, seqs : records of ``vmstat`` [n_sample], int64[n_sample, n_process]
-        Filled with the counters and ``numa_scan_seq``.
+    into : Samples
+        Filled.
 
     Returns
     -------
     int
         Samples filled.
     """
-    k = w.k[0]
+    k, clock = w.k[0], w.clock[0]
     tick_ns = k.tick_ns
     ntasks = w.tasks.shape[0]
     ncpus = w.current.shape[0]
@@ -116,6 +116,8 @@ def run(w, lifetimes, phase_ns, ticks, sample_ns, samples, seqs, rng):
     while step <= ticks:
         elapsed_ns = max(phase_ns + (step - 1) * tick_ns, 0)
         jiffies = START_JIFFIES + step
+        clock.elapsed_ns, clock.now_ns = elapsed_ns, START_NS + elapsed_ns
+        clock.jiffies = jiffies - 1
         if elapsed_ns >= turn_ns:
             turn_ns = turn_churns(w, lifetimes, elapsed_ns)
             change_ns = -1
@@ -126,14 +128,12 @@ def run(w, lifetimes, phase_ns, ticks, sample_ns, samples, seqs, rng):
         if step:
             to_turn = -((elapsed_ns - turn_ns) // tick_ns)
             most = min(ticks - step, (change_ns - elapsed_ns) // tick_ns, to_turn)
-            to_sample = max(1, (sample * sample_ns - elapsed_ns) // tick_ns)
+            to_sample = max(1, (sample * into.every_ns - elapsed_ns) // tick_ns)
             skipped = skippable_ticks(w, most, to_sample, jiffies - 1)
             if skipped > 0:
-                run_skippable(w, skipped, elapsed_ns, jiffies - 1, START_NS + elapsed_ns, rng)
+                run_skippable(w, skipped, rng)
                 step += skipped
-                sample = take_samples(
-                    w, sample, phase_ns + (step - 1) * tick_ns, sample_ns, samples, seqs
-                )
+                sample = take_samples(w, sample, phase_ns + (step - 1) * tick_ns, into)
                 continue
         w.cpu_task[:] = NONE
         w.cpu_used_ns[:] = 0.0
@@ -145,9 +145,9 @@ def run(w, lifetimes, phase_ns, ticks, sample_ns, samples, seqs, rng):
                 if other == NONE or p.vruntime < w.tasks[other].vruntime:
                     w.cpu_task[p.cpu] = t
         length = phase_ns if step == 0 else tick_ns
-        _run_tick(w, length, elapsed_ns, jiffies - 1, START_NS + elapsed_ns, rng)
+        _run_tick(w, length, rng)
         end_ns = phase_ns + step * tick_ns
-        sample = take_samples(w, sample, end_ns, sample_ns, samples, seqs)
+        sample = take_samples(w, sample, end_ns, into)
         for t in range(ntasks):
             p = w.tasks[t]
             ran = p.running
@@ -159,6 +159,7 @@ def run(w, lifetimes, phase_ns, ticks, sample_ns, samples, seqs, rng):
         step += 1
         if step > ticks:
             break
+        clock.jiffies, clock.now_ns = jiffies, START_NS + end_ns
         turn = draw_below(rng, ncpus) if ntasks > 1 else 0
         for i in range(ncpus):
             cpu = (i + turn) % ncpus
@@ -167,11 +168,6 @@ def run(w, lifetimes, phase_ns, ticks, sample_ns, samples, seqs, rng):
             if t == NONE:
                 continue
             p = w.tasks[t]
-            mm = w.mms[p.mm]
-            if task_tick_numa(k, p, mm, jiffies, w.groups, w.group_faults):
-                spent = task_numa_work(
-                    k, t, w.tasks, mm, w.vmas, w.pop, w.stat[0], w.log, jiffies,
-                    START_NS + end_ns, w.groups, w.group_faults, rng, w.speed[0],
-                )  # fmt: skip
-                p.debt_ns += spent
+            if task_tick_numa(k, p, w.mms[p.mm], jiffies, w.groups, w.group_faults):
+                p.debt_ns += task_numa_work(w, t, rng)
     return sample

@@ -30,9 +30,10 @@ def own_waiting(w, t):
 
 
 @inlined
-def run_rated(w, t, part_ns, elapsed_ns, jiffies, now_ns, rng):
+def run_rated(w, t, part_ns, rng):
     """Run the rated accesses of a task for a part of a tick; return ns used."""
     used = 0.0
+    elapsed_ns = w.clock[0].elapsed_ns
     for a in range(w.tasks[t].image_access, w.tasks[t].end_access):
         access = w.accesses[a]
         if access.flat_out or not is_active(access, elapsed_ns):
@@ -43,7 +44,7 @@ def run_rated(w, t, part_ns, elapsed_ns, jiffies, now_ns, rng):
         due = float(int(access.carry))
         if due >= 1.0 and used < part_ns:
             before = access.touches
-            used += touch(w, a, part_ns - used, due, jiffies, now_ns, rng)
+            used += touch(w, a, part_ns - used, due, rng)
             access.carry -= access.touches - before
     return used
 
@@ -56,9 +57,9 @@ def _cost_of_touch(w, a, speed):
 
 
 @inlined
-def run_flat_out(w, t, budget_ns, elapsed_ns, jiffies, now_ns, rng):
+def run_flat_out(w, t, budget_ns, rng):
     """Run the flat-out accesses of a task, equal numbers of touches each; return ns used."""
-    speed = w.speed[0]
+    speed, elapsed_ns = w.speed[0], w.clock[0].elapsed_ns
     first, last = w.tasks[t].first_access, w.tasks[t].end_access
     weight = 0.0
     count = 0
@@ -76,13 +77,14 @@ def run_flat_out(w, t, budget_ns, elapsed_ns, jiffies, now_ns, rng):
             share = 1.0
             if count > 1:
                 share = access.share * _cost_of_touch(w, a, speed) / weight
-            used += touch(w, a, budget_ns * share, 1e18, jiffies, now_ns, rng)
+            used += touch(w, a, budget_ns * share, 1e18, rng)
     return max(used, budget_ns)
 
 
 @inlined
-def touch_resident(w, t, length_ns, elapsed_ns):
+def touch_resident(w, t, length_ns):
     """Let flat-out accesses that nothing waits for touch for a while; no fault can occur."""
+    elapsed_ns = w.clock[0].elapsed_ns
     first, last = w.tasks[t].first_access, w.tasks[t].end_access
     weight = 0.0
     for a in range(first, last):
@@ -136,11 +138,11 @@ def next_change(w, elapsed_ns):
 
 
 @inlined
-def take_samples(w, sample, end_ns, sample_ns, samples, seqs):
+def take_samples(w, sample, end_ns, into):
     """Fill the samples that fall before ``end_ns``; return how many are filled."""
-    while sample < samples.shape[0] and sample * sample_ns < end_ns:
-        samples[sample] = w.stat[0]
+    while sample < into.vmstat.shape[0] and sample * into.every_ns < end_ns:
+        into.vmstat[sample] = w.stat[0]
         for m in range(w.mms.shape[0]):
-            seqs[sample, m] = w.mms[m].numa_scan_seq
+            into.seqs[sample, m] = w.mms[m].numa_scan_seq
         sample += 1
     return sample

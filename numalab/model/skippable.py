@@ -123,8 +123,9 @@ def _renew_retry(k, p, first, last):
 
 
 @inlined
-def _one_walk(w, t, elapsed_ns):
+def _one_walk(w, t):
     """Say whether a task does nothing but walk through one access."""
+    elapsed_ns = w.clock[0].elapsed_ns
     walks, others = 0, 0
     for a in range(w.tasks[t].first_access, w.tasks[t].end_access):
         access = w.accesses[a]
@@ -137,47 +138,49 @@ def _one_walk(w, t, elapsed_ns):
 
 
 @inlined
-def _walk_on(w, t, budget_ns, length_ns, elapsed_ns, jiffies, now_ns, rng):
+def _walk_on(w, t, budget_ns, length_ns, rng):
     """Let a task that does nothing but walk do so for a stretch: all of its faults in one go."""
     p = w.tasks[t]
     retry = p.numa_migrate_retry
     faults = w.stat[0].numa_hint_faults
-    ns = run_flat_out(w, t, budget_ns, elapsed_ns, jiffies, now_ns, rng)
+    ns = run_flat_out(w, t, budget_ns, rng)
     p.debt_ns = max(0, int(ns - budget_ns))
     faults = w.stat[0].numa_hint_faults - faults
     if faults:
         p.numa_migrate_retry = retry
         busy = ns if own_waiting(w, t) else faults * w.speed[0].hint_fault_ns
-        k = w.k[0]
+        k, jiffies = w.k[0], w.clock[0].jiffies
         _renew_retry(k, p, jiffies, jiffies + int(min(busy, length_ns - 1) // k.tick_ns))
 
 
 @inlined
-def _tick_on(w, t, ticks, elapsed_ns, jiffies, now_ns, rng):
+def _tick_on(w, t, ticks, rng):
     """Let a task run for ticks, one at a time while folios wait for it.
 
     How much of its time each access gets depends on how many still wait, so their faults
     cannot be had in one go.
     """
-    tick_ns = w.k[0].tick_ns
+    tick_ns, clock = w.k[0].tick_ns, w.clock[0]
+    jiffies, now_ns = clock.jiffies, clock.now_ns
     debt = w.tasks[t].debt_ns
     done = 0
     while done < ticks and own_waiting(w, t):
         budget = float(tick_ns - debt)
         spent = 0
         if budget > 0:
-            at_ns = now_ns + done * tick_ns
-            spent = int(run_flat_out(w, t, budget, elapsed_ns, jiffies + done, at_ns, rng))
+            clock.jiffies, clock.now_ns = jiffies + done, now_ns + done * tick_ns
+            spent = int(run_flat_out(w, t, budget, rng))
         debt = max(0, debt + spent - tick_ns)
         done += 1
+    clock.jiffies, clock.now_ns = jiffies, now_ns
     rest = (ticks - done) * tick_ns - debt
     if rest > 0:
-        touch_resident(w, t, float(rest), elapsed_ns)
+        touch_resident(w, t, float(rest))
     w.tasks[t].debt_ns = max(0, -rest)
 
 
 @inlined
-def run_skippable(w, ticks, elapsed_ns, jiffies, now_ns, rng):
+def run_skippable(w, ticks, rng):
     """Run ``ticks`` ticks as one."""
     k = w.k[0]
     length = ticks * k.tick_ns
@@ -196,8 +199,7 @@ def run_skippable(w, ticks, elapsed_ns, jiffies, now_ns, rng):
         for a in range(p.image_access, p.first_access):
             if waiting(w, a):
                 w.accesses[a].carry += w.accesses[a].pages_per_ns * length
-        if not own_waiting(w, t) or not _one_walk(w, t, elapsed_ns):
-            _tick_on(w, t, ticks, elapsed_ns, jiffies, now_ns, rng)
+        if not own_waiting(w, t) or not _one_walk(w, t):
+            _tick_on(w, t, ticks, rng)
             continue
-        budget = float(length - p.debt_ns)
-        _walk_on(w, t, budget, length, elapsed_ns, jiffies, now_ns, rng)
+        _walk_on(w, t, float(length - p.debt_ns), length, rng)

@@ -90,7 +90,7 @@ def _run_alone(w, alone, phase_ns, rng):
     those pages of data and heap that threads only use once they run their tasks. The
     time of the clone is stamped before it is made; how long that takes is drawn, up to a tick.
     """
-    k = w.k[0]
+    k, clock = w.k[0], w.clock[0]
     for m in range(alone.shape[0]):
         b = alone[m]
         if b.first_ns >= b.last_ns:
@@ -103,18 +103,14 @@ def _run_alone(w, alone, phase_ns, rng):
         step = -(-(b.first_ns - phase_ns) // k.tick_ns)
         last_ns = b.last_ns + int(draw_unit(rng) * k.tick_ns)
         while phase_ns + step * k.tick_ns < last_ns:
-            if task_tick_numa(k, p, mm, START_JIFFIES + step, w.groups, w.group_faults):
-                task_numa_work(
-                    k, b.task, w.tasks, mm, w.vmas, w.pop, w.stat[0], w.log,
-                    START_JIFFIES + step, START_NS, w.groups, w.group_faults, rng, w.speed[0],
-                )  # fmt: skip
+            clock.jiffies, clock.now_ns = START_JIFFIES + step, START_NS
+            if task_tick_numa(k, p, mm, clock.jiffies, w.groups, w.group_faults):
+                task_numa_work(w, b.task, rng)
                 finish_scan(mm, FOREVER_NS)
+                clock.now_ns = START_NS + phase_ns + step * k.tick_ns
                 for a in range(p.image_access, p.end_access):
                     if w.accesses[a].image == 1 and waiting(w, a):
-                        touch_rand(
-                            w, a, 1e9, 20.0 * w.accesses[a].pages, START_JIFFIES + step,
-                            START_NS + phase_ns + step * k.tick_ns, rng,
-                        )  # fmt: skip
+                        touch_rand(w, a, 1e9, 20.0 * w.accesses[a].pages, rng)
             step += 1
         _hide_thread_stacks(mm, w.vmas, False)
         mm.mm_users, mm.nr_threads, mm.numa_next_scan = users, threads, following

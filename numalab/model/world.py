@@ -21,6 +21,14 @@ costs that its guest has not mapped, 0 for other tasks."""
 
 churn_type = record("task vma guard access pages alive next_ns turn gap_ns node pinned")
 
+clock_type = record("jiffies now_ns elapsed_ns")
+"""``now_ns`` goes on within a tick and within a scan; ``elapsed_ns`` is from the start to the
+tick."""
+
+walk_type = record("calls zapped updated entries seen pinned")
+"""What one walk of a scan found: notifications; entries that a guest lost; pages and entries that
+changed; folios present and pinned ones among them."""
+
 alone_type = record("task first_ns last_ns next_scan")
 """Main thread; from when to when it runs alone [ns from the start]; jiffy of its first scan."""
 
@@ -34,13 +42,27 @@ class ScanLog(NamedTuple):
     notices: Any
     ranges: Any
     """Room for the notifications of one walk."""
+    walk: Any
+    """One record of :data:`walk_type`: the walk under way."""
     rows: Any
     """One record of :data:`numalab.linux.structs.log_rows`."""
+
+
+class Samples(NamedTuple):
+    """Counters at the sample times of a run."""
+
+    vmstat: Any
+    """Records of :data:`numalab.schema.vmstat`, one a sample."""
+    seqs: Any
+    """``numa_scan_seq``; int64[n_sample, n_process]."""
+    every_ns: int
 
 
 class World(NamedTuple):
     """Everything the tick loop reads and writes; arrays of records and numbers."""
 
+    clock: Any
+    """One record of :data:`clock_type`."""
     k: Any
     speed: Any
     tasks: Any

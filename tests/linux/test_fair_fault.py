@@ -20,7 +20,7 @@ from numalab.linux.fair_fault import (
     task_numa_placement,
 )
 from numalab.linux.structs import NONE
-from tests.linux.parts import fill, kernel, mm, no_faults, no_groups, tasks
+from tests.linux.parts import fill, kernel, mm, no_faults, no_groups, tasks, world
 
 MEM, CPU, MEMBUF, CPUBUF = range(4)
 
@@ -41,7 +41,8 @@ def follows(last, *, preferred=NONE, seq=0, group=None, src=0, dst=1):
         p.numa_group = 0
         (faults[0, CPU, src, 0], faults[0, CPU, dst, 0]) = group[:2]
         (faults[0, MEM, src, 1], faults[0, MEM, dst, 1]) = group[2:]
-    return bool(should_numa_migrate_memory(p, last, src, dst, 1, groups, faults))
+    w = world(cpus_per_node=1, groups=groups, group_faults=faults)
+    return bool(should_numa_migrate_memory(w, p, last, src, dst))
 
 
 MINE, OTHER = 100, 101
@@ -94,15 +95,16 @@ def test_a_pid_that_agrees_in_eight_bits_counts_as_the_same_task():
 
 
 def fault(p_values=None, *, last=NONE, nid=0, pages=1, flags=0, jiffies=10, seq=0, count=1):
-    k, address_space = kernel(), mm(rss=65536, numa_scan_seq=seq)
+    address_space = mm(rss=65536, numa_scan_seq=seq)
     found = tasks(count, **(p_values or {}))
     current = tasks(2)["pid"].copy()
     current[:] = NONE
     faults, (groups, group_faults) = no_faults(count), no_groups(count)
-    task_numa_fault(
-        k, 0, found, address_space, last, nid, pages, flags, jiffies, 10**9, current, faults,
-        groups, group_faults,
+    w = world(
+        address_space=address_space, now=jiffies, now_ns=10**9, tasks=found, current=current,
+        faults=faults, groups=groups, group_faults=group_faults,
     )  # fmt: skip
+    task_numa_fault(w, 0, last, nid, pages, flags)
     return found[0], faults[0]
 
 
@@ -159,10 +161,11 @@ def test_without_a_preferred_node_there_is_no_next_try():
 def place(faults, *, seq=1, count=1, p_values=None, groups=None, now_ns=2 * 10**9):
     found = tasks(count, **(p_values or {}))
     groups, group_faults = groups or no_groups(count)
-    task_numa_placement(
-        kernel(), 0, found, mm(rss=65536, numa_scan_seq=seq), 10, now_ns, faults, groups,
-        group_faults,
+    w = world(
+        address_space=mm(rss=65536, numa_scan_seq=seq), now=10, now_ns=now_ns, tasks=found,
+        faults=faults, groups=groups, group_faults=group_faults,
     )  # fmt: skip
+    task_numa_placement(w, 0)
     return found[0]
 
 
@@ -229,7 +232,6 @@ def test_a_node_is_active_from_a_third_of_the_most_on():
 
 @pytest.mark.parametrize("active", [1, 2])
 def test_a_shared_fault_inside_the_active_nodes_counts_as_local(active):
-    k, address_space = kernel(), mm(rss=65536)
     found = tasks(2, numa_group=0)
     groups, group_faults = no_groups(2)
     fill(groups[0], nr_tasks=2, refcount=2, active_nodes=active, max_faults_cpu=10)
@@ -237,10 +239,11 @@ def test_a_shared_fault_inside_the_active_nodes_counts_as_local(active):
     current = tasks(2)["pid"].copy()
     current[:] = [0, 1]
     faults = no_faults(2)
-    task_numa_fault(
-        k, 0, found, address_space, last(1, OTHER), 1, 3, 0, 0, 0, current, faults, groups,
-        group_faults,
+    w = world(
+        address_space=mm(rss=65536), tasks=found, current=current, faults=faults, groups=groups,
+        group_faults=group_faults,
     )  # fmt: skip
+    task_numa_fault(w, 0, last(1, OTHER), 1, 3, 0)
     spread = active > 1
     assert (int(found[0].locality_local), int(found[0].locality_remote)) == (
         (3, 0) if spread else (0, 3)
@@ -260,10 +263,11 @@ class Groups:
         self.current[:] = [0, 1, 2]
 
     def meet(self, t, other, flags=0):
-        return task_numa_group(
-            t, self.tasks, last(other, 100 + other), flags, self.current, self.faults,
-            self.groups, self.group_faults,
+        w = world(
+            tasks=self.tasks, current=self.current, faults=self.faults, groups=self.groups,
+            group_faults=self.group_faults,
         )  # fmt: skip
+        return task_numa_group(w, t, last(other, 100 + other), flags)
 
     @property
     def of(self):

@@ -10,7 +10,7 @@ from numalab.linux.fair_period import (
     update_scan_period,
     update_task_scan_period,
 )
-from tests.linux.parts import kernel, mm, no_groups, tasks
+from tests.linux.parts import kernel, mm, no_groups, tasks, world
 
 GIB = 1 << 18
 TABLE = [
@@ -68,12 +68,12 @@ def test_a_group_stretches_start_and_end_by_its_shared_faults():
 
 
 def adapt(period, remote, local, failed, shared, private, rss=65536, period_max=60000):
-    k, address_space = kernel(), mm(rss=rss, numa_next_scan=77)
+    address_space = mm(rss=rss, numa_next_scan=77)
     p = tasks(
         numa_scan_period=period, numa_scan_period_max=period_max, locality_remote=remote,
         locality_local=local, locality_failed=failed,
     )[0]  # fmt: skip
-    update_task_scan_period(k, p, address_space, 1000, shared, private, *no_groups())
+    update_task_scan_period(world(address_space=address_space, now=1000), p, shared, private)
     left = (int(p.locality_remote), int(p.locality_local), int(p.locality_failed))
     return int(p.numa_scan_period), left, int(address_space.numa_next_scan)
 
@@ -131,7 +131,7 @@ def test_the_period_is_clamped_to_the_present_maximum():
 
 def move(src, dst, **values):
     p = tasks(numa_scan_period=7000, **values)[0]
-    update_scan_period(kernel(), p, mm(rss=65536), src, dst, *no_groups())
+    update_scan_period(world(address_space=mm(rss=65536)), p, src, dst)
     return int(p.numa_scan_period)
 
 

@@ -321,10 +321,8 @@ def test_a_scan_that_takes_time_ends_its_pass_when_it_is_over(name):
     from numalab.linux.fair_scan import task_numa_work
 
     s.mm.numa_next_scan = s.jiffies
-    spent = task_numa_work(
-        w.k[0], 0, w.tasks, s.mm, w.vmas, w.pop, w.stat[0], w.log, s.jiffies, 10**12, w.groups,
-        w.group_faults, s.rng, w.speed[0],
-    )  # fmt: skip
+    w.clock[0].jiffies, w.clock[0].now_ns = s.jiffies, 10**12
+    spent = task_numa_work(w, 0, s.rng)
     assert spent == 1000
     assert s.seq == 0
     finish_scan(s.mm, 10**12 + 999)

@@ -7,8 +7,9 @@ from numalab.linux.memory import do_numa_page, mpol_misplaced
 from numalab.linux.pids_active import vma_set_access_pid_bit
 from numalab.linux.structs import NONE, VM_POLICY_MOF, VM_PRIVATE, VM_SHMEM, pid_bucket
 from numalab.model.faults import touch_cohort
-from numalab.population import END
-from tests.linux.parts import kernel, no_groups, tasks, vma
+from numalab.population import END, cohort_type
+from numalab.records import records
+from tests.linux.parts import fill, kernel, tasks, vma, world
 from tests.scanner import Scanner
 
 ALL = ("linux-6.1", "linux-6.12", "linux-7.2")
@@ -34,7 +35,7 @@ def test_bits_of_several_tasks_add_up():
 
 def misplaced(page_nid, last, flags=VM_PRIVATE):
     p = tasks(cpu=1, node=1)[0]
-    return mpol_misplaced(vma(vm_flags=flags), p, page_nid, last, 1, *no_groups())
+    return mpol_misplaced(world(cpus_per_node=1), vma(vm_flags=flags), p, page_nid, last)
 
 
 def test_a_page_on_the_cpu_s_node_keeps_its_last_cpupid():
@@ -63,12 +64,10 @@ class Fault:
             self.w.tasks[1][field] = value
 
     def take(self, count, *, page_nid=0, last=NONE, pinned=0, unit=1, jiffies=0):
-        w, s = self.w, self.s
-        found = do_numa_page(
-            w.k[0], 1, w.tasks, s.mm, w.vmas[0], page_nid, last, pinned, unit, count, w.pop,
-            w.stat[0], w.log, jiffies, 0, w.current, w.cpus_per_node, w.faults, w.groups,
-            w.group_faults, w.speed[0],
-        )  # fmt: skip
+        w = self.w
+        cohort = fill(records(cohort_type, 1)[0], node=page_nid, last_cpupid=last, pinned=pinned)
+        w.clock[0].jiffies, w.clock[0].now_ns = jiffies, 0
+        found = do_numa_page(w, 1, w.vmas[0], cohort, unit, count)
         return tuple(int(x) for x in found[:3])
 
     @property
@@ -154,7 +153,8 @@ def touch(f, count):
     c = pop.spans[s].cohort
     while not pop.cohorts[c].prot_none:
         c = pop.cohorts[c].next
-    touch_cohort(f.w, 1, s, c, count, 5, 0)
+    f.w.clock[0].jiffies, f.w.clock[0].now_ns = 5, 0
+    touch_cohort(f.w, 1, s, c, count)
 
 
 def test_touching_a_cohort_moves_its_folios_to_a_new_one():

@@ -6,9 +6,10 @@ import pytest
 from numalab.linux import structs as st
 from numalab.linux.mempolicy import may_mark, vma_policy_mof, vma_unsuitable
 from numalab.model.inputs import mapping_flags
-from numalab.population import END
+from numalab.population import END, cohort_type
+from numalab.records import records
 from numalab.workload import Vma
-from tests.linux.parts import kernel, mm, vma
+from tests.linux.parts import fill, kernel, mm, vma, world
 from tests.scanner import GIB, Scanner
 
 ALL = ("linux-6.1", "linux-6.12", "linux-7.2")
@@ -49,13 +50,10 @@ def test_hugetlb_and_device_mappings_are_unsuitable_whatever_their_policy(name, 
 
 
 def marks(name, *, huge=False, private=True, pinned=0, node=0, users=2, more=0, rules=None):
-    return bool(
-        may_mark(
-            kernel(name, rules=rules), mm(mm_users=users),
-            vma(vm_flags=(st.VM_PRIVATE if private else st.VM_SHMEM) | more),
-            512 if huge else 1, node, pinned, 0,
-        )
-    )  # fmt: skip
+    w, mapping = world(kernel(name, rules=rules)), st.VM_PRIVATE if private else st.VM_SHMEM
+    cohort = fill(records(cohort_type, 1)[0], node=node, pinned=pinned)
+    unit = 512 if huge else 1
+    return bool(may_mark(w, mm(mm_users=users), vma(vm_flags=mapping | more), cohort, unit, 0))
 
 
 @pytest.mark.parametrize(
@@ -173,22 +171,7 @@ def test_what_a_walk_costs():
     from numalab.linux.mempolicy import change_prot_numa
 
     w, v = s.world, s.vmas[0]
-    updated, spent = change_prot_numa(
-        w.k[0],
-        s.mm,
-        w.vmas,
-        v,
-        1,
-        v.vm_start,
-        v.vm_end,
-        w.pop,
-        w.stat[0],
-        w.log,
-        0,
-        0,
-        s.rng,
-        w.speed[0],
-    )
+    updated, spent = change_prot_numa(w, 1, v, v.vm_start, v.vm_end, s.rng)
     assert updated == 512
     assert spent == 10_000 + 1536 * 3 + 512 * 7
 

@@ -5,8 +5,9 @@ import pytest
 from numalab import policy
 from numalab.linux.mempolicy import may_mark
 from numalab.linux.swap import batched, folio_add_lru, in_lru_batch, lru_add_drain
-from numalab.population import empty
-from tests.linux.parts import kernel, mm, vma
+from numalab.population import cohort_type, empty
+from numalab.records import records
+from tests.linux.parts import fill, kernel, mm, vma, world
 from tests.linux.test_memory import Fault
 
 
@@ -49,11 +50,13 @@ def test_neither_plain_nor_pinned_pages_wait():
 @pytest.mark.parametrize("name", policy.NAMES)
 def test_up_to_6_7_the_batch_s_reference_keeps_a_private_page_from_being_marked(name):
     """kernel.md 2.2: page_count() != 1 in COW mappings, folio_likely_mapped_shared() later."""
-    k = kernel(name)
-    marked = may_mark(k, mm(), vma(), 1, 0, 2, 1, True)
+    w = world(kernel(name))
+    waiting, out = records(cohort_type, 2)
+    fill(waiting, pinned=batched(w.k[0], w.pop, 0))
+    marked = may_mark(w, mm(), vma(), waiting, 1, 1)
     assert marked == (name in ("linux-6.12", "linux-7.2"))
-    assert may_mark(k, mm(), vma(), 1, 0, 2, 1, False)
-    assert may_mark(k, mm(), vma(vm_flags=0), 1, 0, 2, 1, True), "only private maps"
+    assert may_mark(w, mm(), vma(), out, 1, 1)
+    assert may_mark(w, mm(), vma(vm_flags=0), waiting, 1, 1), "only private maps"
 
 
 def test_a_page_in_a_batch_fails_to_migrate_and_only_the_task_notices():

@@ -72,6 +72,13 @@ class Both:
         """Short: a failing example is looked at in a debugger."""
         return f"<{self.sim.policy.name}, {len(self.ref_tasks)} tasks>"
 
+    def world(self, now: int = 0, now_ns: int = 0) -> Any:
+        """The engine's world around its side of the state, at a time."""
+        return parts.world(
+            self.k, self.mm, now, now_ns, tasks=self.tasks, groups=self.groups,
+            group_faults=self.group_faults, faults=self.faults, cpus_per_node=CPUS_PER_NODE,
+        )  # fmt: skip
+
     def same_tasks(self) -> None:
         """Assert that both sides hold the same mm, tasks, statistics and groups."""
         for name in MM_FIELDS:

@@ -26,7 +26,7 @@ def test_update_scan_period_between_the_first_fault_and_the_first_placement():
     kernel_fault.update_scan_period(sim, p, CPUS_PER_NODE)
     task, faults = parts.tasks(numa_scan_period=1)[0], parts.no_faults(1, NODES)
     faults[0, structs.STATS_MEMBUF, 1, 1] = 5
-    fair_period.update_scan_period(k, task, parts.mm(), 0, 1, *parts.no_groups(1, NODES))
+    fair_period.update_scan_period(parts.world(k, faults=faults), task, 0, 1)
     assert int(task.numa_scan_period) == p.numa_scan_period
 
 
@@ -50,6 +50,6 @@ def test_memory_bound_to_its_node_with_numa_balancing(local):
     target = kernel_memory.mpol_misplaced(sim, p, page)
     record = parts.vma(vm_flags=mapping_flags("anon", spec))
     task = parts.fill(parts.tasks()[0], pid=p.pid, cpu=cpu, node=cpu // CPUS_PER_NODE)
-    groups = parts.no_groups(1, NODES)
-    found = memory.mpol_misplaced(record, task, 1, -1, CPUS_PER_NODE, *groups)
+    w = parts.world(cpus_per_node=CPUS_PER_NODE)
+    found = memory.mpol_misplaced(w, record, task, 1, -1)
     assert tuple(int(x) for x in found) == (target, page.last_cpupid)

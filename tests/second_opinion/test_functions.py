@@ -15,6 +15,8 @@ from numalab.linux import (
     structs,
 )
 from numalab.policy import NAMES, get
+from numalab.population import cohort_type
+from numalab.records import records
 from numalab.schema import REASONS
 from tests.linux import parts
 from tests.second_opinion import kernel_fault, kernel_memory, kernel_scan
@@ -78,9 +80,7 @@ def test_update_task_scan_period(s, shared, private, now):
     assume(sum(s.ref_tasks[0].numa_faults_locality[:2]))
     s.sim.jiffies = now
     kernel_fault.update_task_scan_period(s.sim, s.ref_tasks[0], shared, private)
-    fair_period.update_task_scan_period(
-        s.k, s.tasks[0], s.mm, now, shared, private, s.groups, s.group_faults
-    )
+    fair_period.update_task_scan_period(s.world(now), s.tasks[0], shared, private)
     s.same_tasks()
 
 
@@ -91,7 +91,7 @@ def test_update_scan_period(s, dst):
     assume(p.total_numa_faults)  # see the findings
     src = s.sim.node_of(p.cpu)
     kernel_fault.update_scan_period(s.sim, p, dst * CPUS_PER_NODE)
-    fair_period.update_scan_period(s.k, s.tasks[0], s.mm, src, dst, s.groups, s.group_faults)
+    fair_period.update_scan_period(s.world(), s.tasks[0], src, dst)
     s.same_tasks()
 
 
@@ -119,16 +119,16 @@ def test_mpol_misplaced_and_should_numa_migrate_memory(s, vma, nid, cpu, who):
     mempolicy = ref.mempolicy
     ref.bound_to = nid  # the engine binds a mapping to the node that its pages are on
     page = Page(vma=ref, node=nid, present=True, last_cpupid=last)
-    group = (CPUS_PER_NODE, s.groups, s.group_faults)
+    w = s.world()
     local = nid == s.sim.node_of(p.cpu)
     assume(not (local and mempolicy == "bind_balancing"))  # see below
     target = kernel_memory.mpol_misplaced(s.sim, p, page)
-    found = memory.mpol_misplaced(record, s.tasks[0], nid, last, *group)
+    found = memory.mpol_misplaced(w, record, s.tasks[0], nid, last)
     assert tuple(int(x) for x in found) == (target, page.last_cpupid)
     page.last_cpupid = last
     dst = s.sim.node_of(p.cpu)
     follows = kernel_fault.should_numa_migrate_memory(s.sim, p, page, nid, p.cpu)
-    found = fair_fault.should_numa_migrate_memory(s.tasks[0], last, nid, dst, *group)
+    found = fair_fault.should_numa_migrate_memory(w, s.tasks[0], last, nid, dst)
     assert bool(found) == follows
 
 
@@ -184,8 +184,7 @@ def same_reason(s, vma, found, now, later, forced):
     ref, record = vma
     give_state(found, ref, record, slots)
     forced = forced and rules.forced_scan  # else nothing is ever forced
-    args = (s.k, s.mm, record, s.tasks[0], now, later, forced)
-    skipped, traced = fair_scan._skip_reason(*args)
+    skipped, traced = fair_scan._skip_reason(s.world(later), s.mm, record, s.tasks[0], now, forced)
     reason = kernel_scan.skip_reason(s.sim, s.ref_tasks[0], ref, now, later, forced)
     assert (REASONS[int(skipped)] if skipped >= 0 else None) == reason
     assert int(traced) == s.sim.skips["v", "ignore_pid_inactive"]
@@ -214,9 +213,7 @@ def test_task_numa_placement(s, now, now_ns):
     assume(sum(n for key, n in p.numa_faults.items() if key[0] == "membuf"))
     s.sim.jiffies, s.sim.tick_time_ns = now, now_ns - s.sim.tick_ns
     kernel_fault.task_numa_placement(s.sim, p)
-    fair_fault.task_numa_placement(
-        s.k, 0, s.tasks, s.mm, now, now_ns, s.faults, s.groups, s.group_faults
-    )
+    fair_fault.task_numa_placement(s.world(now, now_ns), 0)
     s.same_tasks()
     s.same_groups()
 
@@ -246,8 +243,9 @@ def test_which_entries_are_marked(name, vma, huge, pinned, users, nid, cpu):
     sim, k = simulator(get(name))
     ref, record = vma
     s = parts.mm(mm_users=users)
+    cohort = parts.fill(records(cohort_type, 1)[0], node=nid, pinned=int(pinned))
     page = Page(vma=ref, nr=512 if huge else 1, node=nid, present=True, pinned=pinned)
     p = thread(sim, cpu * CPUS_PER_NODE, users)
     marked = kernel_memory.is_marked(sim, p, ref, page)
-    found = mempolicy.may_mark(k, s, record, page.nr, nid, int(pinned), cpu)
+    found = mempolicy.may_mark(parts.world(k, s), s, record, cohort, page.nr, cpu)
     assert bool(found) == marked
