@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from numalab.draws import draw_below, draw_binomial
-from numalab.jit import inlined, jitted
+from numalab.jit import inlined, jitted, merged
 from numalab.model.faults import WALK, touch_all, touch_cohort
 from numalab.population import ABSENT, END, ZAPPED, join_left, split
 from numalab.units import HPAGE_PMD_NR
@@ -31,7 +31,7 @@ def _draw_cohorts(w, t, g, p_touch, rng):
     return spent
 
 
-@jitted
+@merged
 def _pick_folio(w, t, g, rank):
     """Touch the ``rank``-th marked, zapped or absent folio of a segment."""
     pop = w.pop
@@ -49,7 +49,7 @@ def _pick_folio(w, t, g, rank):
     return 0.0
 
 
-@jitted
+@inlined
 def _rand_touches(w, a, m, rng):
     """Make ``m`` touches at random over the range of an access; return ns spent in faults.
 
@@ -164,7 +164,7 @@ def _walk_span(w, a, budget_ns, most, rng):
     return pages, spent
 
 
-@inlined
+@jitted
 def touch_walk(w, a, budget_ns, most, rng):
     """Touch in order until the time or the number of touches is used up.
 
@@ -178,10 +178,7 @@ def touch_walk(w, a, budget_ns, most, rng):
     left = most
     while left >= 1.0 and budget_ns - spent >= touch:
         if w.pop.access_marked[a] + w.pop.access_absent[a] == 0:
-            pages = int(min(left, (budget_ns - spent) / touch))
-            access.position = (access.position + pages) % access.pages
-            access.touches += pages
-            return spent + pages * touch
+            return spent + _touch_mapped(access, budget_ns - spent, left)
         pages, cost = _walk_span(w, a, budget_ns - spent, left, rng)
         pages = min(pages, access.pages - access.position)
         access.position = (access.position + pages) % access.pages
@@ -192,8 +189,24 @@ def touch_walk(w, a, budget_ns, most, rng):
 
 
 @inlined
+def _touch_mapped(access, budget_ns, most):
+    """Touch while nothing waits for the access; return ns spent."""
+    touches = min(most, budget_ns / access.touch_ns)
+    if access.pattern == WALK:
+        touches = float(int(touches))
+        access.position = (access.position + int(touches)) % access.pages
+    access.touches += touches
+    return touches * access.touch_ns
+
+
+@inlined
 def touch(w, a, budget_ns, most, rng):
     """Run one access; return ns spent."""
-    if w.accesses[a].pattern == WALK:
+    access = w.accesses[a]
+    if most < 1.0 or budget_ns < access.touch_ns:
+        return 0.0
+    if w.pop.access_marked[a] + w.pop.access_absent[a] == 0:
+        return _touch_mapped(access, budget_ns, most)
+    if access.pattern == WALK:
         return touch_walk(w, a, budget_ns, most, rng)
     return touch_rand(w, a, budget_ns, most, rng)

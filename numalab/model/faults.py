@@ -115,7 +115,7 @@ def touch_cohort(w, t, s, c, count):
     return spent
 
 
-@inlined
+@jitted
 def touch_all(w, t, s):
     """Touch every folio of a span; return ns spent in faults."""
     spent = 0.0

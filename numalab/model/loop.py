@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numalab.draws import draw_below, draw_unit
-from numalab.jit import inlined, jitted
+from numalab.jit import jitted
 from numalab.linux.fair_scan import finish_scan, task_numa_work, task_tick_numa
 from numalab.linux.structs import NONE, START_JIFFIES, START_NS
 from numalab.model.churn import turn_churns
@@ -23,7 +23,7 @@ SUBSTEPS = 4
 scan is under way."""
 
 
-@inlined
+@jitted
 def _run_tick(w, tick_ns, rng):
     """Let every task run for one tick."""
     clock = w.clock[0]

@@ -179,7 +179,7 @@ def _tick_on(w, t, ticks, rng):
     w.tasks[t].debt_ns = max(0, -rest)
 
 
-@inlined
+@jitted
 def run_skippable(w, ticks, rng):
     """Run ``ticks`` ticks as one."""
     k = w.k[0]
