@@ -15,6 +15,7 @@ from numalab import __version__
 from numalab.dataset import make, make_runs
 from numalab.fields import InputError, as_plain
 from numalab.linux.structs import START_NS
+from numalab.model.accounts import check_time, time_spent
 from numalab.model.initial import assemble
 from numalab.model.inputs import alone_records, owners_of
 from numalab.model.layout import Setup, default_setup
@@ -162,6 +163,8 @@ def run_one(start: Start, policy: Policy, index: int, made_by: MadeBy | None = N
     ------
     InputError
         If the run needs more page ranges than the engine has.
+    RuntimeError
+        If the times of a task do not add up: a fault of the model.
     """
     room = _FIRST_ROOM
     while True:
@@ -208,7 +211,9 @@ def run_in_room(
     seqs = np.zeros((len(taken), len(w.process_names)), np.int64)
     samples = Samples(taken, seqs, sample_ns)
     run_startup(world, alone_records(w, setup), phase_ns, rng)
+    before = time_spent(world)
     done = run(world, lifetimes, phase_ns, ticks, samples, rng)
+    check_time(world, before, ticks)
     taken[done:], seqs[done:] = world.stat[0], world.mms["numa_scan_seq"]
     return Finished(world, taken, seqs)
 

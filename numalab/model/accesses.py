@@ -10,6 +10,15 @@ from numalab.model.faults import WALK, touch_all, touch_cohort
 from numalab.population import ABSENT, END, ZAPPED, join_left, split
 from numalab.units import HPAGE_PMD_NR
 
+LONG_TOUCH_NS = 1e5
+"""From here on a touch may begin in what is left of a tick, and end in a later one."""
+
+
+@inlined
+def _has_time(left_ns, touch_ns):
+    """Say whether a touch may begin when so much time is left."""
+    return left_ns >= touch_ns or (left_ns > 0.0 and touch_ns > LONG_TOUCH_NS)
+
 
 @jitted
 def _draw_cohorts(w, t, g, p_touch, rng):
@@ -85,9 +94,9 @@ def touch_rand(w, a, budget_ns, most, rng):
     fault = access.refault_ns if access.refault_ns else w.speed[0].hint_fault_ns
     spent = 0.0
     left = most
-    while left >= 1.0 and budget_ns - spent >= touch:
+    while left >= 1.0 and _has_time(budget_ns - spent, touch):
         waiting = w.pop.access_marked[a] + w.pop.access_absent[a]
-        m = min(left, (budget_ns - spent) / touch)
+        m = min(left, max(1.0, (budget_ns - spent) / touch))
         if waiting * fault > 0.25 * (budget_ns - spent):
             density = waiting * w.pop.segments[access.first_segment].unit / access.pages
             m = min(m, max(1.0, (budget_ns - spent) / (touch + density * fault)))
@@ -96,7 +105,9 @@ def touch_rand(w, a, budget_ns, most, rng):
         access.touches += m
         left -= m
         if waiting:
-            spent += _rand_touches(w, a, m, rng)
+            faults = _rand_touches(w, a, m, rng)
+            spent += faults
+            w.tasks[access.task].fault_ns += faults
     return spent
 
 
@@ -157,11 +168,12 @@ def _walk_span(w, a, budget_ns, most, rng):
         s = split(pop, s, first, rng)
     if last < pop.spans[s].hi:
         split(pop, s, last, rng)
-    spent = touch_all(w, access.task, s) + pages * touch
+    faults = touch_all(w, access.task, s)
+    w.tasks[access.task].fault_ns += faults
     s = join_left(pop, s)
     if pop.spans[s].next != END:
         join_left(pop, pop.spans[s].next)
-    return pages, spent
+    return pages, pages * touch + faults
 
 
 @jitted
@@ -176,7 +188,7 @@ def touch_walk(w, a, budget_ns, most, rng):
     touch = access.touch_ns
     spent = 0.0
     left = most
-    while left >= 1.0 and budget_ns - spent >= touch:
+    while left >= 1.0 and _has_time(budget_ns - spent, touch):
         if w.pop.access_marked[a] + w.pop.access_absent[a] == 0:
             return spent + _touch_mapped(access, budget_ns - spent, left)
         pages, cost = _walk_span(w, a, budget_ns - spent, left, rng)
@@ -191,7 +203,7 @@ def touch_walk(w, a, budget_ns, most, rng):
 @inlined
 def _touch_mapped(access, budget_ns, most):
     """Touch while nothing waits for the access; return ns spent."""
-    touches = min(most, budget_ns / access.touch_ns)
+    touches = min(most, max(1.0, budget_ns / access.touch_ns))
     if access.pattern == WALK:
         touches = float(int(touches))
         access.position = (access.position + int(touches)) % access.pages
@@ -203,7 +215,7 @@ def _touch_mapped(access, budget_ns, most):
 def touch(w, a, budget_ns, most, rng):
     """Run one access; return ns spent."""
     access = w.accesses[a]
-    if most < 1.0 or budget_ns < access.touch_ns:
+    if most < 1.0 or not _has_time(budget_ns, access.touch_ns):
         return 0.0
     if w.pop.access_marked[a] + w.pop.access_absent[a] == 0:
         return _touch_mapped(access, budget_ns, most)

@@ -110,6 +110,7 @@ def _fill(w, churn, g):
             node = p.node if churn.node == NONE else churn.node
             spent += populate(w, churn.task, s, pop.spans[s].cohort, folios, node)
     p.debt_ns += int(spent)
+    p.fault_ns += spent
 
 
 @jitted

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from numalab.draws import draw_below, draw_unit
-from numalab.jit import jitted
+from numalab.jit import inlined, jitted
 from numalab.linux.fair_scan import finish_scan, task_numa_work, task_tick_numa
 from numalab.linux.structs import NONE, START_JIFFIES, START_NS
 from numalab.model.churn import turn_churns
 from numalab.model.running import (
     contended,
+    fall_behind,
     next_change,
     run_flat_out,
     run_rated,
+    stands_still,
     take_samples,
     touch_resident,
     wants_cpu,
@@ -21,6 +23,34 @@ from numalab.model.skippable import run_skippable, scan_under_way, skippable_tic
 SUBSTEPS = 4
 """Parts of a tick in which tasks take turns while folios wait for several of them, or while a
 scan is under way."""
+
+
+@inlined
+def _pay(w, t, end_ns):
+    """Let a task that does not run flat out pay for its scans and faults, as its CPU has time.
+
+    ``end_ns`` is the end of this part, from the start of the tick.
+    """
+    p = w.tasks[t]
+    p.paid_ns = 0
+    if p.debt_ns and p.wants_cpu != 2:
+        free = int(end_ns - w.cpu_used_ns[p.cpu])
+        p.paid_ns = max(0, min(p.debt_ns, free))
+        p.debt_ns -= p.paid_ns
+        p.running += p.paid_ns
+        w.current[p.cpu] = t
+        w.cpu_used_ns[p.cpu] += p.paid_ns
+
+
+@inlined
+def _rated_budget(w, t, part, part_ns):
+    """Time that a task has for rated accesses in a part of a tick [ns]."""
+    p = w.tasks[t]
+    if p.wants_cpu == 2:
+        return 0.0 if p.debt_ns >= (part + 1) * part_ns else part_ns
+    if p.debt_ns:
+        return 0.0
+    return min(part_ns - p.paid_ns, (part + 1) * part_ns - w.cpu_used_ns[p.cpu])
 
 
 @jitted
@@ -38,17 +68,25 @@ def _run_tick(w, tick_ns, rng):
         clock.now_ns = now_ns + int(part * part_ns)
         for m in range(w.mms.shape[0]):
             finish_scan(w.mms[m], clock.now_ns)
+        end_ns = (part + 1) * part_ns
+        for i in range(ntasks):
+            _pay(w, (i + jiffies + part) % ntasks, end_ns)
         for i in range(2 * ntasks):
             t = (i + jiffies + part) % ntasks
             p = w.tasks[t]
             if p.wants_cpu == 0 or not (p.rated or w.pop.task_waiting[t]):
                 continue
-            if (p.debt_ns > 0) != (i >= ntasks) or p.debt_ns >= (part + 1) * part_ns:
-                continue  # whoever is still in a scan comes last, or not yet
-            if p.debt_ns:
+            scans = p.debt_ns > 0 or p.paid_ns > 0
+            if scans != (i >= ntasks):
+                continue  # whoever is still in a scan comes last
+            budget = _rated_budget(w, t, part, part_ns)
+            if budget <= 0:
+                fall_behind(w, t, part_ns)
+                continue
+            if scans:
                 finish_scan(w.mms[p.mm], clock.now_ns + int(part_ns))
             w.current[p.cpu] = t
-            ns = run_rated(w, t, part_ns, rng)
+            ns = run_rated(w, t, part_ns, budget, rng)
             p.running += int(ns)
             if p.wants_cpu == 1:
                 w.cpu_used_ns[p.cpu] += ns
@@ -80,7 +118,7 @@ def _current_at_tick(w, cpu, tick_ns, rng):
         if u < w.cpu_used_ns[cpu]:
             for t in range(w.tasks.shape[0]):
                 p = w.tasks[t]
-                if p.wants_cpu == 1 and p.cpu == cpu:
+                if p.wants_cpu != 2 and p.cpu == cpu:
                     u -= p.running
                     if u < 0:
                         return t
@@ -154,6 +192,11 @@ def run(w, lifetimes, phase_ns, ticks, into, rng):
             if w.cpu_task[p.cpu] == t:
                 ran = max(0, int(length - w.cpu_used_ns[p.cpu]))
                 p.debt_ns = max(0, p.debt_ns + p.running - ran)
+            elif p.wants_cpu != 2:
+                ran = min(p.running, int(length))
+                p.debt_ns += p.running - ran
+                if stands_still(w, t, length):
+                    raise RuntimeError("a task stands still: a fault of the model")
             p.sum_exec_runtime += int(ran * kept)
             p.vruntime += ran
         step += 1
@@ -169,5 +212,7 @@ def run(w, lifetimes, phase_ns, ticks, into, rng):
                 continue
             p = w.tasks[t]
             if task_tick_numa(k, p, w.mms[p.mm], jiffies, w.groups, w.group_faults):
-                p.debt_ns += task_numa_work(w, t, rng)
+                spent = task_numa_work(w, t, rng)
+                p.debt_ns += spent
+                p.scan_ns += spent
     return sample

@@ -30,8 +30,21 @@ def own_waiting(w, t):
 
 
 @inlined
-def run_rated(w, t, part_ns, rng):
-    """Run the rated accesses of a task for a part of a tick; return ns used."""
+def fall_behind(w, t, part_ns):
+    """Let rated touches become due in a part of a tick in which their task has no time."""
+    elapsed_ns = w.clock[0].elapsed_ns
+    for a in range(w.tasks[t].first_access, w.tasks[t].end_access):
+        access = w.accesses[a]
+        if not access.flat_out and is_active(access, elapsed_ns):
+            access.carry += access.pages_per_ns * part_ns
+
+
+@inlined
+def run_rated(w, t, part_ns, budget_ns, rng):
+    """Run the rated accesses of a task for a part of a tick; return ns used.
+
+    What it has no time for stays due, and is caught up with.
+    """
     used = 0.0
     elapsed_ns = w.clock[0].elapsed_ns
     for a in range(w.tasks[t].image_access, w.tasks[t].end_access):
@@ -42,11 +55,29 @@ def run_rated(w, t, part_ns, rng):
             continue
         access.carry += access.pages_per_ns * part_ns
         due = float(int(access.carry))
-        if due >= 1.0 and used < part_ns:
+        if due >= 1.0 and used < budget_ns:
             before = access.touches
-            used += touch(w, a, part_ns - used, due, rng)
+            used += touch(w, a, budget_ns - used, due, rng)
             access.carry -= access.touches - before
     return used
+
+
+@inlined
+def stands_still(w, t, length_ns):
+    """Say whether a task without flat-out accesses waits although its CPU had time.
+
+    It has a scan or faults to pay for, or is behind with more touches than fit into the tick.
+    """
+    p = w.tasks[t]
+    due_ns = float(p.debt_ns)
+    longest = 0.0
+    for a in range(p.first_access, p.end_access):
+        access = w.accesses[a]
+        if is_active(access, w.clock[0].elapsed_ns):
+            longest = max(longest, access.touch_ns)
+            if access.carry * access.touch_ns > length_ns:
+                due_ns += access.carry * access.touch_ns
+    return due_ns > 0.0 and w.cpu_used_ns[p.cpu] + longest + 1.0 < length_ns
 
 
 @inlined

@@ -54,7 +54,7 @@ def skippable_ticks(w, most, to_sample, jiffies):
                 return 0
     for t in range(w.tasks.shape[0]):
         p = w.tasks[t]
-        if p.wants_cpu == 1:
+        if p.wants_cpu == 1 or (p.wants_cpu == 0 and p.debt_ns):
             return 0
         if p.wants_cpu == 0:
             continue

@@ -1,0 +1,120 @@
+"""The time of each task: what it did takes as long as it ran, and none stands still."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from numalab import policy
+from numalab.engine import Start, run_one, simulate
+from numalab.machine import Machine, Speed
+from numalab.model.accounts import check_time, time_spent
+from numalab.tunables import Tunables
+from numalab.workload import Access, Task, Vma, Workload
+
+SPEED = Speed(touch_rand_ns=20, touch_walk_ns=20, scan_spread=0.0)
+
+
+def rated(rates, *, cpus=2, pte_update_ns=0.0, duration_ms=4000, pattern="rand", **speed):
+    """One rated task a rate, each on memory of its own, dealt over the CPUs."""
+    tasks = [
+        Task(
+            name=f"t{i}",
+            cpu=i % cpus,
+            access=(Access(vma=f"v{i}", pattern=pattern, pages_per_s=float(rate)),),
+        )
+        for i, rate in enumerate(rates)
+    ]
+    return Workload(
+        name="rated",
+        duration_ms=duration_ms,
+        machine=Machine(
+            memory_mb=4096,
+            speed=dataclasses.replace(SPEED, pte_update_ns=pte_update_ns, **speed),
+        ),
+        tunables=Tunables(scan_delay_ms=100, scan_period_min_ms=100),
+        vmas=tuple(
+            Vma(name=f"v{i}", size_mb=64, first_touch_node=1 - i % cpus) for i in range(len(rates))
+        ),
+        tasks=tuple(tasks),
+    )
+
+
+@pytest.mark.parametrize("name", ["linux-6.1", "linux-6.12", "linux-7.2"])
+@pytest.mark.parametrize("pattern", ["rand", "walk", "hot"])
+def test_a_rated_task_goes_on_after_scans_that_take_ticks(name, pattern):
+    """Its scans have taken more than a tick together: 16 384 pages at 1 us are 16 ms each."""
+    w = rated([2e7], pte_update_ns=1000, pattern=pattern)
+    ds = simulate(w, policy.get(name)).isel(replicate=0)
+    assert float(ds["touches"].sum()) == pytest.approx(8e7, rel=0.01)
+    assert float(ds["chunk_ms"].max()) > 3000, "and is scanned to the end"
+    updates = int(ds["numa_pte_updates"].isel(time=-1))
+    assert updates >= 16384
+    assert float(ds["sum_exec_runtime"].sum()) > 0.99 * 8e7 * 20e-6 + updates * 1e-3
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    st.lists(st.floats(1e3, 2e7), min_size=1, max_size=4),
+    st.sampled_from([0.0, 50.0, 500.0]),
+    st.sampled_from(policy.NAMES),
+    st.integers(1, 2),
+)
+def test_rated_tasks_get_all_the_time_that_their_cpu_has(rates, pte_update_ns, name, cpus):
+    """A CPU is never used for more than it has; where it has enough, all is touched in time."""
+    w = rated(rates, cpus=cpus, pte_update_ns=pte_update_ns, duration_ms=2000)
+    ds = simulate(w, policy.get(name)).isel(replicate=0)
+    for cpu in range(cpus):
+        mine = range(cpu, len(rates), cpus)
+        runtime_ms = float(ds["sum_exec_runtime"].isel(task=mine).sum())
+        used_before = 200  # of the start, see docs/model.md
+        assert runtime_ms <= 2000 + used_before
+        scans_ns = float(ds["chunk_pages"].sum()) * (SPEED.scan_page_ns + pte_update_ns)
+        faults_ns = int(ds["numa_hint_faults"].isel(time=-1)) * 5000
+        touches_ns = sum(rates[i] for i in mine) * 2.0 * 20
+        if touches_ns + scans_ns + faults_ns < 1.8e9:
+            for i in mine:
+                assert float(ds["touches"].isel(task=i)) == pytest.approx(2 * rates[i], rel=0.05)
+
+
+@pytest.mark.parametrize("rate", [0.0, 100.0])
+@pytest.mark.parametrize("pattern", ["rand", "walk"])
+def test_a_touch_that_takes_longer_than_a_tick_is_made(rate, pattern):
+    """5 ms each: a hundred a second are half of the time."""
+    w = rated([rate], touch_rand_ns=5e6, touch_walk_ns=5e6, duration_ms=2000, pattern=pattern)
+    ds = simulate(w, policy.get("linux-6.12")).isel(replicate=0)
+    assert float(ds["touches"].sum()) == pytest.approx(200 if rate else 400, rel=0.05)
+
+
+def finished(w):
+    return run_one(Start(workload=w).complete(0), policy.get("linux-6.12"), 0).world
+
+
+def test_time_that_is_not_accounted_for_is_an_error():
+    world = finished(rated([1e5, 0.0]))
+    before, ticks = np.zeros(2), 1000
+    check_time(world, before, ticks)
+    world.tasks["vruntime"][1] += 10**9
+    with pytest.raises(RuntimeError, match=r"^task 1 ran 49.* ms, and what it did takes 39"):
+        check_time(world, before, ticks)
+
+
+def test_a_task_that_spins_has_nothing_to_account_for():
+    w = dataclasses.replace(rated([1e5]), tasks=(*rated([1e5]).tasks, Task(name="s", cpu=1)))
+    world = finished(w)
+    check_time(world, np.zeros(2), 1000)
+    assert world.tasks["vruntime"][1] > time_spent(world)[1] + 3e9
+
+
+def test_a_task_that_waits_beside_an_idle_cpu_stands_still():
+    from numalab.model.running import stands_still
+
+    world = finished(rated([1e5]))
+    world.cpu_used_ns[:] = 0.0
+    assert not stands_still(world, 0, 4e6)
+    world.tasks[0].debt_ns = 10**7
+    assert stands_still(world, 0, 4e6)
+    world.cpu_used_ns[:] = 4e6
+    assert not stands_still(world, 0, 4e6)
