@@ -56,6 +56,10 @@ class Policy:
         False, doc="a private page with one more reference is not marked (80d47f5de5e3)"
     )
     lru_batch: int = field(31, at_least=1, at_most=31, doc="pages that wait for an LRU list")
+    resets_cpupid: bool = field(
+        False,
+        doc="the write after a migration unsets last_cpupid of a private 4 KiB page (6a56ccbcf6c6)",
+    )
     unmap_once: bool = field(
         False, doc="migrate_pages() unmaps a folio once, and not again for each retry"
     )
@@ -131,6 +135,7 @@ _LINUX_6_4 = replace(
     _RFC_V2,
     name="linux-6.4",
     before="rfc-v2",
+    resets_cpupid=True,
     unmap_once=True,
     about="as merged: two windows of hashed pids; a VMA first seen late is never scanned",
     source="ef6a22b70f6d, fc137c0ddab2, 20f586486b87, d46031f40e0f",
