@@ -489,7 +489,7 @@ def test_10_in_a_run_notifiers_do_not_depend_on_how_many_pages_change(name, size
 def test_11_a_move_between_nodes_restarts_the_period_that_failures_doubled(name):
     s = Scanner(name, [MB1], threads=2)
     p = s.world.tasks[0]
-    p.numa_scan_period, p.total_numa_faults, p.numa_scan_seq = 60000, 9, 3
+    p.numa_scan_period, p.has_faults, p.numa_scan_seq = 60000, 1, 3
     p.locality_failed = 1
     w = s.world
     update_scan_period(w, p, 0, 1)

@@ -43,6 +43,12 @@ def cpupid_match_pid(p, last):
 
 
 @jitted
+def cpupid_pid_unset(last):
+    """Say whether a last_cpupid holds no pid; a pid that ends in 0xff looks like none."""
+    return (last & 0xFF) == 0xFF
+
+
+@jitted
 def _group_faults_cpu(group_faults, g, nid):
     return group_faults[g, STATS_CPU, nid, 0] + group_faults[g, STATS_CPU, nid, 1]
 
@@ -66,7 +72,7 @@ def should_numa_migrate_memory(w, p, last, src_nid, dst_nid):
     Mirrors should_numa_migrate_memory(), normal (not tiering) path; the caller has
     exchanged last_cpupid.
     """
-    unset = last == NONE
+    unset = cpupid_pid_unset(last)
     if (p.numa_preferred_nid == NUMA_NO_NODE or p.numa_scan_seq <= 4) and (
         unset or cpupid_match_pid(p, last)
     ):
@@ -244,6 +250,7 @@ def task_numa_fault(w, t, last, mem_node, pages, flags):
     """
     p = w.tasks[t]
     groups, group_faults = w.groups, w.group_faults
+    p.has_faults = 1
     if last == NONE:
         priv = 1
     else:

@@ -18,13 +18,16 @@ NUMA_PERIOD_THRESHOLD = 7
 def task_nr_scan_windows(k, mm):
     """Windows of ``scan_size_mb`` in the resident set; an empty one counts as one.
 
+    The kernel's round_up() is for powers of two only; with another ``scan_size_mb`` it does
+    something else, and so does this.
+
     Mirrors task_nr_scan_windows(), kernel/sched/fair.c, v6.1 to v7.2.
     """
     nr_scan_pages = k.scan_size_mb << 8
     rss = mm.rss
     if rss <= 0:
         rss = nr_scan_pages
-    return (rss + nr_scan_pages - 1) // nr_scan_pages
+    return (((rss - 1) | (nr_scan_pages - 1)) + 1) // nr_scan_pages
 
 
 @jitted
@@ -124,7 +127,7 @@ def update_scan_period(w, p, src_nid, dst_nid):
 
     Mirrors update_scan_period().
     """
-    if p.total_numa_faults == 0 and p.locality_local + p.locality_remote == 0:
+    if not p.has_faults:
         return
     if src_nid == dst_nid:
         return

@@ -29,18 +29,20 @@ pinned folio is unmapped, and so notified, in each of them."""
 def mpol_misplaced(w, vma, p, page_nid, last):
     """Say where the folio should be and its new last_cpupid.
 
-    Mirrors mpol_misplaced() for the default policy: a page on the faulting CPU's node is
-    not misplaced, before last_cpupid is exchanged. A VMA bound with migrate-on-fault has
-    one node in this model and is never misplaced.
+    Mirrors mpol_misplaced(). With the default policy a page on the faulting CPU's node is
+    not misplaced, before last_cpupid is exchanged; with MPOL_BIND and MPOL_F_NUMA_BALANCING,
+    over all nodes, it is exchanged by every fault.
 
     Returns
     -------
     tuple of (int, int)
         Target node or -1; last_cpupid.
     """
-    if page_nid == p.node or vma.vm_flags & VM_POLICY_MOF:
+    if page_nid == p.node and not vma.vm_flags & VM_POLICY_MOF:
         return -1, last
     new = cpupid(p)
+    if page_nid == p.node:
+        return -1, new
     follow = should_numa_migrate_memory(w, p, last, page_nid, p.node)
     return (p.node if follow else -1), new
 
@@ -71,6 +73,8 @@ def do_numa_page(w, t, vma, cohort, unit, count):
         Folios handled by this call, 1 or ``count``.
     node, last_cpupid : int
         Where they are now, and their new last_cpupid.
+    isolated : bool
+        A migration was tried, and left the entries read-only.
     spent : float [ns]
     wants_to_move : bool
     """
@@ -118,4 +122,4 @@ def do_numa_page(w, t, vma, cohort, unit, count):
         log.counts[vma.owner].notifier_pages[BY_MIGRATION] += unmaps * unit
         notified(log, vma, unmaps, 0, 0)
     wants_to_move = task_numa_fault(w, t, last, nid, pages, flags)
-    return n, nid, new_last, spent, wants_to_move
+    return n, nid, new_last, target >= 0 and not stays, spent, wants_to_move

@@ -58,12 +58,13 @@ vm_area_struct = record(
 task_struct = record(
     "mm pid cpu node numa_scan_seq numa_scan_period numa_scan_period_max numa_preferred_nid "
     "numa_migrate_retry node_stamp sum_exec_runtime locality_remote locality_local "
-    "locality_failed total_numa_faults numa_pages_migrated numa_group "
+    "locality_failed has_faults total_numa_faults numa_pages_migrated numa_group "
     "last_task_numa_placement last_sum_exec_runtime free_to_move vruntime debt_ns paid_ns "
     "running rated wants_cpu spins image_access first_access end_access",
     floats="scan_ns fault_ns",
 )
-"""``locality_*`` is ``numa_faults_locality[3]``; ``debt_ns`` time that scans and faults
+"""``locality_*`` is ``numa_faults_locality[3]``; ``has_faults`` says that ``numa_faults`` is
+allocated, as the first fault does; ``debt_ns`` time that scans and faults
 used ahead of the tick, ``paid_ns`` what they take of this part of a tick if the task has only
 rated accesses; ``scan_ns`` and ``fault_ns`` are all that its scans and faults took.
 ``wants_cpu`` is 0 asleep, 1 for rated accesses only, 2 flat out; a task that ``spins`` touches

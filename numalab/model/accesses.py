@@ -81,6 +81,15 @@ def _rand_touches(w, a, m, rng):
     return spent
 
 
+@inlined
+def _dearest_fault(w, a):
+    """What a fault of an access takes at most [ns]: it migrates, and fills a guest's entry."""
+    speed, access = w.speed[0], w.accesses[a]
+    if w.pop.segments[access.first_segment].unit == HPAGE_PMD_NR:
+        return access.refault_ns + speed.hint_fault_huge_ns + speed.migrate_huge_ns
+    return access.refault_ns + speed.hint_fault_ns + speed.migrate_page_ns
+
+
 @jitted
 def touch_rand(w, a, budget_ns, most, rng):
     """Touch at random until the time or the number of touches is used up.
@@ -91,7 +100,7 @@ def touch_rand(w, a, budget_ns, most, rng):
     """
     access = w.accesses[a]
     touch = access.touch_ns
-    fault = access.refault_ns if access.refault_ns else w.speed[0].hint_fault_ns
+    fault = _dearest_fault(w, a)
     spent = 0.0
     left = most
     while left >= 1.0 and _has_time(budget_ns - spent, touch):

@@ -11,6 +11,7 @@ from numalab.jit import inlined, jitted
 from numalab.linux.fair_period import update_scan_period
 from numalab.linux.memory import do_numa_page
 from numalab.linux.mmu_notifier import is_guest
+from numalab.linux.structs import VM_PRIVATE
 from numalab.linux.swap import batched, folio_add_lru
 from numalab.population import ABSENT, END, MAPPED, NO_CPUPID, ZAPPED, add, note, take
 from numalab.units import HPAGE_PMD_NR
@@ -84,6 +85,22 @@ def _refault(w, vma, unit, count):
 
 
 @inlined
+def _loses_cpupid(w, vma, seg):
+    """Say whether folios that a migration left read-only lose their last_cpupid by a write.
+
+    Mirrors do_wp_page() and wp_page_reuse(), mm/memory.c, since 6a56ccbcf6c6 (6.2). Huge folios
+    and shared memory keep theirs. The write is taken to come at once, whoever does it.
+    """
+    if seg.unit > 1 or not vma.vm_flags & VM_PRIVATE:
+        return False
+    for i in range(seg.first_access, seg.first_access + seg.nr_accesses):
+        access = w.accesses[w.pop.access_of[i]]
+        if access.write and access.start_ns <= w.clock[0].elapsed_ns < access.stop_ns:
+            return True
+    return False
+
+
+@inlined
 def touch_cohort(w, t, s, c, count):
     """Touch ``count`` folios of one cohort (marked, zapped or absent); return ns spent."""
     pop = w.pop
@@ -103,7 +120,11 @@ def touch_cohort(w, t, s, c, count):
         return spent
     left = count
     while left > 0:
-        handled, nid, new_last, cost, wants_to_move = do_numa_page(w, t, vma, it, unit, left)
+        handled, nid, new_last, isolated, cost, wants_to_move = do_numa_page(
+            w, t, vma, it, unit, left
+        )
+        if isolated and w.k[0].resets_cpupid and _loses_cpupid(w, vma, seg):
+            new_last = NO_CPUPID
         mark = batched(w.k[0], pop, p.cpu) if seg.tracked and nid != node else pinned
         add(pop, s, nid, new_last, 0, mark, handled)
         take(pop, s, c, handled)

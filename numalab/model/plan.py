@@ -166,6 +166,7 @@ def _own_accesses(plan: Plan, workload: Workload, task: Task) -> list[dict[str, 
                     "lo": plan.segments[reached[0]].lo,
                     "pages": plan.segments[reached[-1]].hi - plan.segments[reached[0]].lo,
                     "flat_out": int(access.pages_per_s == 0),
+                    "write": int(access.write),
                     "pages_per_ns": access.pages_per_s * share / 1e9,
                     "share": share,
                     **times,
@@ -194,6 +195,7 @@ def _program_accesses(plan: Plan, workload: Workload, thread: Task | Churn) -> l
                     "pages_per_ns": sum(seg.present) * rate / 1e9,
                     "stop_ns": 1 << 62,
                     "image": 2 if late else 1,
+                    "write": 1,
                 }
             )
     return rows
@@ -216,6 +218,7 @@ def plan_accesses(plan: Plan, workload: Workload) -> list[int]:
                     "nr_segments": 1,
                     "pages": thread.pages,
                     "flat_out": int(thread.pages_per_s == 0),
+                    "write": int(thread.write),
                     "pages_per_ns": thread.pages_per_s / 1e9,
                     "touch_ns": _touch_ns(thread.pattern, workload.machine.speed),
                     "share": 1.0,

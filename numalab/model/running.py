@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from numalab.jit import inlined, jitted
 from numalab.model.accesses import touch
+from numalab.units import HPAGE_PMD_NR
 
 
 @inlined
@@ -83,7 +84,8 @@ def stands_still(w, t, length_ns):
 @inlined
 def _cost_of_touch(w, a, speed):
     access = w.accesses[a]
-    fault = access.refault_ns if access.refault_ns else speed.hint_fault_ns
+    huge = w.pop.segments[access.first_segment].unit == HPAGE_PMD_NR
+    fault = access.refault_ns + (speed.hint_fault_huge_ns if huge else speed.hint_fault_ns)
     return access.touch_ns + fault * min(1.0, waiting(w, a) / access.pages)
 
 

@@ -10,7 +10,7 @@ MAX_EVENTS = 1 << 16
 """Rows of the tables of chunks and of notifications."""
 
 access_type = record(
-    "task pattern first_segment nr_segments lo pages position flat_out image shared "
+    "task pattern first_segment nr_segments lo pages position flat_out write image shared "
     "start_ns stop_ns",
     floats="pages_per_ns share touch_ns refault_ns carry touches",
 )

@@ -45,6 +45,16 @@ def test_windows_round_up_and_an_empty_set_counts_as_one(rss, windows):
 
 
 @pytest.mark.parametrize(
+    ("size_mb", "rss_mb", "windows"), [(67, 72, 1), (67, 128, 1), (67, 144, 3), (100, 512, 5)]
+)
+def test_windows_round_up_by_a_macro_for_powers_of_two(size_mb, rss_mb, windows):
+    """fidelity.md 2.5: 72 MB are one window of 67 MB: ((72 - 1) | (67 - 1)) + 1 = 72, in MB."""
+    k, pages = kernel(scan_size_mb=size_mb), rss_mb << 8
+    assert task_nr_scan_windows(k, mm(rss=pages)) == windows
+    assert windows == (((pages - 1) | ((size_mb << 8) - 1)) + 1) // (size_mb << 8)
+
+
+@pytest.mark.parametrize(
     ("size", "floor"), [(1, 0), (64, 25), (256, 100), (1000, 500), (1281, 1000), (2560, 1000),
                         (4096, 1000)]
 )  # fmt: skip
@@ -136,7 +146,7 @@ def move(src, dst, **values):
 
 
 def test_a_move_to_another_node_restarts_the_period_unless_it_helps():
-    had = {"total_numa_faults": 5}
+    had = {"has_faults": 1}
     assert move(0, 1, numa_scan_seq=3) == 7000, "no fault so far"
     assert move(0, 0, **had) == 7000, "same node"
     assert move(0, 1, **had) == 1000, "before the first pass"
@@ -145,4 +155,4 @@ def test_a_move_to_another_node_restarts_the_period_unless_it_helps():
     assert move(0, 1, **had, numa_scan_seq=3, numa_preferred_nid=1) == 7000, "to it"
     assert move(0, 1, **had, numa_scan_seq=3, numa_preferred_nid=0) == 1000, "away from it"
     assert move(1, 2, **had, numa_scan_seq=3, numa_preferred_nid=0) == 7000, "neither"
-    assert move(0, 1, numa_scan_seq=3, locality_remote=1) == 1000, "a fault not yet placed"
+    assert move(0, 1, numa_scan_seq=3, has_faults=1) == 1000, "a fault not yet placed"

@@ -49,15 +49,18 @@ def test_a_remote_fault_exchanges_last_cpupid_whether_it_migrates_or_not():
     assert misplaced(0, mine) == (1, mine)
 
 
-def test_memory_bound_to_its_node_is_never_misplaced():
-    assert misplaced(0, NONE, VM_PRIVATE | VM_POLICY_MOF) == (-1, NONE)
+def test_memory_bound_with_balancing_follows_and_each_fault_exchanges_last_cpupid():
+    """kernel.md 1.9: MPOL_BIND with MPOL_F_NUMA_BALANCING, over all nodes."""
+    mine, bound = 1 << 8 | 100, VM_PRIVATE | VM_POLICY_MOF
+    assert misplaced(0, NONE, bound) == (1, mine)
+    assert misplaced(1, NONE, bound) == (-1, mine), "a local fault too"
 
 
 class Fault:
     """One VMA on node 0 of two nodes; task 1 runs on node 1."""
 
-    def __init__(self, size_mb=8, name="linux-6.12", thp=False, **values):
-        self.s = Scanner(name, [{"size_mb": size_mb, "thp": thp}], threads=2)
+    def __init__(self, size_mb=8, name="linux-6.12", thp=False, kind="anon", **values):
+        self.s = Scanner(name, [{"size_mb": size_mb, "thp": thp, "kind": kind}], threads=2)
         self.s.scan()
         self.w = self.s.world
         for field, value in values.items():
@@ -68,6 +71,7 @@ class Fault:
         cohort = fill(records(cohort_type, 1)[0], node=page_nid, last_cpupid=last, pinned=pinned)
         w.clock[0].jiffies, w.clock[0].now_ns = jiffies, 0
         found = do_numa_page(w, 1, w.vmas[0], cohort, unit, count)
+        self.isolated = bool(found[3])
         return tuple(int(x) for x in found[:3])
 
     @property
@@ -181,6 +185,45 @@ def test_faults_after_the_one_that_moves_the_task_are_taken_on_the_new_node():
     touch(f, 10)
     assert f.w.tasks[1].node == 0
     assert f.s.stat.numa_hint_faults_local == 9
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "kind", "thp", "expected"),
+    [
+        ("linux-6.1", True, "anon", False, 1 << 8 | 101),  # keeps the write bit
+        ("linux-6.12", True, "anon", False, NONE),
+        ("linux-7.2", True, "anon", False, NONE),
+        ("linux-6.12", False, "anon", False, 1 << 8 | 101),  # nobody writes
+        ("linux-6.12", True, "anon", True, 1 << 8 | 101),
+        ("linux-7.2", True, "shmem", False, 1 << 8 | 101),
+    ],
+)
+def test_a_write_after_a_migration_unsets_last_cpupid_since_6_2(name, write, kind, thp, expected):
+    """fidelity.md 1.1: the entry comes back read-only; the retried write reuses the page."""
+    f = Fault(name=name, thp=thp, kind=kind)
+    f.w.accesses["write"] = write
+    pop, count = f.w.pop, 4
+    touch(f, count)
+    found = []
+    c = pop.spans[pop.segments[f.w.vmas[0].first_segment].span].cohort
+    while c != END:
+        it = pop.cohorts[c]
+        if it.node == 1:
+            found.append((int(it.last_cpupid), int(it["count"])))
+        c = it.next
+    assert found == [(expected, count)]
+
+
+def test_a_local_fault_and_a_refused_migration_leave_last_cpupid():
+    """Neither gets as far as taking the entries away."""
+    for page_nid, free in ((1, 100), (0, 0)):
+        f = Fault()
+        f.w.pop.node_free[1] = free
+        assert f.take(2, page_nid=page_nid, last=5)[2] == (5 if page_nid else 1 << 8 | 101)
+        assert not f.isolated
+    f = Fault()
+    f.take(2, pinned=1)
+    assert f.isolated, "a pinned page fails later"
 
 
 def test_a_bound_task_does_not_move():
