@@ -9,9 +9,9 @@ from numalab.costs import Costs, table
 HEAD = """# What an event costs
 
 Counts are simulated or recorded; time comes only from this table. Every time that a report
-shows is a range: all costs low, typical, high. No published measurement of most of these was
-found in the posts that the project rests on, so they are assumed, with bounds that should
-hold on any machine from a laptop to a server of eight sockets. Replace one in a notebook with
+shows is a range: all costs low, typical, high. Each is measured somewhere, derived from a
+measurement, or a guess, as its source says: low is the best machine published, typical a server
+with two sockets, high one with eight. Replace one in a notebook with
 `with_costs(Costs(), refault=2500)`, or with a `Cost` that has bounds and a source of its own.
 
 | cost | low .. typical .. high [us] | source |

@@ -12,8 +12,10 @@ class Speed:
     """How long one act takes on a machine: properties of the machine, not of the policy.
 
     The recorder measures these in a calibration step of its own and stores them in
-    the recording. The defaults stand for a present-day server and are assumed, not
-    measured; they decide how much of a task's time a fault takes away from touching.
+    the recording. The defaults stand for a server with two sockets: typical published
+    values (docs/costs.md), and assumed ones where nothing is published (touches, first
+    touches, calls). A scan of 256 MB that marks all takes 10 ms; since scans pace themselves
+    by their cost, this decides how many there are.
     """
 
     touch_walk_ns: float = field(
@@ -29,25 +31,25 @@ class Speed:
         100_000.0, unit="ns", at_least=0, at_most=1e10, doc="first touch of a 2 MiB page"
     )
     hint_fault_ns: float = field(
-        1000.0, unit="ns", at_least=0, at_most=1e9, doc="a hint fault that does not migrate"
+        1500.0, unit="ns", at_least=0, at_most=1e9, doc="a hint fault that does not migrate"
     )
     migrate_page_ns: float = field(
-        3000.0, unit="ns", at_least=0, at_most=1e9, doc="what a migrating 4 KiB hint fault adds"
+        3900.0, unit="ns", at_least=0, at_most=1e9, doc="what a migrating 4 KiB hint fault adds"
     )
     hint_fault_huge_ns: float = field(
         1500.0, unit="ns", at_least=0, at_most=1e10, doc="a 2 MiB hint fault without migration"
     )
     migrate_huge_ns: float = field(
-        200_000.0, unit="ns", at_least=0, at_most=1e10, doc="what a migrating 2 MiB fault adds"
+        260_000.0, unit="ns", at_least=0, at_most=1e10, doc="what a migrating 2 MiB fault adds"
     )
     scan_call_ns: float = field(
         2000.0, unit="ns", at_least=0, at_most=1e9, doc="one change_prot_numa() call"
     )
     scan_page_ns: float = field(
-        5.0, unit="ns", at_least=0, at_most=1e9, doc="looking at one present page table entry"
+        20.0, unit="ns", at_least=0, at_most=1e9, doc="looking at one present page table entry"
     )
     pte_update_ns: float = field(
-        20.0, unit="ns", at_least=0, at_most=1e9, doc="what marking one entry adds"
+        130.0, unit="ns", at_least=0, at_most=1e9, doc="what marking one entry adds"
     )
     scan_spread: float = field(
         0.1, at_least=0, at_most=2, doc="standard deviation of log(time of a scan)"
@@ -83,35 +85,35 @@ class Speed:
         doc="one touch by a vCPU of a mapped page drawn at random (assumed)",
     )
     refault_ns: float = late_field(
-        3000.0,
+        1300.0,
         unit="ns",
         at_least=0,
         at_most=1e9,
         doc="what a vCPU's touch of a zapped 4 KiB page takes more: exit, GUP, fill (assumed)",
     )
     refault_huge_ns: float = late_field(
-        4000.0,
+        1500.0,
         unit="ns",
         at_least=0,
         at_most=1e10,
         doc="what a vCPU's touch of a zapped 2 MiB folio takes more (assumed)",
     )
     zap_page_ns: float = late_field(
-        40.0,
+        60.0,
         unit="ns",
         at_least=0,
         at_most=1e9,
         doc="what a notified range takes its sender for each 4 KiB entry zapped (assumed)",
     )
     zap_huge_ns: float = late_field(
-        50.0,
+        60.0,
         unit="ns",
         at_least=0,
         at_most=1e9,
         doc="what a notified range takes its sender for each 2 MiB entry zapped (assumed)",
     )
     notify_ns: float = late_field(
-        2000.0,
+        3300.0,
         unit="ns",
         at_least=0,
         at_most=1e9,
