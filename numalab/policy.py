@@ -6,11 +6,12 @@ A rule is on or off; the compiled engine is shared by all policies.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from numalab.fields import field, unknown_name, validate
+from numalab.fields import InputError, field, unknown_name, validate
 
 PID_MEMORIES = ("two-windows", "one-window", "four-slots", "four-slots-defect")
 """In the order of the numbers in :mod:`numalab.linux.pids_active`."""
@@ -54,6 +55,9 @@ class Policy:
     single_thread_rule_thp: bool = field(False, doc="local huge folios of a lone thread are spared")
     page_count_rule: bool = field(
         False, doc="a private page with one more reference is not marked (80d47f5de5e3)"
+    )
+    locality_reset: bool = field(
+        False, doc="one failed migration doubles the period once, not for ever (e81ee0630837)"
     )
     lru_batch: int = field(31, at_least=1, at_most=31, doc="pages that wait for an LRU list")
     resets_cpupid: bool = field(
@@ -175,9 +179,18 @@ _LINUX_7_2 = replace(
     pinned_filter="all",
     single_thread_rule_thp=True,
 )
+_LINUX_NEXT = replace(
+    _LINUX_7_2,
+    name="linux-next",
+    before="linux-7.2",
+    about="7.2 and what is queued since: a failed migration is forgotten at the next placement",
+    source="7.2.13 and e81ee0630837 (tip/sched/core, September 2026)",
+    locality_reset=True,
+)
 
 GENERATIONS = tuple(p.name for p in (_LINUX_6_1, _LINUX_6_4, _LINUX_6_7, _LINUX_6_12, _LINUX_7_2))
-PROPOSALS = tuple(p.name for p in (_RFC_V1, _RFC_V1_INTENDED, _GORMAN, _RFC_V2))
+PROPOSALS = tuple(p.name for p in (_RFC_V1, _RFC_V1_INTENDED, _GORMAN, _RFC_V2, _LINUX_NEXT))
+"""What was posted, or is queued; no release has it."""
 POLICIES = {
     policy.name: policy
     for policy in (
@@ -190,6 +203,7 @@ POLICIES = {
         _LINUX_6_7,
         _LINUX_6_12,
         _LINUX_7_2,
+        _LINUX_NEXT,
     )
 }
 NAMES = tuple(POLICIES)
@@ -201,11 +215,22 @@ def get(name: str) -> Policy:
     Raises
     ------
     InputError
-        Naming the nearest policy that exists.
+        Naming the nearest policy that exists; for a kernel, the newest one before it.
     """
-    if name not in POLICIES:
-        raise unknown_name("policy", name, NAMES)
-    return POLICIES[name]
+    if name in POLICIES:
+        return POLICIES[name]
+    if version := re.fullmatch(r"(?:linux-|v)?(\d+)\.(\d+)\S*", name):
+        before = newest_before(int(version[1]), int(version[2]))
+        if before is not None:
+            raise InputError(f"unknown policy {name!r}; the newest before it: {before.name!r}")
+    raise unknown_name("policy", name, NAMES)
+
+
+def newest_before(major: int, minor: int) -> Policy | None:
+    """Return the newest kernel generation that is not newer than a version, if there is one."""
+    known = {tuple(map(int, n.removeprefix("linux-").split("."))): n for n in GENERATIONS}
+    old = [version for version in known if version <= (major, minor)]
+    return POLICIES[known[max(old)]] if old else None
 
 
 def with_rules(policy: Policy, name: str, **rules: Any) -> Policy:

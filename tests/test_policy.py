@@ -33,6 +33,10 @@ def test_an_unknown_rule_or_policy_is_refused_with_its_neighbour():
         policy.with_rules(policy.get("linux-6.4"), "mine", forced_scann=True)
     with pytest.raises(InputError, match=r"linux-6\.4"):
         policy.get("linux-6.44")
+    with pytest.raises(
+        InputError, match=r"unknown policy '6\.14'; the newest before it: 'linux-6\.12'"
+    ):
+        policy.get("6.14")
     with pytest.raises(InputError, match="pid_memory"):
         policy.with_rules(policy.get("linux-6.4"), "mine", pid_memory="clay")
 

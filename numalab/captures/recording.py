@@ -26,7 +26,8 @@ from numalab.captures.run import Run, read_run
 from numalab.captures.scan_times import late_flushes
 from numalab.fields import InputError
 from numalab.machine import Speed
-from numalab.policy import Policy, get
+from numalab.policy import Policy
+from numalab.releases import of_release
 from numalab.workload import Workload, with_speed
 
 MANIFEST = "manifest.toml"
@@ -75,8 +76,8 @@ class Recording:
 
     @property
     def policy(self) -> Policy:
-        """The model's policy of that kernel."""
-        return get(f"linux-{self.generation}")
+        """The rules of that kernel, by the version that was packaged."""
+        return of_release(self.version)
 
     @property
     def runs(self) -> int:

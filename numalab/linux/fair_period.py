@@ -92,7 +92,8 @@ def update_task_scan_period(w, p, shared, private):
     """Adapt the scan period to what the last pass found.
 
     Mirrors update_task_scan_period(). The failed-migration count is not cleared on the
-    early path, so one failure makes every later placement double the period.
+    early path, so one failure makes every later placement double the period; it is since
+    e81ee0630837.
     """
     k, mm = w.k[0], w.mms[p.mm]
     remote = p.locality_remote
@@ -100,6 +101,8 @@ def update_task_scan_period(w, p, shared, private):
     if local + shared == 0 or p.locality_failed:
         p.numa_scan_period = min(p.numa_scan_period_max, p.numa_scan_period << 1)
         mm.numa_next_scan = w.clock[0].jiffies + msecs_to_jiffies(p.numa_scan_period, k.hz)
+        if k.locality_reset:
+            p.locality_remote, p.locality_local, p.locality_failed = 0, 0, 0
         return
     period_slot = (p.numa_scan_period + NUMA_PERIOD_SLOTS - 1) // NUMA_PERIOD_SLOTS
     lr_ratio = local * NUMA_PERIOD_SLOTS // (local + remote)

@@ -78,8 +78,8 @@ sched_numa = record(
     "scan_period_max_ms scan_size_mb cpusets_enabled vma_scan_delay vma_delay_ms pid_filter "
     "forced_scan start_scan_seq partial_vma thread_count_rule seq_completed pid_reset_early "
     "one_node_cpuset shmem_task_policy pinned_filter notifier_per_pud "
-    "single_thread_rule_thp page_count_rule resets_cpupid lru_batch unmap_once notifier "
-    "pinned_vma_mark numa_range_flag"
+    "single_thread_rule_thp page_count_rule locality_reset resets_cpupid lru_batch unmap_once "
+    "notifier pinned_vma_mark numa_range_flag"
 )
 """The knobs as C sees them, and which rules the kernel has: one int each, 0 or 1.
 

@@ -42,8 +42,8 @@ _KIND_FLAGS = {
 _RULES = (
     "one_node_cpuset", "shmem_task_policy", "vma_scan_delay", "pid_reset_early", "seq_completed",
     "start_scan_seq", "partial_vma", "thread_count_rule", "forced_scan", "single_thread_rule_thp",
-    "page_count_rule", "resets_cpupid", "unmap_once", "pinned_vma_mark", "numa_range_flag",
-    "lru_batch",
+    "page_count_rule", "locality_reset", "resets_cpupid", "unmap_once", "pinned_vma_mark",
+    "numa_range_flag", "lru_batch",
 )  # fmt: skip
 """Fields of a policy that are fields of ``sched_numa``."""
 _SPEED = record("", floats=" ".join(item.name for item in fields(Speed)))

@@ -1,0 +1,67 @@
+"""Rules of a release: generations, series between them, and what stable series took over."""
+
+import logging
+
+import pytest
+
+from numalab.fields import InputError
+from numalab.policy import get
+from numalab.releases import BACKPORTS, of_release
+
+
+@pytest.mark.parametrize(
+    ("release", "name"),
+    [
+        ("6.1.176", "linux-6.1"),
+        ("6.1.0-50-cloud-amd64", "linux-6.1"),
+        ("6.12.107+deb13-cloud-amd64", "linux-6.12"),
+        ("6.8.0-31-generic", "linux-6.7"),
+        ("7.2.13", "linux-7.2"),
+        ("7.4.1", "linux-7.2"),
+    ],
+)
+def test_a_release_has_the_rules_of_the_newest_version_before_it(release, name):
+    assert of_release(release) is get(name)
+
+
+@pytest.mark.parametrize(
+    ("release", "base", "changed"),
+    [
+        ("6.3.2", "linux-6.1", {"resets_cpupid": True}),
+        ("6.12.0", "linux-6.12", {"thread_count_rule": False}),
+        ("6.12.117+deb13-cloud-amd64", "linux-6.12", {"shmem_task_policy": True}),
+        ("7.2.0", "linux-7.2", {"shmem_task_policy": False}),
+    ],
+)
+def test_stable_releases_differ_from_their_version(release, base, changed):
+    """shared/today.md: 7.2.13 and 6.12.117 have the backport of d230991493b5."""
+    found = of_release(release)
+    assert found.name == "linux-" + ".".join(release.partition("+")[0].split(".")[:3])
+    assert found.before == base
+    assert found.rules() == get(base).rules() | changed
+
+
+def test_of_a_release_that_nobody_looked_at_the_rule_is_taken_as_missing_and_said_so(caplog):
+    with caplog.at_level(logging.WARNING):
+        assert of_release("6.12.110") is get("linux-6.12")
+    assert caplog.messages == [
+        "kernel 6.12.110: shmem_task_policy (d230991493b5) is missing in 6.12.107 and present in "
+        "6.12.117; taken as missing"
+    ]
+
+
+def test_every_backport_names_a_rule_and_a_range():
+    rules = get("linux-7.2").rules()
+    for one in BACKPORTS:
+        assert one.rule in rules
+        assert one.lacks < one.has
+        assert len(one.source) == 12
+
+
+@pytest.mark.parametrize(
+    ("release", "message"),
+    [("next", "must begin with a version"), ("5.15.0", "knows no rules before 6.1")],
+)
+def test_what_is_no_known_release_is_refused(release, message):
+    with pytest.raises(InputError, match=message):
+        of_release(release)
