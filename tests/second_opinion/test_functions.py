@@ -19,7 +19,7 @@ from numalab.population import cohort_type
 from numalab.records import records
 from numalab.schema import REASONS
 from tests.linux import parts
-from tests.second_opinion import kernel_fault, kernel_memory, kernel_scan
+from tests.second_opinion import kernel_fault, kernel_memory, kernel_period, kernel_scan
 from tests.second_opinion.objects import Page
 from tests.second_opinion.states import (
     CPUS_PER_NODE,
@@ -65,12 +65,12 @@ def test_pid_bucket(pid):
 @given(states())
 def test_bounds_of_the_period(s):
     p, sim, group = s.ref_tasks[0], s.sim, (s.groups, s.group_faults)
-    assert fair_period.task_nr_scan_windows(s.k, s.mm) == kernel_scan.task_nr_scan_windows(sim, p)
-    assert fair_period.task_scan_min(s.k, s.mm) == kernel_scan.task_scan_min(sim, p)
+    assert fair_period.task_nr_scan_windows(s.k, s.mm) == kernel_period.task_nr_scan_windows(sim, p)
+    assert fair_period.task_scan_min(s.k, s.mm) == kernel_period.task_scan_min(sim, p)
     start = fair_period.task_scan_start(s.k, s.mm, s.tasks[0], *group)
-    assert start == kernel_scan.task_scan_start(sim, p)
+    assert start == kernel_period.task_scan_start(sim, p)
     most = fair_period.task_scan_max(s.k, s.mm, s.tasks[0], *group)
-    assert most == kernel_scan.task_scan_max(sim, p)
+    assert most == kernel_period.task_scan_max(sim, p)
 
 
 @QUICK

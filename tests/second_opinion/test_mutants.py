@@ -29,7 +29,7 @@ MUTANTS = [
     (kernel_scan, "vma.numab_state.prev_scan_seq = mm.numa_scan_seq", "pass"),
     (kernel_scan, "seq > state.prev_scan_seq + mm", "seq >= state.prev_scan_seq + mm"),
     (kernel_scan, "            if forced:\n                return True, start\n", ""),
-    (kernel_scan, "curr.numa_scan_period = task_scan_start(sim, curr)", "pass"),
+    (kernel_scan, "curr.numa_scan_period = kernel_period.task_scan_start(sim, curr)", "pass"),
     (kernel_memory, "vma.numab_state.pids_active[1] |=", "vma.numab_state.pids_active[0] |="),
     (kernel_memory, "        updated += page.nr\n", "        updated += 1\n"),
     (kernel_memory, "if page.cow_shared or pinned or", "if page.cow_shared or"),
