@@ -85,10 +85,14 @@ def test_update_task_scan_period(s, shared, private, now):
 
 
 @QUICK
-@given(states(), nodes)
-def test_update_scan_period(s, dst):
+@given(states(), nodes, st.sampled_from(["no fault yet", "no placement yet", "placed"]))
+def test_update_scan_period(s, dst, age):
     p = s.ref_tasks[0]
-    assume(p.total_numa_faults)  # see the findings
+    if age != "placed":
+        p.total_numa_faults = s.tasks[0].total_numa_faults = 0
+    if age == "no fault yet":
+        p.numa_faults, s.faults[0] = None, 0
+        parts.fill(s.tasks[0], has_faults=0)
     src = s.sim.node_of(p.cpu)
     kernel_fault.update_scan_period(s.sim, p, dst * CPUS_PER_NODE)
     fair_period.update_scan_period(s.world(), s.tasks[0], src, dst)
@@ -116,12 +120,8 @@ def test_mpol_misplaced_and_should_numa_migrate_memory(s, vma, nid, cpu, who):
     pid = {"me": p.pid, "other": s.ref_tasks[1].pid, "stranger": 7}.get(who)
     last = kernel_fault.cpu_pid_to_cpupid(cpu, pid) if pid else -1
     assume(ref.mempolicy in ("default", "bind_balancing"))
-    mempolicy = ref.mempolicy
-    ref.bound_to = nid  # the engine binds a mapping to the node that its pages are on
     page = Page(vma=ref, node=nid, present=True, last_cpupid=last)
     w = s.world()
-    local = nid == s.sim.node_of(p.cpu)
-    assume(not (local and mempolicy == "bind_balancing"))  # see below
     target = kernel_memory.mpol_misplaced(s.sim, p, page)
     found = memory.mpol_misplaced(w, record, s.tasks[0], nid, last)
     assert tuple(int(x) for x in found) == (target, page.last_cpupid)
