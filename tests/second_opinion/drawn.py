@@ -109,7 +109,8 @@ def accesses(draw: Any, found: list[Vma]) -> tuple[Access, ...]:
     if vma.thp or vma.kind == "hugetlb":
         parts = {512: 1, 1024: 2, 2048: 4}.get(vma.pages * vma.count, 1)
     lo, hi = sorted(draw(st.lists(st.integers(0, parts), min_size=2, max_size=2, unique=True)))
-    return (Access(vma=vma.name, lo=lo / parts, hi=hi / parts, write=vma.kind != "file_ro"),)
+    write = vma.kind != "file_ro" and draw(st.booleans())
+    return (Access(vma=vma.name, lo=lo / parts, hi=hi / parts, write=write),)
 
 
 @st.composite

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tests.second_opinion import kernel_scan
+from tests.second_opinion import kernel_period, kernel_scan
 from tests.second_opinion.objects import NUMA_NO_NODE, Group, Page, Sim, Thread
 
 NUMA_PERIOD_SLOTS = 10
@@ -20,7 +20,7 @@ def cpu_pid_to_cpupid(cpu: int, pid: int) -> int:
 
 
 def cpupid_to_pid(cpupid: int) -> int:
-    """Low byte of the pid; 0xff if unset."""
+    """Low byte of the pid; 0xff if unset, or if the pid ends in it."""
     return cpupid & 0xFF
 
 
@@ -30,7 +30,7 @@ def cpupid_to_cpu(cpupid: int) -> int:
 
 
 def cpupid_pid_unset(cpupid: int) -> bool:
-    """Whether no pid is stored."""
+    """Whether no pid is stored, or one that ends in 0xff (fidelity.md 2.11)."""
     return cpupid_to_pid(cpupid) == 0xFF
 
 
@@ -92,7 +92,8 @@ def task_numa_fault(
         p.numa_faults = Counter()
         p.total_numa_faults = 0
         p.numa_faults_locality = [0, 0, 0]
-    priv = last_cpupid == -1 or cpupid_match_pid(p, last_cpupid)
+    unset = last_cpupid == -1  # all of it, and not cpupid_pid_unset(): kernel.md 1.9
+    priv = unset or cpupid_match_pid(p, last_cpupid)
     if not priv and not flags & NO_GROUP:
         priv = task_numa_group(sim, p, last_cpupid, flags)
     group = p.numa_group
@@ -162,7 +163,7 @@ def task_numa_placement(sim: Sim, p: Thread) -> None:
     if p.numa_scan_seq == seq:
         return
     p.numa_scan_seq = seq
-    p.numa_scan_period_max = kernel_scan.task_scan_max(sim, p)
+    p.numa_scan_period_max = kernel_period.task_scan_max(sim, p)
     total_faults = p.numa_faults_locality[0] + p.numa_faults_locality[1]
     runtime, period = numa_get_avg_runtime(sim, p)
     faults, group = p.numa_faults, p.numa_group
@@ -213,7 +214,7 @@ def update_task_scan_period(sim: Sim, p: Thread, shared: int, private: int) -> N
         diff = max(1, lr_ratio - NUMA_PERIOD_THRESHOLD) * slot
     else:
         diff = -(NUMA_PERIOD_THRESHOLD - max(lr_ratio, ps_ratio)) * slot
-    smallest, largest = kernel_scan.task_scan_min(sim, p), kernel_scan.task_scan_max(sim, p)
+    smallest, largest = kernel_period.task_scan_min(sim, p), kernel_period.task_scan_max(sim, p)
     p.numa_scan_period = min(max(p.numa_scan_period + diff, smallest), largest)
     p.numa_faults_locality = [0, 0, 0]
 
@@ -241,7 +242,10 @@ def task_numa_migrate(sim: Sim, p: Thread) -> None:
 
 
 def update_scan_period(sim: Sim, p: Thread, new_cpu: int) -> None:
-    """Start the period anew if a task leaves its preferred node."""
+    """Start the period anew if a task leaves its preferred node.
+
+    Asks whether numa_faults is allocated: from the first hint fault on (kernel.md 1.9).
+    """
     src_nid, dst_nid = sim.node_of(p.cpu), sim.node_of(new_cpu)
     if p.numa_faults is None or src_nid == dst_nid:
         return
@@ -250,4 +254,4 @@ def update_scan_period(sim: Sim, p: Thread, new_cpu: int) -> None:
         dst_nid == preferred or (preferred != NUMA_NO_NODE and src_nid != preferred)
     ):
         return
-    p.numa_scan_period = kernel_scan.task_scan_start(sim, p)
+    p.numa_scan_period = kernel_period.task_scan_start(sim, p)

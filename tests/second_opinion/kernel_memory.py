@@ -146,21 +146,26 @@ def _fill_slot(sim: Sim, p: Thread, vma: Mapped) -> None:
 
 
 def mpol_misplaced(sim: Sim, p: Thread, page: Page) -> int:
-    """Node that a page should move to, or NUMA_NO_NODE."""
+    """Node that a page should move to, or NUMA_NO_NODE.
+
+    Only the default policy is content with a local page before it asks (kernel.md 1.9). Memory
+    under MPOL_BIND with MPOL_F_NUMA_BALANCING is bound to all nodes here (fidelity.md 2.1).
+    """
     thisnid = sim.node_of(p.cpu)
     if page.vma.mempolicy == "default" and page.node == thisnid:
-        return NUMA_NO_NODE
-    if page.vma.mempolicy == "bind_balancing" and page.vma.bound_to != thisnid:
         return NUMA_NO_NODE
     if not kernel_fault.should_numa_migrate_memory(sim, p, page, page.node, p.cpu):
         return NUMA_NO_NODE
     return NUMA_NO_NODE if page.node == thisnid else thisnid
 
 
+def migrate_misplaced_folio_prepare(sim: Sim, page: Page, nid: int) -> bool:
+    """Isolate a folio; false if the node is full: then nobody tries to move it."""
+    return sim.free[nid] >= page.nr
+
+
 def migrate_misplaced_folio(sim: Sim, page: Page, nid: int) -> bool:
-    """Move a folio; false if it is pinned, or the node is full: then nobody tries to."""
-    if sim.free[nid] < page.nr:
-        return False
+    """Move an isolated folio; false if it is pinned."""
     once = not page.pinned or (sim.policy.unmap_once and page.vma.kind != "anon")
     tries = 1 if once else NR_MAX_MIGRATE_PAGES_RETRY
     sim.notifier_calls[page.vma.owner, "migrate"] += tries
@@ -188,17 +193,40 @@ def numa_migrate_check(sim: Sim, p: Thread, page: Page) -> tuple[int, int, int]:
     return mpol_misplaced(sim, p, page), flags, last_cpupid
 
 
+def _comes_back_read_only(sim: Sim, page: Page) -> bool:
+    """Whether the entry of a folio that was isolated lacks the write bit.
+
+    6a56ccbcf6c6 (6.2) no longer keeps that bit; fidelity.md 1.1. Other entries are made writable
+    again by the hint fault (can_change_pte_writable()), also one that was read-only before.
+    """
+    return sim.policy.resets_cpupid and page.nr == 1 and page.vma.private_anonymous
+
+
+def do_wp_page(page: Page) -> None:
+    """Take the write fault on a read-only entry: the page is this process's own, so reuse it."""
+    wp_page_reuse(page)
+
+
+def wp_page_reuse(page: Page) -> None:
+    """Make an entry writable and forget who touched the page (mm/memory.c; fidelity.md 1.1)."""
+    page.read_only = False
+    page.last_cpupid = -1
+
+
 def do_numa_page(sim: Sim, p: Thread, page: Page) -> float:
     """Take a hint fault on a folio of any size; return how long it took [ns]."""
     speed = sim.w.machine.speed
     huge = page.nr > 1
     took = speed.hint_fault_huge_ns if huge else speed.hint_fault_ns
     target, flags, last_cpupid = numa_migrate_check(sim, p, page)
+    isolated = False
     if target != NUMA_NO_NODE:
         took += speed.migrate_huge_ns if huge else speed.migrate_page_ns
-        moved = migrate_misplaced_folio(sim, page, target)
+        isolated = migrate_misplaced_folio_prepare(sim, page, target)
+        moved = isolated and migrate_misplaced_folio(sim, page, target)
         flags |= TNF_MIGRATED if moved else TNF_MIGRATE_FAIL
     page.prot_none = False
+    page.read_only = isolated and _comes_back_read_only(sim, page)
     kernel_fault.task_numa_fault(sim, p, last_cpupid, page.node, page.nr, flags)
     return took
 
@@ -213,7 +241,7 @@ def populate(sim: Sim, page: Page, node: int) -> None:
     """Give an absent folio memory on a node, or on the emptiest one if that is full."""
     page.node = node if sim.free[node] >= page.nr else sim.free.index(max(sim.free))
     page.present = True
-    page.prot_none = False
+    page.prot_none = page.read_only = False
     page.last_cpupid = -1
     sim.free[page.node] -= page.nr
 

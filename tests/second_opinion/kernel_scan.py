@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from numalab.policy import Policy
-from tests.second_opinion import kernel_memory
-from tests.second_opinion.objects import Group, Mapped, Mm, NumabState, Sim, Thread
+from tests.second_opinion import kernel_memory, kernel_period
+from tests.second_opinion.objects import Mapped, Mm, NumabState, Sim, Thread
 
-MAX_SCAN_WINDOW = 2560
 NSEC_PER_MSEC = 1_000_000
 CHUNK_COLUMNS = ("scan", "ns", "task", "vma", "start", "pages", "updated")
 
@@ -16,50 +15,6 @@ def msecs_to_jiffies(ms: int, hz: int) -> int:
     return -(-ms * hz // 1000)
 
 
-def task_nr_scan_windows(sim: Sim, p: Thread) -> int:
-    """How many scans of scan_size the resident memory needs; at least one."""
-    nr_scan_pages = sim.w.tunables.scan_size_mb * 256
-    return max(1, -(-p.mm.rss // nr_scan_pages))
-
-
-def task_scan_min(sim: Sim, p: Thread) -> int:
-    """Shortest scan period [ms]."""
-    scan_size = sim.w.tunables.scan_size_mb
-    floor = 1000 // max(1, MAX_SCAN_WINDOW // scan_size)
-    return max(floor, sim.w.tunables.scan_period_min_ms // task_nr_scan_windows(sim, p))
-
-
-def group_faults_shared(group: Group) -> int:
-    """Shared faults of a group on all nodes."""
-    return sum(n for (kind, _, priv), n in group.faults.items() if kind == "mem" and not priv)
-
-
-def group_faults_priv(group: Group) -> int:
-    """Private faults of a group on all nodes."""
-    return sum(n for (kind, _, priv), n in group.faults.items() if kind == "mem" and priv)
-
-
-def _scaled(p: Thread, period: int) -> int:
-    """A period times the group's tasks times its share of shared faults."""
-    group = p.numa_group
-    if group is None:
-        return period
-    shared = group_faults_shared(group)
-    return period * group.refcount * (shared + 1) // (group_faults_priv(group) + shared + 1)
-
-
-def task_scan_start(sim: Sim, p: Thread) -> int:
-    """Scan period that a task starts with [ms]."""
-    smin = task_scan_min(sim, p)
-    return max(smin, _scaled(p, smin))
-
-
-def task_scan_max(sim: Sim, p: Thread) -> int:
-    """Longest scan period [ms]."""
-    smax = sim.w.tunables.scan_period_max_ms // task_nr_scan_windows(sim, p)
-    return max(task_scan_min(sim, p), smax, _scaled(p, smax))
-
-
 def init_numa_balancing(sim: Sim, p: Thread, main: bool) -> None:
     """What fork or clone leaves in a new task; mm_users counts the threads before it."""
     p.node_stamp = 0
@@ -67,7 +22,7 @@ def init_numa_balancing(sim: Sim, p: Thread, main: bool) -> None:
     p.numa_scan_seq = p.mm.numa_scan_seq
     if not main:
         users = p.mm.tasks.index(p)
-        delay = min(task_scan_max(sim, p), p.numa_scan_period * users * NSEC_PER_MSEC)
+        delay = min(kernel_period.task_scan_max(sim, p), p.numa_scan_period * users * NSEC_PER_MSEC)
         p.node_stamp = delay + 2 * sim.tick_ns
 
 
@@ -77,7 +32,7 @@ def task_tick_numa(sim: Sim, curr: Thread) -> bool:
     if curr.sum_exec_runtime <= curr.node_stamp + period:
         return False
     if curr.node_stamp == 0:
-        curr.numa_scan_period = task_scan_start(sim, curr)
+        curr.numa_scan_period = kernel_period.task_scan_start(sim, curr)
     curr.node_stamp += period
     return sim.jiffies >= curr.mm.numa_next_scan
 
@@ -249,8 +204,8 @@ def task_numa_work(sim: Sim, p: Thread) -> None:
     if now < mm.numa_next_scan:
         return
     if p.numa_scan_period == 0:
-        p.numa_scan_period_max = task_scan_max(sim, p)
-        p.numa_scan_period = task_scan_start(sim, p)
+        p.numa_scan_period_max = kernel_period.task_scan_max(sim, p)
+        p.numa_scan_period = kernel_period.task_scan_start(sim, p)
     mm.numa_next_scan = now + msecs_to_jiffies(p.numa_scan_period, hz)
     p.node_stamp += 2 * sim.tick_ns
     left = _Budget(sim)

@@ -10,7 +10,7 @@ from numalab.policy import Policy
 from numalab.workload import Access, Churn, Vma, Workload
 from tests.second_opinion import kernel_scan
 from tests.second_opinion.kernel_memory import pages_of, populate
-from tests.second_opinion.objects import NUMA_NO_NODE, Mapped, Mm, Page, Sim, Thread, Touching
+from tests.second_opinion.objects import Mapped, Mm, Page, Sim, Thread, Touching
 
 ABOVE_MMAP_BASE = ("vvar", "vdso", "stack")
 NSEC_PER_MSEC = 1_000_000
@@ -55,7 +55,6 @@ def _mapped(sim: Sim, mapping: Mapping, specs: dict[str, Vma]) -> Mapped:
         owner=mapping.owner,
         offset=mapping.offset,
         mempolicy=spec.policy if spec else "default",
-        bound_to=spec.first_touch_node if spec else NUMA_NO_NODE,
     )
     if mapping.kind == "guard":
         return vma
@@ -133,6 +132,7 @@ def _stream(sim: Sim, mm: Mm, access: Access) -> Touching:
         walk=access.pattern == "walk",
         touch_ns=speed.touch_walk_ns if access.pattern == "walk" else speed.touch_rand_ns,
         rate=access.pages_per_s,
+        write=access.write,
         start_ns=access.start_ms * NSEC_PER_MSEC,
         stop_ns=access.stop_ms * NSEC_PER_MSEC,
     )

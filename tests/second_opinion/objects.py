@@ -28,6 +28,8 @@ class Page:
     dirty_file: bool = False
     """A page of a file (not tmpfs) that waits to be written."""
     last_cpupid: int = -1
+    read_only: bool = False
+    """Whether its entry must take a write fault before it is written (6a56ccbcf6c6, 6.2)."""
 
 
 @dataclass(slots=True, eq=False)
@@ -51,8 +53,6 @@ class Mapped:
     owner: str
     offset: int = 0
     mempolicy: str = "default"
-    bound_to: int = NUMA_NO_NODE
-    """Node of its memory policy, if it has one."""
     pages: list[Page] = field(default_factory=list)
     numab_state: NumabState | None = None
     accessing_pids: list[int] = field(default_factory=lambda: [0, 0, 0, 0])
@@ -68,6 +68,11 @@ class Mapped:
     def private(self) -> bool:
         """Whether it is a private mapping."""
         return self.kind not in ("shmem", "shared", "file_ro", "file_rw")
+
+    @property
+    def private_anonymous(self) -> bool:
+        """Whether its pages belong to no file, and to this process alone."""
+        return self.private and not self.on_tmpfs
 
     @property
     def read_only_file(self) -> bool:
@@ -122,6 +127,7 @@ class Touching:
     walk: bool
     touch_ns: float
     rate: float
+    write: bool = True
     start_ns: float = 0.0
     stop_ns: float = 1e18
     position: int = 0

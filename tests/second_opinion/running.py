@@ -160,10 +160,13 @@ def touch(sim: Sim, t: Thread, s: Touching, now: float) -> float:
     else:
         pages = s.cold if s.cold and sim.rng.random() >= s.hot_share else s.pages
         page = pages[int(sim.rng.random() * len(pages))]
-    if page.present and not page.prot_none:
-        return s.touch_ns
-    sim.now_ns = now
-    return s.touch_ns + _fault(sim, t, page)
+    took = s.touch_ns
+    if not page.present or page.prot_none:
+        sim.now_ns = now
+        took += _fault(sim, t, page)
+    if s.write and page.read_only:  # also the write that took the hint fault, tried again
+        kernel_memory.do_wp_page(page)
+    return took
 
 
 def _fault(sim: Sim, t: Thread, page: Page) -> float:
@@ -214,7 +217,13 @@ def _map(sim: Sim, t: Thread, now: float) -> float:
     walk = churn.pattern == "walk"
     touch_ns = speed.touch_walk_ns if walk else speed.touch_rand_ns
     t.streams = [
-        Touching(pages=t.mapped.pages, walk=walk, touch_ns=touch_ns, rate=churn.pages_per_s)
+        Touching(
+            pages=t.mapped.pages,
+            walk=walk,
+            touch_ns=touch_ns,
+            rate=churn.pages_per_s,
+            write=churn.write,
+        )
     ]
     here = folios(t.mapped.pages)
     pinned = math.ceil(round(churn.pages * churn.pinned_fraction) / here[0].nr)

@@ -8,7 +8,7 @@ with probability at most ``FAMILY`` (Bonferroni; for counts KS errs on the safe 
 The engine does a tick's touches at once, so a counter may be off by a little: sides that agree
 after a shift of ``SHIFT`` pass. The power is measured here too, by machines, knobs and kernels
 that are wrong on purpose: touches that take 15 % longer, a scan period 15 % longer, half a
-scan, no PID filter are told apart in each case named.
+scan, no PID filter, a cpupid that writes leave alone are told apart in each case named.
 
 Pages of the program are left out (``bare_setup``): docs/model.md says which are touched, and
 kernel.md does not, so a second opinion of that would be a copy.
@@ -22,9 +22,8 @@ import pytest
 from scipy.stats import ks_2samp
 
 from numalab import policy
-from numalab.machine import Machine, Speed
-from numalab.tunables import Tunables
-from numalab.workload import Access, Churn, Task, Vma, Workload, with_speed
+from numalab.workload import with_speed
+from tests.second_opinion.chance import CASES, SPEED, task, two, workload
 from tests.second_opinion.engine_side import engine
 from tests.second_opinion.reference import COUNTERS, bare_setup, engine_end_ns, simulate
 
@@ -32,142 +31,7 @@ pytestmark = pytest.mark.statistical
 RUNS = 60
 SHIFT = 0.01
 FAMILY = 1e-4
-SPEED = Speed(touch_walk_ns=10_000, touch_rand_ns=10_000)
 REASONS = ("pid_inactive", "ignore_pid_inactive", "scan_delay", "seq_completed")
-
-
-def workload(name, vmas, *tasks, churns=()):
-    return Workload(
-        name=name,
-        duration_ms=700,
-        sample_ms=700,
-        machine=Machine(speed=SPEED),
-        tunables=Tunables(scan_delay_ms=60, scan_period_min_ms=60, scan_size_mb=2),
-        vmas=vmas,
-        tasks=tasks,
-        churns=churns,
-    )
-
-
-def task(i, vma, cpu, pattern="rand", rate=0.0):
-    access = Access(vma=vma, pattern=pattern, pages_per_s=rate)
-    return Task(name=f"t{i}", cpu=cpu, access=(access,))
-
-
-def two(thp_a=False, thp_b=False, mb=8):
-    return (Vma(name="a", size_mb=mb, thp=thp_a), Vma(name="b", size_mb=mb, thp=thp_b))
-
-
-CASES = {
-    # two tasks on two nodes fault on the same pages and join a group
-    "shared pages": (
-        "linux-6.12",
-        workload("shared", two()[:1], task(0, "a", 0), task(1, "a", 1)),
-    ),
-    # two tasks on each CPU take turns
-    "shared CPUs": (
-        "linux-6.1",
-        workload("cpus", two(mb=5), *(task(i, "ab"[i // 2], i % 2) for i in range(4))),
-    ),
-    "huge folios": (
-        "linux-7.2",
-        workload("huge", two(True, True), *(task(i, "ab"[i % 2], i % 2) for i in range(4))),
-    ),
-    "mappings that come and go": (
-        "linux-6.4",
-        workload(
-            "churn",
-            two(mb=4)[:1],
-            task(0, "a", 0, "walk"),
-            churns=(
-                Churn(name="c", size_mb=2, lifetime_ms=60, lifetime="exponential", gap_ms=5, cpu=1),
-            ),
-        ),
-    ),
-    # each mapping starts on the other node, and some live long enough to be brought home
-    "mappings filled elsewhere": (
-        "linux-7.2",
-        workload(
-            "filled",
-            two(mb=4)[:1],
-            task(0, "a", 0, "walk"),
-            churns=(
-                Churn(
-                    name="c",
-                    size_mb=2,
-                    lifetime_ms=400,
-                    lifetime="exponential",
-                    gap_ms=5,
-                    cpu=1,
-                    first_touch_node=0,
-                ),
-            ),
-        ),
-    ),
-    # a kernel that marks pinned huge folios; the rest is filled by the thread
-    "mappings with a pinned head": (
-        "linux-6.12",
-        workload(
-            "pinned",
-            two(mb=4)[:1],
-            task(0, "a", 0, "walk"),
-            churns=(
-                Churn(
-                    name="c",
-                    size_mb=8,
-                    thp=True,
-                    lifetime_ms=200,
-                    lifetime="exponential",
-                    gap_ms=5,
-                    cpu=1,
-                    pinned_fraction=0.4,
-                ),
-            ),
-        ),
-    ),
-    # the head can never be brought home, the rest is
-    "mappings pinned elsewhere": (
-        "linux-6.1",
-        workload(
-            "pinned-far",
-            two(mb=4)[:1],
-            task(0, "a", 0, "walk"),
-            churns=(
-                Churn(
-                    name="c",
-                    size_mb=2,
-                    lifetime_ms=400,
-                    lifetime="exponential",
-                    gap_ms=5,
-                    cpu=1,
-                    first_touch_node=0,
-                    pinned_fraction=0.5,
-                ),
-            ),
-        ),
-    ),
-    # a tick finds a task running with the probability that is its share
-    "rates": (
-        "linux-6.7",
-        workload(
-            "rates",
-            two(),
-            task(0, "a", 0, "hot", 20_000),
-            task(1, "a", 1, "rand", 20_000),
-            task(2, "b", 1, "rand", 20_000),
-        ),
-    ),
-    # a scan of 2 MB takes 13 ms, three ticks; what is due meanwhile is touched afterwards
-    "rates and slow scans": (
-        "linux-6.1",
-        with_speed(
-            workload(
-                "slow", two(), task(0, "a", 0, "rand", 20_000), task(1, "b", 1, "walk", 9_000)
-            ),
-            dataclasses.replace(SPEED, pte_update_ns=25_000),
-        ),
-    ),
-}
 
 
 def counters(run):
@@ -257,11 +121,19 @@ def test_another_period_or_size_is_noticed(case, knob):
     assert told_apart(by_engine(other, name), by_second_opinion(case))
 
 
-@pytest.mark.parametrize("case", ["shared pages", "mappings that come and go"])
-def test_a_missing_pid_filter_is_noticed(case):
-    """Power: in the other cases every task faults in every VMA, or the kernel has no filter."""
+@pytest.mark.parametrize(
+    ("case", "rule"),
+    [
+        ("shared pages", "pid_filter"),
+        ("mappings that come and go", "pid_filter"),
+        ("shared pages", "resets_cpupid"),
+        ("a reader and a writer", "resets_cpupid"),
+    ],
+)
+def test_a_missing_rule_is_noticed(case, rule):
+    """Power: in the other cases every task faults in every VMA, and none in another's pages."""
     name, w = CASES[case]
-    rules = policy.with_rules(policy.get(name), "without", pid_filter=False)
+    rules = policy.with_rules(policy.get(name), "without", **{rule: False})
     found = samples(engine(w, rules, bare_setup(w), 11, RUNS))
     assert told_apart(found, by_second_opinion(case))
 

@@ -19,7 +19,7 @@ from numalab.population import cohort_type
 from numalab.records import records
 from numalab.schema import REASONS
 from tests.linux import parts
-from tests.second_opinion import kernel_fault, kernel_memory, kernel_scan
+from tests.second_opinion import kernel_fault, kernel_memory, kernel_period, kernel_scan
 from tests.second_opinion.objects import Page
 from tests.second_opinion.states import (
     CPUS_PER_NODE,
@@ -65,12 +65,12 @@ def test_pid_bucket(pid):
 @given(states())
 def test_bounds_of_the_period(s):
     p, sim, group = s.ref_tasks[0], s.sim, (s.groups, s.group_faults)
-    assert fair_period.task_nr_scan_windows(s.k, s.mm) == kernel_scan.task_nr_scan_windows(sim, p)
-    assert fair_period.task_scan_min(s.k, s.mm) == kernel_scan.task_scan_min(sim, p)
+    assert fair_period.task_nr_scan_windows(s.k, s.mm) == kernel_period.task_nr_scan_windows(sim, p)
+    assert fair_period.task_scan_min(s.k, s.mm) == kernel_period.task_scan_min(sim, p)
     start = fair_period.task_scan_start(s.k, s.mm, s.tasks[0], *group)
-    assert start == kernel_scan.task_scan_start(sim, p)
+    assert start == kernel_period.task_scan_start(sim, p)
     most = fair_period.task_scan_max(s.k, s.mm, s.tasks[0], *group)
-    assert most == kernel_scan.task_scan_max(sim, p)
+    assert most == kernel_period.task_scan_max(sim, p)
 
 
 @QUICK
@@ -85,10 +85,14 @@ def test_update_task_scan_period(s, shared, private, now):
 
 
 @QUICK
-@given(states(), nodes)
-def test_update_scan_period(s, dst):
+@given(states(), nodes, st.sampled_from(["no fault yet", "no placement yet", "placed"]))
+def test_update_scan_period(s, dst, age):
     p = s.ref_tasks[0]
-    assume(p.total_numa_faults)  # see the findings
+    if age != "placed":
+        p.total_numa_faults = s.tasks[0].total_numa_faults = 0
+    if age == "no fault yet":
+        p.numa_faults, s.faults[0] = None, 0
+        parts.fill(s.tasks[0], has_faults=0)
     src = s.sim.node_of(p.cpu)
     kernel_fault.update_scan_period(s.sim, p, dst * CPUS_PER_NODE)
     fair_period.update_scan_period(s.world(), s.tasks[0], src, dst)
@@ -116,12 +120,8 @@ def test_mpol_misplaced_and_should_numa_migrate_memory(s, vma, nid, cpu, who):
     pid = {"me": p.pid, "other": s.ref_tasks[1].pid, "stranger": 7}.get(who)
     last = kernel_fault.cpu_pid_to_cpupid(cpu, pid) if pid else -1
     assume(ref.mempolicy in ("default", "bind_balancing"))
-    mempolicy = ref.mempolicy
-    ref.bound_to = nid  # the engine binds a mapping to the node that its pages are on
     page = Page(vma=ref, node=nid, present=True, last_cpupid=last)
     w = s.world()
-    local = nid == s.sim.node_of(p.cpu)
-    assume(not (local and mempolicy == "bind_balancing"))  # see below
     target = kernel_memory.mpol_misplaced(s.sim, p, page)
     found = memory.mpol_misplaced(w, record, s.tasks[0], nid, last)
     assert tuple(int(x) for x in found) == (target, page.last_cpupid)

@@ -10,7 +10,15 @@ from numalab import policy
 from numalab.machine import Machine
 from numalab.tunables import Tunables
 from numalab.workload import Access, Task, Vma, Workload
-from tests.second_opinion import kernel_fault, kernel_memory, kernel_scan, test_functions
+from tests.second_opinion import (
+    kernel_fault,
+    kernel_memory,
+    kernel_period,
+    kernel_scan,
+    running,
+    test_functions,
+    test_whole_runs,
+)
 from tests.second_opinion.differences import differences
 from tests.second_opinion.drawn import NEVER_MS
 from tests.second_opinion.engine_side import engine
@@ -29,7 +37,7 @@ MUTANTS = [
     (kernel_scan, "vma.numab_state.prev_scan_seq = mm.numa_scan_seq", "pass"),
     (kernel_scan, "seq > state.prev_scan_seq + mm", "seq >= state.prev_scan_seq + mm"),
     (kernel_scan, "            if forced:\n                return True, start\n", ""),
-    (kernel_scan, "curr.numa_scan_period = task_scan_start(sim, curr)", "pass"),
+    (kernel_scan, "curr.numa_scan_period = kernel_period.task_scan_start(sim, curr)", "pass"),
     (kernel_memory, "vma.numab_state.pids_active[1] |=", "vma.numab_state.pids_active[0] |="),
     (kernel_memory, "        updated += page.nr\n", "        updated += 1\n"),
     (kernel_memory, "if page.cow_shared or pinned or", "if page.cow_shared or"),
@@ -47,8 +55,22 @@ SMALL_MUTANTS = [
      "memory_of_pids"),
     (kernel_fault, "p.numa_faults_locality = [0, 0, 0]\n\n\ndef", "pass\n\n\ndef",
      "update_task_scan_period"),
+    (kernel_fault, "numa_faults is None or src_nid ==", "total_numa_faults == 0 or src_nid ==",
+     "update_scan_period"),
+    (kernel_fault, "unset = cpupid_pid_unset(last_cpupid)\n", "unset = last_cpupid == -1\n",
+     "mpol_misplaced_and_should_numa_migrate_memory"),
+    (kernel_memory, 'if page.vma.mempolicy == "default" and page', "if page",
+     "mpol_misplaced_and_should_numa_migrate_memory"),
+    (kernel_period, "((x - 1) | (y - 1)) + 1", "-(-x // y) * y", "bounds_of_the_period"),
 ]  # fmt: skip
 """Seen in a function's own test: module, what is right, what is wrong, test."""
+TURN_MUTANTS = [
+    (kernel_memory, "    page.last_cpupid = -1\n\n\ndef do_numa_page", "\n\n\ndef do_numa_page"),
+    (kernel_memory, "return sim.policy.resets_cpupid and", "return"),
+    (kernel_memory, "page.read_only = isolated and", "page.read_only = False and"),
+    (running, "if s.write and page.read_only", "if page.read_only"),
+]
+"""Seen where two nodes use pages in turn: module, what is right, what is wrong."""
 SEEDS = 20
 """Hypothesis draws from constants of all modules loaded by then, and its draws come in clumps: of
 200 draws 2 to 33 aged the pids of a VMA, by what was loaded. Of 20 times 200 some always do."""
@@ -130,6 +152,15 @@ def test_unchanged_they_agree():
 def test_a_wrong_rule_is_noticed(mutate, mutant):
     mutate(*mutant)
     assert any(noticed(i) for i in range(len(CASES)))
+
+
+@pytest.mark.parametrize("mutant", TURN_MUTANTS, ids=lambda m: m[2].strip()[:40])
+def test_a_wrong_cpupid_is_noticed(mutate, mutant):
+    mutate(*mutant)
+    with pytest.raises(AssertionError):
+        for name in ("linux-6.1", "linux-6.12"):
+            for write in (True, False):
+                test_whole_runs.by_turns(name, write)
 
 
 @pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")

@@ -17,6 +17,7 @@ from numalab.tunables import Tunables
 from numalab.workload import Access, Task, Vma, Workload
 from tests.second_opinion.differences import both, differences
 from tests.second_opinion.drawn import NEVER_MS, policies, workloads
+from tests.second_opinion.reference import bare_setup, phase_of
 
 pytestmark = pytest.mark.slow
 QUICK = settings(
@@ -73,11 +74,69 @@ def test_every_kernel_on_one_workload(name, thp):
 
 
 @pytest.mark.parametrize("kind", ["anon", "shmem"])
+@pytest.mark.parametrize("name", policy.NAMES)
+def test_memory_that_is_bound_to_all_nodes_and_balanced(name, kind):
+    w, one, other = run(name=name, kind=kind, policy="bind_balancing")
+    assert not differences(w, one, other)
+    assert one["numa_pages_migrated"] == 6 * 256, "it follows its task as by default"
+
+
+@pytest.mark.parametrize("kind", ["anon", "shmem"])
 @pytest.mark.parametrize("name", ["linux-6.1", "linux-6.12", "linux-7.2"])
 def test_pinned_pages(name, kind):
     for thp in (False, True):
         w, one, other = run(name=name, kind=kind, thp=thp, pinned_fraction=1.0)
         assert not differences(w, one, other)
+
+
+def in_turn(write=True):
+    """A task on node 1 fetches pages of node 0 for 50 ticks, and 10 later one on node 0 does."""
+    first_tick_ms = phase_of(Workload(name="w", tasks=(Task(name="t"),)), 0) / 1e6
+    mine = Access(vma="a", write=write, stop_ms=first_tick_ms + 200)
+    theirs = Access(vma="a", write=write, start_ms=first_tick_ms + 240)
+    return Workload(
+        name="w",
+        duration_ms=1500,
+        sample_ms=1500,
+        machine=Machine(speed=FREE),
+        tunables=Tunables(scan_delay_ms=20, scan_period_min_ms=50, scan_size_mb=3),
+        vmas=(Vma(name="a", size_mb=6),),
+        tasks=(Task(name="t0", cpu=1, access=(mine,)), Task(name="t1", cpu=0, access=(theirs,))),
+    )
+
+
+def by_turns(name, write, pids=None):
+    """Compare both sides; return pages migrated and remote faults, in times of all pages."""
+    w = in_turn(write)
+    setup = bare_setup(w)
+    if pids:
+        process = dataclasses.replace(setup.processes[0], pids=pids)
+        setup = dataclasses.replace(setup, processes=(process,))
+    one, other = both(w, policy.get(name), 0, setup)
+    runtimes = [side["sum_exec_runtime"].pop("t0") for side in (one, other)]
+    assert abs(runtimes[0] - runtimes[1]) < FREE.touch_walk_ns, "it stops within a touch"
+    assert not differences(w, one, other)
+    remote = one["numa_hint_faults"] - one["numa_hint_faults_local"]
+    return one["numa_pages_migrated"] / 1536, remote / 1536
+
+
+@pytest.mark.parametrize("write", [True, False])
+@pytest.mark.parametrize("name", [n for n in policy.NAMES if n != "rfc-v1"])
+def test_pages_that_two_nodes_use_in_turn(name, write):
+    """The second task is refused once where it finds the first one's cpupid on a page.
+
+    Left out is rfc-v1, where the second task never scans.
+    """
+    reset = write and policy.get(name).resets_cpupid
+    assert by_turns(name, write) == (2, 2 if reset else 3)
+
+
+@pytest.mark.parametrize(
+    ("pids", "remote"), [((0x2FF, 0x301), 2), ((0x301, 0x2FF), 3), ((0x1FF, 0x2FF), 2)]
+)
+def test_a_pid_that_ends_in_0xff(pids, remote):
+    """The pages of such a task are free to whoever comes next."""
+    assert by_turns("linux-6.1", True, pids) == (2, remote)
 
 
 @pytest.mark.xfail(

@@ -1,4 +1,4 @@
-"""Single states in which the engine departs from kernel.md: strict, so a repair is noticed."""
+"""Single states in which the engine once departed from the facts."""
 
 from collections import Counter
 
@@ -14,38 +14,27 @@ from tests.second_opinion.objects import Mapped, Page
 from tests.second_opinion.states import CPUS_PER_NODE, NODES, simulator, thread
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="kernel.md 1.9: update_scan_period() looks whether faults exist (numa_faults is "
-    "allocated), the engine whether any were folded into total_numa_faults by a placement",
-)
 def test_update_scan_period_between_the_first_fault_and_the_first_placement():
+    """kernel.md 1.9: it asks whether faults exist, not whether a placement folded any."""
     sim, k = simulator(get("linux-6.12"))
     p = thread(sim, 0)
     p.numa_scan_period, p.numa_faults = 1, Counter({("membuf", 1, 1): 5})
     kernel_fault.update_scan_period(sim, p, CPUS_PER_NODE)
-    task, faults = parts.tasks(numa_scan_period=1)[0], parts.no_faults(1, NODES)
+    task, faults = parts.tasks(numa_scan_period=1, has_faults=1)[0], parts.no_faults(1, NODES)
     faults[0, structs.STATS_MEMBUF, 1, 1] = 5
     fair_period.update_scan_period(parts.world(k, faults=faults), task, 0, 1)
-    assert int(task.numa_scan_period) == p.numa_scan_period
+    assert int(task.numa_scan_period) == p.numa_scan_period == 1000
 
 
-ALWAYS_EXCHANGED = pytest.mark.xfail(
-    strict=True,
-    reason="kernel.md 1.9: a local fault returns before last_cpupid is exchanged in the case of "
-    "the default policy; the engine does so for MPOL_BIND with MPOL_F_NUMA_BALANCING too",
-)
-
-
-@pytest.mark.parametrize("local", [pytest.param(True, marks=ALWAYS_EXCHANGED), False])
-def test_memory_bound_to_its_node_with_numa_balancing(local):
+@pytest.mark.parametrize("local", [True, False])
+def test_memory_bound_to_all_nodes_with_numa_balancing(local):
     """kernel.md 1.9: only the default policy returns before last_cpupid is exchanged."""
     sim, _ = simulator(get("linux-6.12"))
     cpu = CPUS_PER_NODE if local else 0
     p = thread(sim, cpu)
     p.numa_preferred_nid = -1
     spec = Vma(name="v", size_mb=2, policy="bind_balancing")
-    ref = Mapped(1, 513, "anon", "v", mempolicy="bind_balancing", bound_to=1)
+    ref = Mapped(1, 513, "anon", "v", mempolicy="bind_balancing")
     page = Page(vma=ref, node=1, present=True)
     target = kernel_memory.mpol_misplaced(sim, p, page)
     record = parts.vma(vm_flags=mapping_flags("anon", spec))
