@@ -79,7 +79,7 @@ def should_numa_migrate_memory(w, p, last, src_nid, dst_nid):
         return True
     if not unset and (last >> 8) // w.cpus_per_node != dst_nid:
         return False
-    if not unset and cpupid_match_pid(p, last):
+    if cpupid_match_pid(p, last):
         return True
     g = p.numa_group
     if g == NONE:
