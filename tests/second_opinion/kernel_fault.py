@@ -198,12 +198,20 @@ def task_numa_placement(sim: Sim, p: Thread) -> None:
 
 
 def update_task_scan_period(sim: Sim, p: Thread, shared: int, private: int) -> None:
-    """Adapt how often a task scans to what its faults were like."""
+    """Adapt how often a task scans to what its faults were like.
+
+    Up to 7.2 the early exit leaves numa_faults_locality[] as it is, so that one failed migration
+    is seen again by each later placement (kernel.md 1.9). e81ee0630837 "sched/fair: Reset NUMA
+    fault locality after scan period update" (tip/sched/core, September 2026; today.md 0) clears
+    it there too, whichever of the two conditions led there.
+    """
     remote, local, failed = p.numa_faults_locality
     if local + shared == 0 or failed:
         p.numa_scan_period = min(p.numa_scan_period_max, p.numa_scan_period * 2)
         wait = kernel_scan.msecs_to_jiffies(p.numa_scan_period, sim.w.machine.hz)
         p.mm.numa_next_scan = sim.jiffies + wait
+        if sim.policy.locality_reset:
+            p.numa_faults_locality = [0, 0, 0]
         return
     slot = -(-p.numa_scan_period // NUMA_PERIOD_SLOTS)
     lr_ratio = NUMA_PERIOD_SLOTS * local // (local + remote)

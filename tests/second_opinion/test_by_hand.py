@@ -10,7 +10,7 @@ from numalab import policy
 from numalab.machine import Machine
 from numalab.tunables import Tunables
 from numalab.workload import Access, Churn, Task, Vma, Workload
-from tests.second_opinion import kernel_memory, kernel_period, running
+from tests.second_opinion import kernel_fault, kernel_memory, kernel_period, running
 from tests.second_opinion.kernel_fault import cpu_pid_to_cpupid
 from tests.second_opinion.machine import folios, machine
 from tests.second_opinion.objects import Mapped, Page, Touching
@@ -62,7 +62,7 @@ def of(sim, i):
 
 
 def test_which_kernels_reset():
-    assert RESETS == ["linux-6.4", "linux-6.7", "linux-6.12", "linux-7.2"]
+    assert RESETS == ["linux-6.4", "linux-6.7", "linux-6.12", "linux-7.2", "linux-next"]
 
 
 @pytest.mark.parametrize("name", policy.NAMES)
@@ -185,6 +185,54 @@ def test_a_full_node_fails_before_isolation(name):
     sim.free[1] = 0
     assert after(sim, p, page, write=True) == cpu_pid_to_cpupid(p.cpu, p.pid)
     assert (page.node, page.read_only, p.numa_faults_locality[2]) == (0, False, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "periods"),
+    [
+        ("linux-7.2", [2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000]),
+        ("linux-next", [2000, 1000, 1000, 1000, 1000, 1000, 1000]),
+    ],
+)
+def test_a_failed_migration_and_the_periods_after_it(name, periods):
+    """One page finds its node full in the first pass, and none ever again.
+
+    All other faults are remote and shared: both ratios are 0, so a period of 2000 ms would lose
+    7 slots of 200 ms, and is held at the shortest, 1000 ms. A placement sees the faults of the
+    passes before it: the first one sees the failure under both kernels.
+    """
+    sim, p, page = misplaced(name)
+    p.numa_scan_period, sim.free[1] = 1000, 0
+    kernel_memory.do_numa_page(sim, p, page)
+    assert p.numa_faults_locality == [1, 0, 1]
+    sim.free[1] = 1 << 20
+    shared, flags = cpu_pid_to_cpupid(NEAR, p.pid + 1), kernel_fault.NO_GROUP
+    found = []
+    for _ in periods:
+        kernel_fault.task_numa_fault(sim, p, shared, 0, 1, flags)
+        p.mm.numa_scan_seq += 1
+        sim.jiffies += 60 * sim.w.machine.hz
+        kernel_fault.task_numa_fault(sim, p, shared, 0, 1, flags)
+        found.append(p.numa_scan_period)
+    assert found == periods
+    assert p.numa_faults_locality[2] == (0 if name == "linux-next" else 1)
+
+
+@pytest.mark.parametrize("name", policy.NAMES)
+@pytest.mark.parametrize(
+    ("locality", "shared"),
+    [([3, 0, 0], 0), ([3, 4, 1], 5)],
+    ids=["neither local nor shared", "failed"],
+)
+def test_what_the_early_exit_leaves(name, locality, shared):
+    """Either way in, the period doubles and the process waits for it; only next forgets."""
+    sim, p, _ = misplaced(name)
+    p.numa_scan_period, p.numa_scan_period_max = 1000, 60_000
+    p.numa_faults_locality = list(locality)
+    kernel_fault.update_task_scan_period(sim, p, shared, 7 - shared)
+    assert p.numa_scan_period == 2000
+    assert p.mm.numa_next_scan == sim.jiffies + 2 * sim.w.machine.hz
+    assert p.numa_faults_locality == ([0, 0, 0] if name == "linux-next" else locality)
 
 
 @pytest.mark.parametrize(
