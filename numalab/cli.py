@@ -207,10 +207,13 @@ def compare(
     from numalab.fields import InputError
     from numalab.remedies import get
     from numalab.report.tables import agreement
+    from numalab.stats import fewest_runs
 
     if capture is not None and simulated is not None:
         raise InputError(f"{simulated}: not with --capture, which simulates itself")
     if capture is not None:
+        if replicates < fewest_runs():
+            raise InputError(f"replicates = {replicates}: must be at least {fewest_runs()}")
         recording = open_recording(capture)
         rules = get(policy) if policy else recording.policy
         sim, rec = recording.simulate(replicates, seed, rules), recording.dataset()

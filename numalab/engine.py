@@ -61,6 +61,13 @@ class Finished(NamedTuple):
     """``numa_scan_seq`` at each time; int64[n_time, n_process]."""
 
 
+def check_draws(replicates: int, seed: int) -> None:
+    """Raise InputError unless a number of runs and a root of random streams can be used."""
+    for name, value, lowest in (("replicates", replicates, 1), ("seed", seed, 0)):
+        if value < lowest:
+            raise InputError(f"{name} = {value}: must be at least {lowest}")
+
+
 def simulate(
     workload: Workload,
     policy: Policy,
@@ -92,9 +99,7 @@ def simulate(
     InputError
         If the workload cannot be laid out, or needs more memory than the engine has.
     """
-    for name, value, lowest in (("replicates", replicates, 1), ("seed", seed, 0)):
-        if value < lowest:
-            raise InputError(f"{name} = {value}: must be at least {lowest}")
+    check_draws(replicates, seed)
     start = Start(workload=workload, setup=setup).complete(seed)
 
     def one(index: int) -> tuple[dict[str, Any], tuple[int, int]]:

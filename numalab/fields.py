@@ -36,6 +36,7 @@ def field(
     at_least: float | None = None,
     at_most: float | None = None,
     choices: Sequence[str] = (),
+    once: Any = None,
 ) -> Any:
     """Declare a dataclass field with unit, inclusive bounds, choices and meaning.
 
@@ -51,9 +52,11 @@ def field(
         Inclusive bounds of a number.
     choices : sequence of str
         The words that a string field accepts.
+    once : optional
+        The default that recordings were made with; see :func:`as_identity`.
     """
     bounds = {"at_least": at_least, "at_most": at_most}
-    metadata = {"doc": doc, "unit": unit, **bounds, "choices": tuple(choices)}
+    metadata = {"doc": doc, "unit": unit, **bounds, "choices": tuple(choices), "once": once}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -258,21 +261,32 @@ def _freeze(value: Any) -> Any:
 
 def as_plain(obj: Any) -> Any:
     """Turn nested dataclasses and tuples into dicts and lists, ready for JSON."""
-    return _plain(obj, lambda item, value: True)
+    return _plain(obj, lambda item, value: value)
 
 
 def as_identity(obj: Any) -> Any:
-    """:func:`as_plain` without the late fields that have their default.
+    """:func:`as_plain` without the late fields that have their default; defaults as they were.
 
-    What was written before such a field existed means the same, and is still the same.
+    What was written before such a field existed, or without a field whose default has changed
+    since, is still the same. The old and the new default change places.
     """
-    return _plain(obj, lambda item, value: "late" not in item.metadata or value != item.default)
+
+    def then(item: Any, value: Any) -> Any:
+        if "late" in item.metadata and value == item.default:
+            return _LEFT_OUT
+        changed = (item.default, item.metadata.get("once"))
+        return changed[value == item.default] if changed[1] and value in changed else value
+
+    return _plain(obj, then)
 
 
-def _plain(obj: Any, kept: Callable[[Any, Any], bool]) -> Any:
+_LEFT_OUT = object()
+
+
+def _plain(obj: Any, then: Callable[[Any, Any], Any]) -> Any:
     if dataclasses.is_dataclass(obj) and not isinstance(obj, type):
-        items = [(item, getattr(obj, item.name)) for item in dataclasses.fields(obj)]
-        return {item.name: _plain(value, kept) for item, value in items if kept(item, value)}
+        items = [(i.name, then(i, getattr(obj, i.name))) for i in dataclasses.fields(obj)]
+        return {name: _plain(value, then) for name, value in items if value is not _LEFT_OUT}
     if isinstance(obj, (tuple, list)):
-        return [_plain(item, kept) for item in obj]
+        return [_plain(item, then) for item in obj]
     return obj

@@ -31,25 +31,45 @@ class Speed:
         100_000.0, unit="ns", at_least=0, at_most=1e10, doc="first touch of a 2 MiB page"
     )
     hint_fault_ns: float = field(
-        1500.0, unit="ns", at_least=0, at_most=1e9, doc="a hint fault that does not migrate"
+        1500.0,
+        once=1000.0,
+        unit="ns",
+        at_least=0,
+        at_most=1e9,
+        doc="a hint fault that does not migrate",
     )
     migrate_page_ns: float = field(
-        3900.0, unit="ns", at_least=0, at_most=1e9, doc="what a migrating 4 KiB hint fault adds"
+        3900.0,
+        once=3000.0,
+        unit="ns",
+        at_least=0,
+        at_most=1e9,
+        doc="what a migrating 4 KiB hint fault adds",
     )
     hint_fault_huge_ns: float = field(
         1500.0, unit="ns", at_least=0, at_most=1e10, doc="a 2 MiB hint fault without migration"
     )
     migrate_huge_ns: float = field(
-        260_000.0, unit="ns", at_least=0, at_most=1e10, doc="what a migrating 2 MiB fault adds"
+        260_000.0,
+        once=200_000.0,
+        unit="ns",
+        at_least=0,
+        at_most=1e10,
+        doc="what a migrating 2 MiB fault adds",
     )
     scan_call_ns: float = field(
         2000.0, unit="ns", at_least=0, at_most=1e9, doc="one change_prot_numa() call"
     )
     scan_page_ns: float = field(
-        20.0, unit="ns", at_least=0, at_most=1e9, doc="looking at one present page table entry"
+        20.0,
+        once=5.0,
+        unit="ns",
+        at_least=0,
+        at_most=1e9,
+        doc="looking at one present page table entry",
     )
     pte_update_ns: float = field(
-        130.0, unit="ns", at_least=0, at_most=1e9, doc="what marking one entry adds"
+        130.0, once=20.0, unit="ns", at_least=0, at_most=1e9, doc="what marking one entry adds"
     )
     scan_spread: float = field(
         0.1, at_least=0, at_most=2, doc="standard deviation of log(time of a scan)"

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numalab import workload_file
-from numalab.fields import InputError, as_identity
-from numalab.machine import Machine
+from numalab.fields import InputError, as_identity, as_plain
+from numalab.machine import Machine, Speed
 from numalab.workload import Churn, Workload
 
 GOOD = """
@@ -476,3 +476,12 @@ def test_a_churn_filled_on_a_node_that_is_not_there() -> None:
             machine=Machine(nodes=2, cpus_per_node=1, memory_mb=128),
             churns=(Churn(name="c", size_mb=1, lifetime_ms=5, first_touch_node=2),),
         )
+
+
+def test_a_default_that_has_changed_leaves_identities_as_they_were():
+    """A recording without a speed of its own was made when a hint fault took 1000 ns by default."""
+    now, was = Speed(), Speed(hint_fault_ns=1000.0)
+    assert as_identity(now)["hint_fault_ns"] == 1000.0
+    assert as_identity(was)["hint_fault_ns"] == now.hint_fault_ns, "and is another one"
+    assert as_identity(Speed(hint_fault_ns=7.0))["hint_fault_ns"] == 7.0
+    assert as_plain(now)["hint_fault_ns"] == now.hint_fault_ns

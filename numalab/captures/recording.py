@@ -31,6 +31,8 @@ from numalab.releases import of_release
 from numalab.workload import Workload, with_speed
 
 MANIFEST = "manifest.toml"
+FORMAT = 1
+"""Of the folder: what the manifest and the logs hold."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +92,13 @@ class Recording:
         files = self.manifest["files"]
         text = self._read("workload.toml", files["workload.toml"]).decode()
         workload = workload_file.parse(text, f"{self.folder / 'workload.toml'}")
+        held = (workload.name, workload.identity(), workload.duration_ms)
+        for key, value in zip(("workload", "identity", "duration_ms"), held, strict=True):
+            if self.manifest.get(key, value) != value:
+                raise InputError(
+                    f"{self.folder / MANIFEST}: {key} = {self.manifest[key]!r}: workload.toml has "
+                    f"{value!r}; restore it or record again"
+                )
         if "calibration.json" not in files:
             return workload
         data = json.loads(self._read("calibration.json", files["calibration.json"]))
@@ -139,11 +148,17 @@ class Recording:
         policy : Policy, optional
             Instead of that of the recorded kernel.
 
+        Raises
+        ------
+        InputError
+            For a number of runs or a seed below its bound; as :func:`numalab.engine.simulate`.
+
         Returns
         -------
         xarray.Dataset
             The schema, with all of them along ``replicate``.
         """
+        engine.check_draws(replicates, seed)
         each, rules = -(-replicates // len(self._runs)), policy or self.policy
         return dataset.concat(
             [
@@ -220,6 +235,8 @@ def open_recording(folder: str | Path) -> Recording:
     ):
         if key not in (where or {}):
             raise InputError(f"{path}: {key} is missing; restore it or record again")
+    if found.get("format") != FORMAT:
+        raise InputError(f"{path}: format = {found.get('format')!r}: numalab reads {FORMAT}")
     return Recording(folder=folder, manifest=found)
 
 

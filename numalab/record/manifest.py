@@ -15,7 +15,7 @@ import tomlkit
 import xarray as xr
 
 from numalab import dataset
-from numalab.captures.recording import MANIFEST, open_recording
+from numalab.captures.recording import FORMAT, MANIFEST, open_recording
 from numalab.fields import InputError
 from numalab.record.guest import QEMU, Boot
 from numalab.record.initramfs import RecordError, tool, write_whole
@@ -49,7 +49,7 @@ class RecordingWriter:
     def __init__(self, folder: Path, workload: Workload, source: str, kernel: Path) -> None:
         self.folder = folder
         self.facts: dict[str, Any] = {
-            "format": 1,
+            "format": FORMAT,
             "workload": workload.name,
             "identity": workload.identity(),
             "duration_ms": workload.duration_ms,

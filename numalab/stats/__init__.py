@@ -25,6 +25,7 @@ from numalab.stats.formatting import (
 )
 from numalab.stats.intervals import (
     bootstrap,
+    fewest_runs,
     identical,
     mean_interval,
     prediction_interval,

@@ -192,6 +192,11 @@ def _student(values: np.ndarray, level: float) -> np.ndarray:
     return np.where(identical(values)[:, None], mean, np.stack(found, axis=-1))
 
 
+def fewest_runs(level: float = 0.95) -> int:
+    """Return how many runs a prediction interval needs: 2 / (1 - level) - 1, of 95 % 39."""
+    return math.ceil(round(2 / (1 - level) - 1, 9))
+
+
 def prediction_interval(da: xr.DataArray, level: float = 0.95) -> xr.DataArray:
     """Interval in which one more run falls with probability ``level``.
 
@@ -201,10 +206,10 @@ def prediction_interval(da: xr.DataArray, level: float = 0.95) -> xr.DataArray:
         ``replicate`` disappears, ``statistic`` (low, high) appears: quantiles of the runs, of
         type 6, for a run more lies below the k-th of n with probability k / (n + 1) on
         average (Hyndman & Fan, Am. Stat. 50, 1996); numpy's own type 7 covers 90 % at 40.
-        2 / (1 - level) - 1 replicates are needed: 39.
+        See :func:`fewest_runs`.
     """
     check_level(level)
-    need = math.ceil(round(2 / (1 - level) - 1, 9))
+    need = fewest_runs(level)
     n = count_runs(da)
     if n < need:
         raise InputError(

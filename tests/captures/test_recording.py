@@ -156,6 +156,10 @@ def test_a_folder_without_manifest_is_no_recording(tmp_path: Path) -> None:
     [
         ("format = [", "cannot be read"),
         ("format = 1\n", "workload is missing; restore it"),
+        (
+            'format = 2\nworkload = "w"\nkernel = "6.1"\n[files]\n"workload.toml" = "0"\n',
+            "format = 2: numalab reads 1",
+        ),
     ],
 )
 def test_a_damaged_manifest_is_named(copy: Path, text: str, line: str) -> None:
@@ -168,7 +172,33 @@ def test_a_kernel_without_a_version_has_no_generation(copy: Path) -> None:
     path = copy / "manifest.toml"
     path.write_text(path.read_text().replace('kernel = "6', 'kernel = "v6'))
     with pytest.raises(InputError, match=r"kernel = 'v6.*must begin with a version"):
-        captures.open_recording(copy).policy  # noqa: B018
+        captures.open_recording(copy).generation  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("line", "changed"),
+    [
+        (r'workload = ".*"', 'workload = "other"'),
+        (r'identity = ".*"', 'identity = "0"'),
+        (r"duration_ms = .*", "duration_ms = 1"),
+    ],
+)
+def test_a_manifest_that_belongs_to_another_workload_is_refused(copy, line, changed) -> None:
+    path = copy / "manifest.toml"
+    text, count = re.subn(rf"(?m)^{line}$", changed, path.read_text(), count=1)
+    assert count == 1
+    path.write_text(text)
+    key = changed.partition(" ")[0]
+    with pytest.raises(InputError, match=rf"manifest\.toml: {key} = .*: workload\.toml has"):
+        captures.open_recording(copy).dataset()
+
+
+def test_runs_and_seeds_below_their_bounds_are_refused_by_their_own_values(copy) -> None:
+    recording = captures.open_recording(copy)
+    with pytest.raises(InputError, match=r"^replicates = 0: must be at least 1"):
+        recording.simulate(0, 1)
+    with pytest.raises(InputError, match=r"^seed = -1: must be at least 0"):
+        recording.simulate(40, -1)
 
 
 def test_a_recording_that_has_not_begun_is_refused(copy: Path) -> None:
