@@ -111,7 +111,7 @@ def test_bad_input_is_one_line_and_status_2_of_a_process_too():
     ("words", "message"),
     [
         (("simulate", "none.toml"), "none.toml: cannot be read: No such file"),
-        (("simulate", WORKLOAD, "--policy", "linux-6.21"), "did you mean 'linux-6.1'"),
+        (("simulate", WORKLOAD, "--policy", "linux-6.21"), "the newest before it: 'linux-6.12'"),
         (("simulate", WORKLOAD, "--replicates", "0"), "replicates = 0: must be at least 1"),
         (("simulate", WORKLOAD, "--seed", "-1"), "seed = -1: must be at least 0"),
         (("compare", "x.nc", "y.nc"), "x.nc: no such file"),
