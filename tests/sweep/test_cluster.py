@@ -36,7 +36,7 @@ policy = ["linux-6.1", "linux-7.2"]
 vma_lifetime_ms = [40, 90, 200]
 scan_delay_ms = { lowest = 100, highest = 2000, num = 10 }
 """
-LONG = FILE.replace("12", "120").replace("5000", "60000")
+LONG = FILE.replace("12", "1200").replace("5000", "60000")
 
 
 def _dask(*words, path=ROOT, **given):
@@ -155,7 +155,7 @@ def test_a_scheduler_that_dies_is_one_line_and_loses_nothing(cluster, tmp_path):
     assert err.splitlines()[1].startswith(
         f"numalab: error: cluster {address}: the scheduler is gone"
     )
-    assert 0 < _left(tmp_path) < 60 * 120
+    assert 0 < _left(tmp_path) < 60 * 1200
 
 
 def test_a_sweep_on_a_cluster_stops_and_says_what_is_kept(cluster, tmp_path):
@@ -165,7 +165,7 @@ def test_a_sweep_on_a_cluster_stops_and_says_what_is_kept(cluster, tmp_path):
     out, err = started.communicate(timeout=60)
     assert started.returncode == 130
     assert out == ""
-    assert err.splitlines()[-1] == f"stopped; {60 * 120 - _left(tmp_path)} runs kept"
+    assert err.splitlines()[-1] == f"stopped; {60 * 1200 - _left(tmp_path)} runs kept"
 
 
 def _jobs(tmp_path):
