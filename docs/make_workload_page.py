@@ -79,7 +79,7 @@ SECTIONS: list[tuple[str, type, str, set[str]]] = [
         {"machine", "tunables", "processes", "vmas", "tasks", "churns"},
     ),
     ("[machine]", Machine, "CPU i belongs to node i / cpus_per_node.", {"speed"}),
-    ("[machine.speed]", Speed, "Measured by the recorder; defaults are assumed.", set()),
+    ("[machine.speed]", Speed, "Measured by the recorder; defaults: published, or assumed.", set()),
     ("[tunables]", Tunables, "debugfs sched/numa_balancing/ and the sysctl.", set()),
     ("[[process]]", Process, "Only to change a default of a process.", set()),
     ("[[vma]]", Vma, "", set()),

@@ -217,8 +217,12 @@ def run_in_room(
     samples = Samples(taken, seqs, sample_ns)
     run_startup(world, alone_records(w, setup), phase_ns, rng)
     before = time_spent(world)
-    done = run(world, lifetimes, phase_ns, ticks, samples, rng)
-    check_time(world, before, ticks)
+    try:
+        done = run(world, lifetimes, phase_ns, ticks, samples, rng)
+        check_time(world, before, ticks)
+    except RuntimeError as error:
+        at_s = (world.clock[0].now_ns - START_NS) / 1e9
+        raise RuntimeError(f'workload "{w.name}", {policy.name}, {at_s:.3f} s: {error}') from None
     taken[done:], seqs[done:] = world.stat[0], world.mms["numa_scan_seq"]
     return Finished(world, taken, seqs)
 

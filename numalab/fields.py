@@ -268,14 +268,18 @@ def as_identity(obj: Any) -> Any:
     """:func:`as_plain` without the late fields that have their default; defaults as they were.
 
     What was written before such a field existed, or without a field whose default has changed
-    since, is still the same. The old and the new default change places.
+    since, is still the same: where the default was 5 and is 20, 20 is written as 5, and 5 as 20.
     """
 
     def then(item: Any, value: Any) -> Any:
-        if "late" in item.metadata and value == item.default:
-            return _LEFT_OUT
-        changed = (item.default, item.metadata.get("once"))
-        return changed[value == item.default] if changed[1] and value in changed else value
+        old = item.metadata.get("once")
+        if old is None:
+            old = item.default
+        elif value == item.default:
+            value = old
+        elif value == old:
+            value = item.default
+        return _LEFT_OUT if "late" in item.metadata and value == old else value
 
     return _plain(obj, then)
 

@@ -13,9 +13,10 @@ class Speed:
 
     The recorder measures these in a calibration step of its own and stores them in
     the recording. The defaults stand for a server with two sockets: typical published
-    values (docs/costs.md), and assumed ones where nothing is published (touches, first
-    touches, calls). A scan of 256 MB that marks all takes 10 ms; since scans pace themselves
-    by their cost, this decides how many there are.
+    values (docs/costs.md; ``migrate_huge_ns``: move_pages() of one huge folio, Shivank Garg
+    2025), and assumed ones where nothing is published (touches, first touches, calls, huge
+    faults). A scan of 256 MB that marks all takes 10 ms; since scans pace themselves by their
+    cost, this decides how many there are.
     """
 
     touch_walk_ns: float = field(
@@ -106,38 +107,43 @@ class Speed:
     )
     refault_ns: float = late_field(
         1300.0,
+        once=3000.0,
         unit="ns",
         at_least=0,
         at_most=1e9,
-        doc="what a vCPU's touch of a zapped 4 KiB page takes more: exit, GUP, fill (assumed)",
+        doc="what a vCPU's touch of a zapped 4 KiB page takes more: exit, GUP, fill",
     )
     refault_huge_ns: float = late_field(
         1500.0,
+        once=4000.0,
         unit="ns",
         at_least=0,
         at_most=1e10,
-        doc="what a vCPU's touch of a zapped 2 MiB folio takes more (assumed)",
+        doc="what a vCPU's touch of a zapped 2 MiB folio takes more",
     )
     zap_page_ns: float = late_field(
         60.0,
+        once=40.0,
         unit="ns",
         at_least=0,
         at_most=1e9,
-        doc="what a notified range takes its sender for each 4 KiB entry zapped (assumed)",
+        doc="what a notified range takes its sender for each 4 KiB entry zapped",
     )
     zap_huge_ns: float = late_field(
         60.0,
+        once=50.0,
         unit="ns",
         at_least=0,
         at_most=1e9,
-        doc="what a notified range takes its sender for each 2 MiB entry zapped (assumed)",
+        doc="what a notified range takes its sender for each 2 MiB entry zapped",
     )
     notify_ns: float = late_field(
         3300.0,
+        once=2000.0,
         unit="ns",
         at_least=0,
         at_most=1e9,
-        doc="what a notified range takes its sender besides: lock, walk, flush (assumed)",
+        doc="what a notified range takes its sender besides: lock, walk, flush",
     )
     lost_share: float = field(
         0.0, at_least=0, at_most=0.9, doc="CPU time that a busy task loses to other work"

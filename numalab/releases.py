@@ -13,19 +13,24 @@ log = logging.getLogger(__name__)
 
 
 class Backport(NamedTuple):
-    """A rule that a stable series got on the way; of the releases between, nobody looked."""
+    """A rule that a stable series took over at a release between two that were looked at."""
 
     series: str
     lacks: int
     """Newest release of the series that was seen without the rule."""
-    has: int
-    """Oldest release that was seen with it."""
+    has: int | None
+    """Oldest release that was seen with it; None: a later one, it is not known which."""
     rule: str
     source: str
     """Upstream commit."""
 
 
+_RULES_OF_6_7 = (
+    "pid_reset_early", "seq_completed", "start_scan_seq", "partial_vma", "forced_scan",
+)  # fmt: skip
 BACKPORTS = (
+    *(Backport("6.6", 0, None, rule, "9ae5c00ea2e6..84db47ca7146") for rule in _RULES_OF_6_7),
+    Backport("6.6", 0, None, "thread_count_rule", "f22cde4371f3"),
     Backport("6.12", 0, 107, "thread_count_rule", "f22cde4371f3"),
     Backport("6.12", 107, 117, "shmem_task_policy", "d230991493b5"),
     Backport("7.2", 0, 13, "shmem_task_policy", "d230991493b5"),
@@ -41,8 +46,8 @@ def of_release(release: str) -> Policy:
     ----------
     release : str
         Such as ``6.12.107`` or ``6.12.117+deb13-cloud-amd64``. A policy names a version by the
-        release that was read; of a release between one that lacks a rule and one that has it
-        the rule is taken as missing, and a warning says so.
+        release that was read. Of a release between one that lacks a rule and one that has it the
+        rule is taken as missing; a warning says what is guessed.
 
     Raises
     ------
@@ -57,15 +62,15 @@ def of_release(release: str) -> Policy:
     if base is None:
         raise InputError(f"kernel release {release!r}: numalab knows no rules before 6.1")
     rules: dict[str, bool] = {}
+    guessed: list[str] = []
     if (major, minor) >= _FIRST_RESET and not base.resets_cpupid:
         rules["resets_cpupid"] = True
     for one in (b for b in BACKPORTS if b.series == f"{major}.{minor}"):
-        if one.lacks < level < one.has:
-            log.warning(
-                "kernel %s: %s (%s) is missing in %s.%d and present in %s.%d; taken as missing",
-                release, one.rule, one.source, one.series, one.lacks, one.series, one.has,
-            )  # fmt: skip
-        rules[one.rule] = level >= one.has
+        rules[one.rule] = level > one.lacks if one.has is None else level >= one.has
+        if one.lacks < level < (one.has or level + 1):
+            guessed.append(f"{one.rule} {'there' if rules[one.rule] else 'missing'}")
+    if guessed:
+        log.warning("kernel %s: not seen, taken as %s", release, ", ".join(guessed))
     held = base.rules()
     changed = {name: value for name, value in rules.items() if held[name] != value}
     if not changed:

@@ -8,12 +8,14 @@ may sleep (Alexandru Elisei, YuEMkKY2RU/2KiZW@monolith.localdoman, July 2022).
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from numalab import policy
 from numalab.fields import unknown_name
 from numalab.policy import Policy, with_rules
+from numalab.releases import of_release
 
 SEED_THREAD = 'the thread of "sched/numa: Enhance vma scanning logic", January 2023'
 
@@ -137,13 +139,16 @@ def with_remedy(base: Policy, name: str) -> Policy:
 def get(name: str) -> Policy:
     """Return a policy by name, with its remedies: ``linux-7.2`` or ``linux-7.2+mbind``.
 
+    A full release, ``linux-6.12.117``, is one too: see :func:`numalab.releases.of_release`.
+
     Raises
     ------
     InputError
         Naming the nearest policy or remedy that exists.
     """
     base, *remedies = name.split("+")
-    found = policy.get(base)
+    release = re.fullmatch(r"(?:linux-)?(\d+\.\d+\.\d+)", base)
+    found = of_release(release[1]) if release else policy.get(base)
     for remedy in remedies:
         found = with_remedy(found, remedy)
     return found

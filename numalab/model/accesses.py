@@ -10,7 +10,7 @@ from numalab.model.faults import WALK, touch_all, touch_cohort
 from numalab.population import ABSENT, END, ZAPPED, join_left, split
 from numalab.units import HPAGE_PMD_NR
 
-LONG_TOUCH_NS = 1e5
+LONG_TOUCH_NS = 5e4
 """From here on a touch may begin in what is left of a tick, and end in a later one."""
 
 
@@ -82,8 +82,8 @@ def _rand_touches(w, a, m, rng):
 
 
 @inlined
-def _dearest_fault(w, a):
-    """What a fault of an access takes at most [ns]: it migrates, and fills a guest's entry."""
+def _costliest_fault(w, a):
+    """What a fault of an access takes at most [ns]: a migration, and a fill of a guest's entry."""
     speed, access = w.speed[0], w.accesses[a]
     if w.pop.segments[access.first_segment].unit == HPAGE_PMD_NR:
         return access.refault_ns + speed.hint_fault_huge_ns + speed.migrate_huge_ns
@@ -100,7 +100,7 @@ def touch_rand(w, a, budget_ns, most, rng):
     """
     access = w.accesses[a]
     touch = access.touch_ns
-    fault = _dearest_fault(w, a)
+    fault = _costliest_fault(w, a)
     spent = 0.0
     left = most
     while left >= 1.0 and _has_time(budget_ns - spent, touch):
@@ -201,7 +201,6 @@ def touch_walk(w, a, budget_ns, most, rng):
         if w.pop.access_marked[a] + w.pop.access_absent[a] == 0:
             return spent + _touch_mapped(access, budget_ns - spent, left)
         pages, cost = _walk_span(w, a, budget_ns - spent, left, rng)
-        pages = min(pages, access.pages - access.position)
         access.position = (access.position + pages) % access.pages
         access.touches += pages
         left -= pages

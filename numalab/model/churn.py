@@ -83,7 +83,7 @@ def _map(w, churn):
     link_vma(mm, w.vmas, churn.vma)
     link_vma(mm, w.vmas, churn.guard)
     seg.lo, seg.hi = start, start + churn.pages
-    access.position = 0
+    access.position, access.carry = 0, 0.0
     _fill(w, churn, g)
 
 

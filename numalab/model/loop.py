@@ -32,25 +32,28 @@ def _pay(w, t, end_ns):
     ``end_ns`` is the end of this part, from the start of the tick.
     """
     p = w.tasks[t]
-    p.paid_ns = 0
-    if p.debt_ns and p.wants_cpu != 2:
+    p.paid_ns, p.in_debt = 0, p.debt_ns > 0
+    if p.in_debt and p.wants_cpu != 2:
         free = int(end_ns - w.cpu_used_ns[p.cpu])
         p.paid_ns = max(0, min(p.debt_ns, free))
-        p.debt_ns -= p.paid_ns
-        p.running += p.paid_ns
-        w.current[p.cpu] = t
-        w.cpu_used_ns[p.cpu] += p.paid_ns
+        if p.paid_ns:
+            p.debt_ns -= p.paid_ns
+            p.running += p.paid_ns
+            w.current[p.cpu] = t
+            w.cpu_used_ns[p.cpu] += p.paid_ns
 
 
 @inlined
-def _rated_budget(w, t, part, part_ns):
-    """Time that a task has for rated accesses in a part of a tick [ns]."""
+def _rated_budget(w, t, end_ns, part_ns):
+    """Time that a task has for rated accesses in the part of a tick that ends at ``end_ns`` [ns].
+
+    One that runs flat out has none while another has its CPU.
+    """
     p = w.tasks[t]
+    left = end_ns - w.cpu_used_ns[p.cpu]
     if p.wants_cpu == 2:
-        return 0.0 if p.debt_ns >= (part + 1) * part_ns else part_ns
-    if p.debt_ns:
-        return 0.0
-    return min(part_ns - p.paid_ns, (part + 1) * part_ns - w.cpu_used_ns[p.cpu])
+        return min(part_ns, left - p.debt_ns - p.running) if w.cpu_task[p.cpu] == t else 0.0
+    return 0.0 if p.debt_ns else min(part_ns - p.paid_ns, left)
 
 
 @jitted
@@ -76,20 +79,24 @@ def _run_tick(w, tick_ns, rng):
             p = w.tasks[t]
             if p.wants_cpu == 0 or not (p.rated or w.pop.task_waiting[t]):
                 continue
-            scans = p.debt_ns > 0 or p.paid_ns > 0
-            if scans != (i >= ntasks):
+            if p.in_debt != (i >= ntasks):
                 continue  # whoever is still in a scan comes last
-            budget = _rated_budget(w, t, part, part_ns)
+            budget = _rated_budget(w, t, end_ns, part_ns)
             if budget <= 0:
                 fall_behind(w, t, part_ns)
                 continue
-            if scans:
+            if p.in_debt:
                 finish_scan(w.mms[p.mm], clock.now_ns + int(part_ns))
-            w.current[p.cpu] = t
+            cpu = p.cpu  # it may move
+            w.current[cpu] = t
             ns = run_rated(w, t, part_ns, budget, rng)
-            p.running += int(ns)
-            if p.wants_cpu == 1:
-                w.cpu_used_ns[p.cpu] += ns
+            if p.wants_cpu == 2:
+                p.running += int(ns)
+                continue
+            late = max(0, int(ns - budget))
+            p.debt_ns += late
+            p.running += int(ns) - late
+            w.cpu_used_ns[cpu] += int(ns) - late
         for i in range(ncpus):
             cpu = (i + jiffies + part) % ncpus
             t = w.cpu_task[cpu]
@@ -177,7 +184,7 @@ def run(w, lifetimes, phase_ns, ticks, into, rng):
         w.cpu_used_ns[:] = 0.0
         for t in range(ntasks):
             p = w.tasks[t]
-            p.running = 0
+            p.running, p.tick_cpu = 0, p.cpu
             if p.wants_cpu == 2:
                 other = w.cpu_task[p.cpu]
                 if other == NONE or p.vruntime < w.tasks[other].vruntime:
@@ -189,14 +196,11 @@ def run(w, lifetimes, phase_ns, ticks, into, rng):
         for t in range(ntasks):
             p = w.tasks[t]
             ran = p.running
-            if w.cpu_task[p.cpu] == t:
-                ran = max(0, int(length - w.cpu_used_ns[p.cpu]))
+            if w.cpu_task[p.tick_cpu] == t:
+                ran = max(0, int(length - w.cpu_used_ns[p.tick_cpu]))
                 p.debt_ns = max(0, p.debt_ns + p.running - ran)
-            elif p.wants_cpu != 2:
-                ran = min(p.running, int(length))
-                p.debt_ns += p.running - ran
-                if stands_still(w, t, length):
-                    raise RuntimeError("a task stands still: a fault of the model")
+            elif p.wants_cpu != 2 and stands_still(w, t, length, SUBSTEPS):
+                raise RuntimeError("a task waits beside a CPU that has time: a fault of the model")
             p.sum_exec_runtime += int(ran * kept)
             p.vruntime += ran
         step += 1

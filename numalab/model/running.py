@@ -64,12 +64,15 @@ def run_rated(w, t, part_ns, budget_ns, rng):
 
 
 @inlined
-def stands_still(w, t, length_ns):
-    """Say whether a task without flat-out accesses waits although its CPU had time.
+def stands_still(w, t, length_ns, parts):
+    """Say whether a task without flat-out accesses waits although its CPU had time in a tick.
 
-    It has a scan or faults to pay for, or is behind with more touches than fit into the tick.
+    It has a scan or faults to pay for, or is behind with more touches than fit into the tick. In
+    each part less time may be left over than a touch takes. A task that moved is not looked at.
     """
     p = w.tasks[t]
+    if p.cpu != p.tick_cpu:
+        return False
     due_ns = float(p.debt_ns)
     longest = 0.0
     for a in range(p.first_access, p.end_access):
@@ -78,7 +81,7 @@ def stands_still(w, t, length_ns):
             longest = max(longest, access.touch_ns)
             if access.carry * access.touch_ns > length_ns:
                 due_ns += access.carry * access.touch_ns
-    return due_ns > 0.0 and w.cpu_used_ns[p.cpu] + longest + 1.0 < length_ns
+    return due_ns > 0.0 and w.cpu_used_ns[p.cpu] + parts * (longest + 1.0) < length_ns
 
 
 @inlined

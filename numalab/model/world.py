@@ -22,8 +22,8 @@ costs that its guest has not mapped, 0 for other tasks."""
 churn_type = record("task vma guard access pages alive next_ns turn gap_ns node pinned")
 
 clock_type = record("jiffies now_ns elapsed_ns")
-"""``now_ns`` goes on within a tick and within a scan; ``elapsed_ns`` is from the start to the
-tick."""
+"""``now_ns`` goes on within a tick and within a scan; ``elapsed_ns`` is from the start of
+the run to the start of the tick."""
 
 walk_type = record("calls zapped updated entries seen pinned")
 """What one walk of a scan found: notifications; entries that a guest lost; pages and entries that

@@ -1,7 +1,5 @@
 """Small records for the mirrored functions: a kernel, an mm, tasks, a VMA, groups."""
 
-import functools
-
 import numpy as np
 
 from numalab import policy
@@ -65,7 +63,6 @@ def no_faults(count=1, nodes=2):
     return np.zeros((count, 4, nodes, 2), np.int64)
 
 
-@functools.cache
 def _bare():
     w = Workload(name="bare", tasks=(Task(name="t"),))
     rng = np.random.default_rng(0)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numalab import policy
+from numalab import policy, workload_file
 from numalab.engine import Start, run_one, simulate
 from numalab.machine import Machine, Speed
 from numalab.model.accounts import check_time, time_spent
@@ -74,6 +74,8 @@ def test_rated_tasks_get_all_the_time_that_their_cpu_has(rates, pte_update_ns, n
         scans_ns = float(ds["chunk_pages"].sum()) * (SPEED.scan_page_ns + pte_update_ns)
         faults_ns = int(ds["numa_hint_faults"].isel(time=-1)) * 5000
         touches_ns = sum(rates[i] for i in mine) * 2.0 * 20
+        for i in mine:
+            assert float(ds["touches"].isel(task=i)) <= 2 * rates[i] + 1, "none that is not due"
         if touches_ns + scans_ns + faults_ns < 1.8e9:
             for i in mine:
                 assert float(ds["touches"].isel(task=i)) == pytest.approx(2 * rates[i], rel=0.05)
@@ -113,8 +115,90 @@ def test_a_task_that_waits_beside_an_idle_cpu_stands_still():
 
     world = finished(rated([1e5]))
     world.cpu_used_ns[:] = 0.0
-    assert not stands_still(world, 0, 4e6)
+    assert not stands_still(world, 0, 4e6, 4)
     world.tasks[0].debt_ns = 10**7
-    assert stands_still(world, 0, 4e6)
-    world.cpu_used_ns[:] = 4e6
-    assert not stands_still(world, 0, 4e6)
+    assert stands_still(world, 0, 4e6, 4)
+    world.cpu_used_ns[:] = 4e6 - 50
+    assert not stands_still(world, 0, 4e6, 4), "less than a touch of 20 ns in each part"
+
+
+def parsed(text):
+    return workload_file.parse(text, "test")
+
+
+BEHIND = """
+[workload]
+name = "behind"
+duration_ms = 1000
+[machine]
+hz = 300
+cpus_per_node = 2
+[[vma]]
+name = "a"
+size_mb = 16
+[[vma]]
+name = "s"
+size_mb = 512
+populated = 0.0
+[[task]]
+name = "t0"
+cpu = 0
+access = [{vma = "a", pattern = "walk", pages_per_s = 2e9}]
+[[task]]
+name = "t1"
+cpu = 1
+access = [{vma = "s", pattern = "rand"}]
+[[task]]
+name = "t2"
+cpu = 2
+access = [{vma = "s", pattern = "rand"}]
+"""
+
+
+def test_a_task_that_cannot_keep_up_in_ticks_of_four_parts_does_not_stand_still():
+    """Each part of such a tick leaves time for less than a touch."""
+    ds = simulate(parsed(BEHIND), policy.get("linux-6.12")).isel(replicate=0)
+    touched = float(ds["touches"].sel(task="t0"))
+    assert touched == pytest.approx(1e9 / 2.0, rel=0.01), "2 ns each, all of the time"
+
+
+MOVES = """
+[workload]
+name = "moves"
+duration_ms = 20000
+[machine]
+memory_mb = 256
+[tunables]
+scan_delay_ms = 100
+scan_period_min_ms = 100
+[[vma]]
+name = "filler"
+size_mb = 250
+[[vma]]
+name = "far"
+size_mb = 64
+first_touch_node = 1
+[[task]]
+name = "t"
+access = [{vma = "far", pattern = "rand", pages_per_s = RATE}]
+"""
+
+
+@pytest.mark.parametrize("rate", ["2e7", "0"])
+def test_a_free_task_that_moves_within_a_tick_keeps_its_accounts(rate):
+    """Node 0 is full, so its pages stay on node 1, and the task goes to them."""
+    ds = simulate(parsed(MOVES.replace("RATE", rate)), policy.get("linux-6.12"), replicates=10)
+    assert (ds["numa_preferred_nid"] == 1).any(), "no task moved"
+    if rate != "0":
+        assert ds["touches"].sum("task").values == pytest.approx(4e8, rel=0.01)
+
+
+def test_a_long_touch_of_one_task_takes_no_more_time_than_its_cpu_has():
+    """A takes 60 % of the CPU, B 100 touches of 5 ms a second: 50 %. Together all of it."""
+    w = parsed(
+        MOVES.replace("RATE", "100").replace("[tunables]", "speed.touch_rand_ns = 5e6\n[tunables]")
+    )
+    a = Task(name="a", cpu=1, access=(Access(vma="filler", pattern="walk", pages_per_s=3e8),))
+    tasks = (dataclasses.replace(w.tasks[0], cpu=1), a)
+    ds = simulate(dataclasses.replace(w, tasks=tasks), policy.get("linux-6.12")).isel(replicate=0)
+    assert float(ds["sum_exec_runtime"].sum()) == pytest.approx(20_000, rel=0.02)
