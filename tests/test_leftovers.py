@@ -80,6 +80,7 @@ def test_cannot_be_interrupted():
 """
 
 
+@pytest.mark.slow
 def test_tests_that_hang_are_ended_and_say_where_they_stood(pytester):
     pytester.makeconftest("from tests.conftest import *")
     pytester.makepyprojecttoml("[tool.pytest.ini_options]\ntimeout = 60\nmarkers = ['cluster: c']")

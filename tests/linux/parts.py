@@ -1,11 +1,14 @@
 """Small records for the mirrored functions: a kernel, an mm, tasks, a VMA, groups."""
 
+import copy
+import functools
+
 import numpy as np
 
 from numalab import policy
 from numalab.linux import structs as st
 from numalab.machine import Machine
-from numalab.model.initial import assemble
+from numalab.model.initial import Drawn, lay_out
 from numalab.model.inputs import kernel_record
 from numalab.model.layout import default_setup
 from numalab.records import records
@@ -63,10 +66,12 @@ def no_faults(count=1, nodes=2):
     return np.zeros((count, 4, nodes, 2), np.int64)
 
 
+@functools.cache
 def _bare():
-    w = Workload(name="bare", tasks=(Task(name="t"),))
-    rng = np.random.default_rng(0)
-    return assemble(w, policy.get("linux-6.12"), default_setup(w), 64, rng)
+    w, rules = Workload(name="bare", tasks=(Task(name="t"),)), policy.get("linux-6.12")
+    setup = default_setup(w)
+    drawn = Drawn.before(w, rules, setup, np.random.default_rng(0))
+    return lay_out(w, rules, setup, 64, drawn, events=4)
 
 
 def world(k=None, address_space=None, now=0, now_ns=0, **fields):
@@ -75,7 +80,8 @@ def world(k=None, address_space=None, now=0, now_ns=0, **fields):
         "k": kernel() if k is None else k,
         "mms": mm() if address_space is None else address_space,
     }
-    w = _bare()._replace(**{name: found.base for name, found in given.items()}, **fields)
+    w = copy.deepcopy(_bare())
+    w = w._replace(**{name: found.base for name, found in given.items()}, **fields)
     clock = records(w.clock.dtype, 1)
     fill(clock[0], jiffies=now, now_ns=now_ns)
     return w._replace(clock=clock)

@@ -34,7 +34,10 @@ from tests.second_opinion.states import (
     thread,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning"),
+]
 QUICK = settings(
     max_examples=200,
     deadline=None,

@@ -112,6 +112,7 @@ def test_a_finer_grid_and_more_replicates_reuse_what_is_there(tmp_path):
     assert _to_run(dataclasses.replace(SMALL, seed=4), tmp_path) == 48
 
 
+@pytest.mark.slow
 def test_a_measure_is_kept_by_what_it_computes(tmp_path):
     def scaled(factor):
         def again(run):
@@ -303,6 +304,7 @@ def _wait_for_a_file(started, folder):
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_goes_on_where_it_was(tmp_path):
     started = _start(tmp_path)
     _wait_for_a_file(started, tmp_path / "store")
@@ -319,6 +321,7 @@ def test_a_killed_sweep_goes_on_where_it_was(tmp_path):
     xr.testing.assert_identical(resumed, _run(made))
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_interrupted_says_what_is_kept_and_goes_on_there(tmp_path):
     held = 0
     for wait_s in (0.0, 0.13, 0.31):
@@ -435,6 +438,7 @@ def test_threads_without_end_are_refused():
         Execution(workers=1_000_000)
 
 
+@pytest.mark.slow
 def test_two_sweeps_on_one_store_do_each_other_no_harm(tmp_path):
     both = [_start(tmp_path, "--out", str(tmp_path / name)) for name in ("a.nc", "b.nc")]
     for one in both:
