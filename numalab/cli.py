@@ -60,22 +60,13 @@ def _save(ds: xr.Dataset, out: Path | None) -> None:
 
 
 def _print_counters(ds: xr.Dataset, as_json: bool) -> None:
-    import pandas as pd
+    from numalab.report.tables import final, final_values
 
-    from numalab.compare import COUNTERS, EVENTS, at_end, describe
-    from numalab.dataset import provenance
-    from numalab.report.frames import plain
-    from numalab.stats import format_number
-
-    all_scans = "chunk_scan" in ds and not provenance(ds).get("chunks_dropped")
-    names = [name for name in (*COUNTERS, *EVENTS) if name != "scans" or all_scans]
-    values = {name: at_end(ds, name).values.tolist() for name in names}
     if as_json:
-        typer.echo(json.dumps({"source": ds.attrs["source"], "final": values}, indent=1))
-        return
-    rows = {n: [min(v), sorted(v)[len(v) // 2], max(v)] for n, v in values.items()}
-    table = pd.DataFrame(rows, ["min", "median", "max"]).T.map(format_number)
-    typer.echo(f"{describe(ds)}\n{plain(table.rename_axis('counter at the end'))}")
+        known = {"source": ds.attrs["source"], "final": final_values(ds)}
+        typer.echo(json.dumps(known, indent=1))
+    else:
+        typer.echo(final(ds))
 
 
 @app.command()
