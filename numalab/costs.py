@@ -2,7 +2,7 @@
 
 Counts are what the model and the recordings are good for. Times rest on a table of costs that
 differ by an order of magnitude from machine to machine, so every time comes as low, typical
-and high, and every cost names its source or says that it is assumed.
+and high, and every cost names its source or says that it is a guess.
 """
 
 from __future__ import annotations
@@ -246,7 +246,10 @@ def time_of(totals: xr.Dataset, costs: Costs, *, vcpus: int) -> xr.Dataset:
     found = xr.Dataset({name: value / 1e6 for name, value in sides.items()})
     found["total"] = sum(found[name] for name in SIDES)
     for name in found.data_vars:
-        found[name].attrs = {"units": "ms", "costs": "assumed" if costs == Costs() else "given"}
+        found[name].attrs = {
+            "units": "ms",
+            "costs": "docs/costs.md" if costs == Costs() else "given",
+        }
     return found
 
 

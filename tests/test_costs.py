@@ -56,7 +56,7 @@ def test_a_time_has_its_range_and_its_total() -> None:
     assert bool((found.sel(bound="low") < found.sel(bound="high"))["total"].all())
     assert float(found["total"].sum()) == pytest.approx(sum(float(found[s].sum()) for s in SIDES))
     assert found["total"].attrs["units"] == "ms"
-    assert found["guest"].attrs["costs"] == "assumed"
+    assert found["guest"].attrs["costs"] == "docs/costs.md"
 
 
 def test_what_is_missing_is_named() -> None:

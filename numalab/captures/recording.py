@@ -148,15 +148,15 @@ class Recording:
         policy : Policy, optional
             Instead of that of the recorded kernel.
 
-        Raises
-        ------
-        InputError
-            For a number of runs or a seed below its bound; as :func:`numalab.engine.simulate`.
-
         Returns
         -------
         xarray.Dataset
             The schema, with all of them along ``replicate``.
+
+        Raises
+        ------
+        InputError
+            For a number of runs or a seed below its bound; as :func:`numalab.engine.simulate`.
         """
         engine.check_draws(replicates, seed)
         each, rules = -(-replicates // len(self._runs)), policy or self.policy

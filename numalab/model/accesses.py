@@ -11,7 +11,8 @@ from numalab.population import ABSENT, END, ZAPPED, join_left, split
 from numalab.units import HPAGE_PMD_NR
 
 LONG_TOUCH_NS = 5e4
-"""From here on a touch may begin in what is left of a tick, and end in a later one."""
+"""From here on a touch may begin in what is left of a tick, and end in a later one. What shorter
+ones leave over is lost: less than a twentieth of a part of 1 ms."""
 
 
 @inlined
