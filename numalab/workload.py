@@ -11,6 +11,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 
+from numalab.churn import Churn
 from numalab.fields import (
     InputError,
     as_identity,
@@ -21,117 +22,11 @@ from numalab.fields import (
     validate,
 )
 from numalab.machine import Machine, Speed
+from numalab.task import Access, Move, Task
 from numalab.tunables import Tunables
-from numalab.units import HPAGE_PMD_NR, PAGES_PER_MB, align_up
-from numalab.vma import GUESTS, MAX_MB, Vma, check_pages
+from numalab.vma import GUESTS, Vma
 
-PATTERNS = ("walk", "rand", "hot")
-LIFETIMES = ("fixed", "exponential", "uniform", "lognormal", "pareto")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
-    """What a task touches: a range of a VMA, in a pattern, at a rate."""
-
-    vma: str = field(doc="the VMA touched")
-    lo: float = field(0.0, at_least=0, at_most=1, doc="start of the range, fraction of the VMA")
-    hi: float = field(1.0, at_least=0, at_most=1, doc="end of the range, fraction of the VMA")
-    pattern: str = field("walk", choices=PATTERNS, doc="in order, at random, or hot and cold")
-    pages_per_s: float = field(
-        0.0, unit="1/s", at_least=0, at_most=1e10, doc="page touches a second; 0: flat out"
-    )
-    write: bool = field(True, doc="write (true) or only read")
-    hot_fraction: float = field(0.1, at_least=1e-6, at_most=1, doc="hot part of the range (hot)")
-    hot_share: float = field(0.9, at_least=0, at_most=1, doc="touches that go to it (hot)")
-    start_ms: float = field(0.0, unit="ms", at_least=0, at_most=1e9, doc="begins")
-    stop_ms: float = field(1e9, unit="ms", at_least=0, at_most=1e9, doc="ends")
-
-    def __post_init__(self) -> None:
-        validate(self)
-        if self.lo >= self.hi:
-            raise InputError(f"access: lo = {self.lo:g}: must be below hi = {self.hi:g}")
-        if self.start_ms >= self.stop_ms:
-            raise InputError(
-                f"access: start_ms = {self.start_ms:g} ms: must be before stop_ms = "
-                f"{self.stop_ms:g} ms"
-            )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
-    """A thread. Without accesses it spins; it keeps to ``cpu``, or is free to move (-1)."""
-
-    name: str = field(doc="name, unique in the workload")
-    process: str = field("main", doc="the process it belongs to")
-    cpu: int = field(-1, at_least=-1, at_most=65535, doc="CPU it is bound to; -1: free to move")
-    access: tuple[Access, ...] = field((), doc="what it touches")
-
-    def __post_init__(self) -> None:
-        validate(self)
-        check_names(self, "name", "process")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Churn:
-    """A thread that maps a VMA, touches it for a lifetime, unmaps it, and starts again."""
-
-    name: str = field(doc="name, unique in the workload; also names its VMAs")
-    size_mb: float = field(
-        unit="MB", at_least=1 / PAGES_PER_MB, at_most=MAX_MB, doc="size of each mapping"
-    )
-    lifetime_ms: float = field(
-        unit="ms", at_least=1, at_most=1e9, doc="how long a mapping lives (mean or fixed)"
-    )
-    lifetime: str = field("fixed", choices=LIFETIMES, doc="distribution of the lifetime")
-    lifetime_shape: float = field(
-        0.5, at_least=0.01, at_most=100, doc="uniform: half width / mean; lognormal: sigma; pareto"
-    )
-    gap_ms: float = field(0.0, unit="ms", at_least=0, at_most=1e9, doc="pause between mappings")
-    process: str = field("main", doc="the process it belongs to")
-    cpu: int = field(-1, at_least=-1, at_most=65535, doc="CPU it is bound to; -1: free to move")
-    thp: bool = field(False, doc="2 MiB folios; without it MADV_NOHUGEPAGE")
-    pattern: str = field("walk", choices=("walk", "rand"), doc="how it touches the mapping")
-    pages_per_s: float = field(
-        0.0, unit="1/s", at_least=0, at_most=1e10, doc="page touches a second; 0: flat out"
-    )
-    write: bool = field(True, doc="write (true) or only read")
-    first_touch_node: int = late_field(
-        -1,
-        at_least=-1,
-        at_most=63,
-        doc="node that it is filled on at once; -1: as its thread comes to touch it",
-    )
-    pinned_fraction: float = late_field(
-        0.0,
-        at_least=0,
-        at_most=1,
-        doc="fraction of the pages, from the head, filled at once and pinned until the unmap",
-    )
-
-    def __post_init__(self) -> None:
-        validate(self)
-        check_names(self, "name", "process")
-        where = f'churn "{self.name}"'
-        check_pages(where, self.size_mb)
-        if self.thp and self.size_mb % 2:
-            raise InputError(f"{where}: thp needs a multiple of 2 MB")
-        if self.lifetime == "uniform" and self.lifetime_shape > 1:
-            raise InputError(f"{where}: lifetime_shape = {self.lifetime_shape:g}: at most 1")
-        if self.lifetime == "pareto" and self.lifetime_shape <= 1:
-            raise InputError(
-                f"{where}: lifetime_shape = {self.lifetime_shape:g}: pareto needs more than 1"
-            )
-
-    @property
-    def pages(self) -> int:
-        """4 KiB pages of one mapping."""
-        return round(self.size_mb * PAGES_PER_MB)
-
-    @property
-    def pinned_pages(self) -> int:
-        """Those of them that are pinned: the first ones, in whole folios."""
-        unit = HPAGE_PMD_NR if self.thp else 1
-        return int(align_up(round(self.pages * self.pinned_fraction), unit))
+__all__ = ["Access", "Churn", "Move", "Process", "Task", "Vma", "Workload", "with_speed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,10 +35,17 @@ class Process:
 
     name: str = field(doc="name")
     cpuset_mems: tuple[int, ...] = field((), doc="nodes of its cpuset; empty: no cpuset")
+    stack_kb: int = late_field(
+        128, unit="kB", at_least=16, at_most=1 << 20, doc="stack of each thread (glibc: 8192)"
+    )
 
     def __post_init__(self) -> None:
         validate(self)
         check_names(self, "name")
+        if self.stack_kb % 4:
+            raise InputError(
+                f'process "{self.name}": stack_kb = {self.stack_kb} kB: must be whole pages of 4 kB'
+            )
         for node in self.cpuset_mems:
             if self.cpuset_mems.count(node) > 1:
                 raise InputError(f'process "{self.name}": cpuset_mems holds {node} twice')
@@ -196,7 +98,7 @@ def _check_workload(w: Workload) -> None:
             raise InputError(
                 f"name {name!r} is used twice: every vma, task and churn needs its own"
             )
-    if not w.tasks and not w.churns:
+    if all(isinstance(t, Task) and t.waits for t in w.threads):
         raise InputError(f'workload "{w.name}": no task and no churn: nothing would run')
     if w.sample_ms > w.duration_ms:
         raise InputError(
@@ -204,11 +106,18 @@ def _check_workload(w: Workload) -> None:
         )
     vmas = {v.name: v for v in w.vmas}
     for thread in w.threads:
-        if thread.cpu >= w.machine.cpus:
-            raise InputError(
-                f'"{thread.name}": cpu = {thread.cpu}: the machine has CPUs 0 to '
-                f"{w.machine.cpus - 1}"
-            )
+        moves = thread.move if isinstance(thread, Task) else ()
+        for cpu in (thread.cpu, *(m.cpu for m in moves)):
+            if cpu >= w.machine.cpus:
+                raise InputError(
+                    f'"{thread.name}": cpu = {cpu}: the machine has CPUs 0 to {w.machine.cpus - 1}'
+                )
+        for move in moves:
+            if move.at_ms >= w.duration_ms:
+                raise InputError(
+                    f'"{thread.name}": move at_ms = {move.at_ms:g} ms: the run ends at '
+                    f"duration_ms = {w.duration_ms:g} ms"
+                )
     for task in w.tasks:
         for access in task.access:
             if access.vma not in vmas:

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from numalab.fields import InputError, as_plain, build, unknown_name
+from numalab.file_tables import TaskTable, format_of, process_table, processes_of, tasks_of
 from numalab.machine import Machine, Speed
 from numalab.tunables import Tunables
-from numalab.workload import Access, Churn, Process, Task, Vma, Workload
+from numalab.workload import Access, Churn, Move, Process, Task, Vma, Workload
 
 _SECTIONS = {
     "workload": None,
@@ -77,14 +78,21 @@ def from_tables(table: dict[str, Any]) -> Workload:
         if key in head:
             raise unknown_name("key in [workload]", key, ["name", "about", "duration_ms"])
     machine = _machine(table.get("machine", {}))
+    head = dict(head)
+    file_format = format_of(head)
+    churns = tuple(build(Churn, t, "[[churn]]") for t in _tables(table, "churn"))
+    tasks = tasks_of([_task(t) for t in _tables(table, "task")])
+    names = dict.fromkeys([t.process for t in tasks] + [c.process for c in churns])
+    described = [process_table(t, file_format) for t in _tables(table, "process")]
+    processes, waiting = processes_of(described, list(names), file_format)
     values = {
         **head,
         "machine": machine,
         "tunables": build(Tunables, table.get("tunables", {}), "[tunables]"),
-        "processes": tuple(build(Process, t, "[[process]]") for t in _tables(table, "process")),
+        "processes": processes,
         "vmas": tuple(build(Vma, t, "[[vma]]") for t in _tables(table, "vma")),
-        "tasks": tuple(_task(t) for t in _tables(table, "task")),
-        "churns": tuple(build(Churn, t, "[[churn]]") for t in _tables(table, "churn")),
+        "tasks": (*waiting, *tasks),
+        "churns": churns,
     }
     return build(Workload, values, "[workload]")
 
@@ -174,10 +182,12 @@ def _tables(table: dict[str, Any], key: str, parent: str = "") -> list[dict[str,
     return tables
 
 
-def _task(table: dict[str, Any]) -> Task:
-    accesses = _tables(table, "access", "task.")
-    built = tuple(build(Access, t, "[[task.access]]") for t in accesses)
-    return build(Task, {**table, "access": built}, "[[task]]")
+def _task(table: dict[str, Any]) -> TaskTable:
+    rows = {
+        key: tuple(build(cls, t, f"[[task.{key}]]") for t in _tables(table, key, "task."))
+        for key, cls in (("access", Access), ("move", Move))
+    }
+    return build(TaskTable, {**table, **rows}, "[[task]]")
 
 
 def load(path: str | Path) -> Workload:

@@ -7,10 +7,12 @@ all mappings of its VMA one after another.
 
 from __future__ import annotations
 
+from numalab.churn import LIFETIMES, Churn
 from numalab.fields import InputError
+from numalab.task import PATTERNS, Access
 from numalab.units import NSEC_PER_MSEC, PMD_PAGES
 from numalab.vma import KINDS, POLICIES, Vma
-from numalab.workload import LIFETIMES, PATTERNS, Access, Churn, Workload
+from numalab.workload import Workload
 
 _KNOBS = "/sys/kernel/debug/sched/numa_balancing"
 _THP = "/sys/kernel/mm/transparent_hugepage"
