@@ -112,6 +112,6 @@ def processes_of(
     waiting = tuple(
         Task(name=f"{table.name}-main", process=table.name, waits=True)
         for table in tables
-        if table.main_thread == "waits"
+        if table.main_thread == "waits" and table.name in names
     )
     return processes, waiting

@@ -26,6 +26,8 @@ from numalab.task import Access, Move, Task
 from numalab.tunables import Tunables
 from numalab.vma import GUESTS, Vma
 
+TASK_POLICIES = ("default", "bind", "bind_balancing")
+
 __all__ = ["Access", "Churn", "Move", "Process", "Task", "Vma", "Workload", "with_speed"]
 
 
@@ -37,6 +39,12 @@ class Process:
     cpuset_mems: tuple[int, ...] = field((), doc="nodes of its cpuset; empty: no cpuset")
     stack_kb: int = late_field(
         128, unit="kB", at_least=16, at_most=1 << 20, doc="stack of each thread (glibc: 8192)"
+    )
+
+    policy: str = late_field(
+        "default",
+        choices=TASK_POLICIES,
+        doc="policy of its tasks over all nodes, as numactl sets it; of mappings without their own",
     )
 
     def __post_init__(self) -> None:
@@ -84,6 +92,10 @@ class Workload:
     def process_names(self) -> tuple[str, ...]:
         """Processes in the order in which their first thread is listed."""
         return tuple(dict.fromkeys(thread.process for thread in self.threads))
+
+    def process(self, name: str) -> Process:
+        """Return what is said of a process, or what holds where nothing is said."""
+        return next((p for p in self.processes if p.name == name), Process(name=name))
 
     def identity(self) -> str:
         """SHA-256 of the canonical JSON form: two equal workloads have one identity."""

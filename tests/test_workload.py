@@ -200,7 +200,7 @@ def test_mutated_files_are_read_or_refused_in_one_line(edits):
         ("cpu = 1", "cpu = -2", "must be at least -1"),
         ("cpu = 1", "cpu = true", "must be a whole number"),
         ("cpu = 1", "cpu = 65536", "must be at most 65535"),
-        ("cpu = 1", "cpus = [0, 1]", "did you mean 'cpu'?"),
+        ("cpu = 1", "cpux = 1", "did you mean 'cpu'?"),
         ("lifetime_ms = 10", "lifetime_ms = 10\ncpu = 2", "the machine has CPUs 0 to 1"),
         ("lifetime_ms = 10", "lifetime_ms = 10\ngap_ms = -1", "must be at least 0 ms"),
         ("lifetime_ms = 10", 'lifetime_ms = 10\nlifetime = "normal"', "must be one of fixed"),

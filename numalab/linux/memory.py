@@ -16,7 +16,14 @@ from numalab.linux.fair_fault import (
 )
 from numalab.linux.mmu_notifier import notified
 from numalab.linux.pids_active import vma_set_access_pid_bit
-from numalab.linux.structs import BY_MIGRATION, NUMA_NO_NODE, VM_POLICY_MOF, VM_SHMEM, VM_UNMOVABLE
+from numalab.linux.structs import (
+    BY_MIGRATION,
+    NUMA_NO_NODE,
+    VM_POLICY_MOF,
+    VM_SHMEM,
+    VM_TASK_POLICY_MOF,
+    VM_UNMOVABLE,
+)
 from numalab.linux.swap import PINNED, folio_add_lru, in_lru_batch
 from numalab.units import HPAGE_PMD_NR
 
@@ -31,14 +38,14 @@ def mpol_misplaced(w, vma, p, page_nid, last):
 
     Mirrors mpol_misplaced(). With the default policy a page on the faulting CPU's node is
     not misplaced, before last_cpupid is exchanged; with MPOL_BIND and MPOL_F_NUMA_BALANCING,
-    over all nodes, it is exchanged by every fault.
+    over all nodes, of the mapping or of the task, it is exchanged by every fault.
 
     Returns
     -------
     tuple of (int, int)
         Target node or -1; last_cpupid.
     """
-    if page_nid == p.node and not vma.vm_flags & VM_POLICY_MOF:
+    if page_nid == p.node and not vma.vm_flags & (VM_POLICY_MOF | VM_TASK_POLICY_MOF):
         return -1, last
     new = cpupid(p)
     if page_nid == p.node:

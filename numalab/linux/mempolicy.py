@@ -27,7 +27,8 @@ def vma_policy_mof(k, vma):
     """Say whether the VMA's memory policy migrates on fault.
 
     Mirrors vma_policy_mof(), mm/mempolicy.c. Until v6.12 a shmem VMA without a shared
-    policy of its own answers no; v7.2 falls back to the task's policy.
+    policy of its own answers no; v7.2 falls back to the task's policy. What that policy says of a
+    mapping without its own is in the mapping's flags: VM_BOUND, or VM_TASK_POLICY_MOF.
     """
     if vma.vm_flags & VM_POLICY_MOF:
         return True

@@ -33,6 +33,7 @@ VM_POLICY_MOF = 512
 VM_SPECIAL = 1024
 VM_THREAD_STACK = 2048
 VM_UNMOVABLE = 4096
+VM_TASK_POLICY_MOF = 8192
 
 BY_SCAN, BY_MIGRATION = 0, 1
 """Why a notifier was sent: as in :data:`numalab.schema.WHYS`."""
@@ -68,9 +69,9 @@ allocated, as the first fault does; ``debt_ns`` time that scans and faults
 used ahead of the tick (``in_debt``: at the start of this part of it), ``paid_ns`` what they take
 of this part unless the task runs flat out; ``tick_cpu`` is where it began the tick; ``scan_ns``
 and ``fault_ns`` are all that its scans and faults took.
-``wants_cpu`` is 0 asleep, 1 for rated accesses only, 2 flat out; a task that ``spins`` touches
-nothing. ``image_access .. first_access`` are its accesses to pages of the program,
-``first_access .. end_access`` those of the workload."""
+``wants_cpu`` is 0 asleep, 1 for rated accesses only, 2 flat out or busy; a task that ``spins``
+runs when it has nothing to touch. ``image_access .. first_access`` are its accesses to pages of
+the program, ``first_access .. end_access`` those of the workload."""
 
 numa_group = record("refcount nr_tasks active_nodes max_faults_cpu total_faults")
 

@@ -21,6 +21,21 @@ FOREVER = 1 << 60
 
 
 @jitted
+def move_task(w, t, cpu):
+    """Put a task on another CPU.
+
+    As migrate_task_rq_fair(), v6.1 to v7.2, as far as NUMA balancing goes: the period may restart.
+    """
+    p = w.tasks[t]
+    source = p.node
+    w.cpu_load[p.cpu] -= 1
+    w.cpu_load[cpu] += 1
+    p.cpu = cpu
+    p.node = cpu // w.cpus_per_node
+    update_scan_period(w, p, source, p.node)
+
+
+@jitted
 def _move_to_preferred(w, t):
     """Move a free task to the least loaded CPU of its preferred node, if that helps."""
     p = w.tasks[t]
@@ -32,14 +47,8 @@ def _move_to_preferred(w, t):
     ):
         if w.cpu_load[cpu] + 1 < w.cpu_load[best] + (1 if best != p.cpu else 0) + 1:
             best = cpu
-    if best == p.cpu:
-        return
-    source = p.node
-    w.cpu_load[p.cpu] -= 1
-    w.cpu_load[best] += 1
-    p.cpu = best
-    p.node = best // w.cpus_per_node
-    update_scan_period(w, p, source, p.node)
+    if best != p.cpu:
+        move_task(w, t, best)
 
 
 @jitted

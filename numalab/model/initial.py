@@ -14,6 +14,7 @@ from numalab.model.inputs import (
     filled,
     kernel_record,
     mm_records,
+    move_records,
     placed,
     scan_log,
     speed_record,
@@ -208,5 +209,6 @@ def lay_out(
         np.full(workload.machine.cpus, st.NONE),
         np.zeros(workload.machine.cpus),
         filled(churn_type, plan.churns),
+        move_records(workload),
         workload.machine.cpus_per_node,
     )

@@ -11,11 +11,11 @@ import numpy as np
 from numalab.linux import structs as st
 from numalab.machine import Speed
 from numalab.model.layout import Setup, threads_of
-from numalab.model.world import ScanLog, alone_type, walk_type
+from numalab.model.world import ScanLog, alone_type, move_type, walk_type
 from numalab.policy import NOTIFIERS, PID_MEMORIES, Policy
 from numalab.records import record, records
 from numalab.schema import IMAGE_VMAS, counts_type
-from numalab.units import HPAGE_PMD_NR, align_up, msecs_to_jiffies, tick_nsec
+from numalab.units import HPAGE_PMD_NR, NSEC_PER_MSEC, align_up, msecs_to_jiffies, tick_nsec
 from numalab.workload import Access, Churn, Task, Vma, Workload
 
 _KIND_FLAGS = {
@@ -112,22 +112,40 @@ def speed_record(workload: Workload) -> Any:
     return filled(_SPEED, [{name: getattr(speed, name) for name in _SPEED.names or ()}])
 
 
-def mapping_flags(kind: str, vma: Vma | None, bound: bool = False) -> int:
-    """Return the ``VM_`` flags of a mapping; ``vma`` is the workload's, if it is one.
+_TASK_POLICY_FLAGS = {
+    "default": 0,
+    "bind": st.VM_BOUND,
+    "bind_balancing": st.VM_TASK_POLICY_MOF,
+}
 
-    ``bound``: the memory of guests and GPUs is under MPOL_BIND, whatever the workload says.
+
+def mapping_flags(
+    kind: str, vma: Vma | None, bound: bool = False, task_policy: str = "default"
+) -> int:
+    """Return the ``VM_`` flags of a mapping.
+
+    Parameters
+    ----------
+    kind : str
+        A workload kind, or a key of :data:`numalab.model.layout.IMAGE_KINDS`.
+    vma : Vma or None
+        The workload's, if it is one.
+    bound : bool
+        The memory of guests and GPUs is under MPOL_BIND, whatever the workload says.
+    task_policy : str
+        Of the tasks of the process: holds where the mapping has none of its own.
     """
     flags = _KIND_FLAGS[kind]
+    of_task = _TASK_POLICY_FLAGS[task_policy]
     if vma is None:
-        return flags
+        return flags | of_task
     if vma.thp:
         flags |= st.VM_THP
-    bound = bound and vma.subscriber != "none"
-    if bound or vma.policy in ("bind", "interleave"):
-        flags |= st.VM_BOUND
-    elif vma.policy == "bind_balancing":
-        flags |= st.VM_POLICY_MOF
-    return flags
+    if (bound and vma.subscriber != "none") or vma.policy in ("bind", "interleave"):
+        return flags | st.VM_BOUND
+    if vma.policy == "bind_balancing":
+        return flags | st.VM_POLICY_MOF
+    return flags | of_task
 
 
 def ranges_of(access: Access, vma: Vma) -> list[tuple[int, int, float]]:
@@ -203,7 +221,7 @@ def task_row(workload: Workload, setup: Setup, thread: Task | Churn) -> dict[str
         "sum_exec_runtime": int(process.runtime_ms[index] * 1e6),
         "node_stamp": stamp if index else 0,
         "free_to_move": thread.cpu < 0,
-        "spins": isinstance(thread, Task) and not thread.access,
+        "spins": isinstance(thread, Task) and (thread.busy or not (thread.access or thread.waits)),
     }
 
 
@@ -222,6 +240,18 @@ def placed(workload: Workload) -> tuple[list[int], np.ndarray]:
             load[cpu] += 1
         cpus.append(cpu)
     return cpus, load
+
+
+def move_records(workload: Workload) -> Any:
+    """Return the changes of CPU that the workload asks for, by task."""
+    return filled(
+        move_type,
+        [
+            {"task": i, "cpu": move.cpu, "at_ns": int(move.at_ms * NSEC_PER_MSEC)}
+            for i, task in enumerate(workload.tasks)
+            for move in task.move
+        ],
+    )
 
 
 def alone_records(workload: Workload, setup: Setup) -> Any:

@@ -33,7 +33,6 @@ IMAGE_KINDS = {
 
 _MMAP_BASE = 0x7F0443EB3
 _STACK_TOP = 0x7FFCCA053
-_THREAD_STACK_PAGES = 32
 _PROGRAM = (
     # start, pages, kind, pages present: the recorder's static program, as 6.12 maps it
     (0x400, 1, "text", ()),
@@ -169,12 +168,13 @@ def _mappings(workload: Workload, process: str) -> tuple[Mapping, ...]:
             guard_top, top = start, guard
     if guard_top > top:
         found.append(Mapping(start=top, pages=guard_top - top, kind="guard", owner=image["guard"]))
+    stack = workload.process(process).stack_kb // 4
     for _ in threads_of(workload, process)[1:]:
-        start = top - _THREAD_STACK_PAGES
+        start = top - stack
         found.append(
             Mapping(
                 start=start,
-                pages=_THREAD_STACK_PAGES,
+                pages=stack,
                 kind="thread-stack",
                 owner=image["thread-stack"],
                 present=(2,),

@@ -10,6 +10,7 @@ from numalab.model.churn import turn_churns
 from numalab.model.running import (
     contended,
     fall_behind,
+    move_tasks,
     next_change,
     run_flat_out,
     run_rated,
@@ -105,7 +106,7 @@ def _run_tick(w, tick_ns, rng):
             p = w.tasks[t]
             w.current[cpu] = t
             budget = tick_ns * (part + 1) / parts - w.cpu_used_ns[cpu] - p.debt_ns - p.running
-            if budget <= 0 or p.spins:
+            if budget <= 0:
                 continue
             if p.debt_ns:
                 finish_scan(w.mms[p.mm], clock.now_ns + int(part_ns))
@@ -167,6 +168,7 @@ def run(w, lifetimes, phase_ns, ticks, into, rng):
             turn_ns = turn_churns(w, lifetimes, elapsed_ns)
             change_ns = -1
         if elapsed_ns >= change_ns:
+            move_tasks(w, elapsed_ns)
             change_ns = next_change(w, elapsed_ns)
             for t in range(ntasks):
                 w.tasks[t].wants_cpu = wants_cpu(w, t, elapsed_ns)

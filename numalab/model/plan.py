@@ -62,6 +62,7 @@ def plan_mappings(
     """Lay out the VMAs of one process, in the order of its setup; ``bound``: see the policy."""
     owners = owners_of(workload)
     vmas = {v.name: v for v in workload.vmas}
+    policy = workload.process(process.name).policy
     for number, mapping in enumerate(process.mappings):
         vma = vmas.get(mapping.owner)
         found = plan.of_mapping.get((mapping.owner, mapping.offset), []) if vma else []
@@ -75,7 +76,7 @@ def plan_mappings(
             {
                 "vm_start": mapping.start,
                 "vm_end": mapping.start + mapping.pages,
-                "vm_flags": mapping_flags(mapping.kind, vma, bound),
+                "vm_flags": mapping_flags(mapping.kind, vma, bound, policy),
                 "vm_mm": m,
                 "subscriber": SUBSCRIBERS.index(vma.subscriber) if vma else 0,
                 "owner": owners.index(mapping.owner),
@@ -107,10 +108,11 @@ def plan_churns(plan: Plan, workload: Workload) -> None:
         unit = HPAGE_PMD_NR if churn.thp else 1
         plan.segments.append(Segment(0, churn.pages, unit, None, start=-1, vma=len(plan.vmas)))
         base = {"vm_mm": processes.index(churn.process), "offset": 0}
+        flags = mapping_flags("anon", None, task_policy=workload.process(churn.process).policy)
         plan.vmas.append(
             {
                 **base,
-                "vm_flags": st.VM_PRIVATE | (st.VM_THP if churn.thp else 0),
+                "vm_flags": flags | (st.VM_THP if churn.thp else 0),
                 "owner": owners.index(churn.name),
                 "first_segment": g,
                 "nr_segments": 1,
@@ -178,8 +180,9 @@ def _own_accesses(plan: Plan, workload: Workload, task: Task) -> list[dict[str, 
 
 
 def _program_accesses(plan: Plan, workload: Workload, thread: Task | Churn) -> list[dict[str, Any]]:
-    """List what a thread touches of the program, all the time."""
+    """List what a thread touches of the program, all the time; one that waits, at the start."""
     rate = touches_per_s(workload, thread)
+    waits = isinstance(thread, Task) and thread.waits
     rows = []
     for name, which in parts_used(workload, thread):
         for g in plan.program.get((thread.process, name), [])[which]:
@@ -193,7 +196,7 @@ def _program_accesses(plan: Plan, workload: Workload, thread: Task | Churn) -> l
                     "nr_segments": 1,
                     "pages": sum(seg.present),
                     "pages_per_ns": sum(seg.present) * rate / 1e9,
-                    "stop_ns": 1 << 62,
+                    "stop_ns": 0 if waits else 1 << 62,
                     "image": 2 if late else 1,
                     "write": 1,
                 }

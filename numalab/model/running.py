@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from numalab.jit import inlined, jitted
 from numalab.model.accesses import touch
+from numalab.model.faults import move_task
 from numalab.units import HPAGE_PMD_NR
 
 
@@ -140,7 +141,7 @@ def touch_resident(w, t, length_ns):
 
 @jitted
 def wants_cpu(w, t, elapsed_ns):
-    """0 asleep, 1 only rated accesses, 2 flat out."""
+    """0 asleep, 1 only rated accesses, 2 flat out or busy."""
     p = w.tasks[t]
     if p.spins:
         return 2
@@ -161,9 +162,22 @@ def contended(w):
 
 
 @jitted
+def move_tasks(w, elapsed_ns):
+    """Make the changes of CPU that are due, in the order of the workload's tasks."""
+    for i in range(w.moves.shape[0]):
+        move = w.moves[i]
+        if not move.done and move.at_ns <= elapsed_ns:
+            move.done = 1
+            move_task(w, move.task, move.cpu)
+
+
+@jitted
 def next_change(w, elapsed_ns):
-    """When the next access begins or ends."""
+    """When the next access begins or ends, or the next task moves."""
     soonest = 1 << 62
+    for i in range(w.moves.shape[0]):
+        if not w.moves[i].done:
+            soonest = min(soonest, w.moves[i].at_ns)
     for a in range(w.accesses.shape[0]):
         access = w.accesses[a]
         if access.start_ns > elapsed_ns:

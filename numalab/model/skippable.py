@@ -48,6 +48,8 @@ def skippable_ticks(w, most, to_sample, jiffies):
             access = w.accesses[a]
             if not waiting(w, a):
                 continue
+            if access.image and not is_active(access, w.clock[0].elapsed_ns):
+                continue  # of a thread that waits
             if access.image:
                 most = min(most, int((1.0 - access.carry) / (access.pages_per_ns * tick_ns)))
             elif access.shared or not access.flat_out:
@@ -192,8 +194,8 @@ def run_skippable(w, ticks, rng):
         p.sum_exec_runtime += int(length * (1.0 - w.speed[0].lost_share))
         p.vruntime += length
         _put_off(w, p, began, ticks)
-        if p.spins or p.debt_ns >= length:
-            p.debt_ns = max(0, p.debt_ns - length)
+        if p.debt_ns >= length:
+            p.debt_ns -= length
             continue
         w.current[p.cpu] = t
         for a in range(p.image_access, p.first_access):

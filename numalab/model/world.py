@@ -21,6 +21,9 @@ costs that its guest has not mapped, 0 for other tasks."""
 
 churn_type = record("task vma guard access pages alive next_ns turn gap_ns node pinned")
 
+move_type = record("task cpu at_ns done")
+"""A change of CPU that the workload asks for."""
+
 clock_type = record("jiffies now_ns elapsed_ns")
 """``now_ns`` goes on within a tick and within a scan; ``elapsed_ns`` is from the start of
 the run to the start of the tick."""
@@ -83,4 +86,6 @@ class World(NamedTuple):
     cpu_used_ns: Any
     """What others used of this tick on each CPU."""
     churns: Any
+    moves: Any
+    """Records of :data:`move_type`."""
     cpus_per_node: int

@@ -62,5 +62,5 @@ def test_the_skip_reasons_are_numbered_as_in_the_tracepoint():
 
 def test_flags_of_a_vma_do_not_overlap():
     flags = [v for n, v in vars(structs).items() if n.startswith("VM_")]
-    assert len(flags) == 13
+    assert len(flags) == 14
     assert sum(flags) == 2 ** len(flags) - 1
