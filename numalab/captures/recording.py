@@ -137,7 +137,14 @@ class Recording:
             seed=None if seed is None else seed * 1000 + run,
         )
 
-    def simulate(self, replicates: int, seed: int, policy: Policy | None = None) -> xr.Dataset:
+    def simulate(
+        self,
+        replicates: int,
+        seed: int,
+        policy: Policy | None = None,
+        *,
+        default_start: bool = False,
+    ) -> xr.Dataset:
         """Simulate what was recorded, from each run's own start.
 
         Parameters
@@ -147,6 +154,9 @@ class Recording:
         seed : int
         policy : Policy, optional
             Instead of that of the recorded kernel.
+        default_start : bool
+            Start as :func:`numalab.engine.simulate` does from a workload file, without what the
+            recording says of address spaces and clocks.
 
         Returns
         -------
@@ -163,7 +173,11 @@ class Recording:
         return dataset.concat(
             [
                 engine.simulate(
-                    self.workload, rules, seed=seed * 1000 + i, replicates=each, setup=run.setup
+                    self.workload,
+                    rules,
+                    seed=seed * 1000 + i,
+                    replicates=each,
+                    setup=None if default_start else run.setup,
                 )
                 for i, run in enumerate(self._runs)
             ]

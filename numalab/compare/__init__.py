@@ -8,6 +8,7 @@ from numalab.compare.by_counter import COUNTERS, EVENTS, at_end, counters, descr
 from numalab.compare.by_event import events, pooled_skip_shares
 from numalab.compare.by_notification import notifications
 from numalab.compare.over_recordings import over, score
+from numalab.compare.predictions import predictions
 
 __all__ = [
     "COUNTERS",
@@ -19,5 +20,6 @@ __all__ = [
     "notifications",
     "over",
     "pooled_skip_shares",
+    "predictions",
     "score",
 ]

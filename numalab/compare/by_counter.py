@@ -19,6 +19,7 @@ COUNTERS = (
     "numa_pages_migrated",
 )
 """The counters that the model is judged by."""
+_DRAWS = 500
 EVENTS = ("scans", "passes")
 """Scans that walked a chunk, and completed passes; judged beside the counters."""
 
@@ -93,6 +94,7 @@ def counters(
     recorded: xr.Dataset,
     names: Sequence[str] = (*COUNTERS, *EVENTS),
     level: float = 0.95,
+    tolerance: float = 0.0,
 ) -> xr.Dataset:
     """Set the counters of recorded runs beside the model's prediction.
 
@@ -104,6 +106,8 @@ def counters(
         Counters; see :func:`at_end`.
     level : float
         Of the prediction interval.
+    tolerance : float
+        How far beyond either end of the interval a value still counts as inside [1].
 
     Returns
     -------
@@ -111,7 +115,9 @@ def counters(
         Over ``counter``: ``recorded`` (counter, run), ``recorded_median``, ``model_median``,
         ``low``, ``high``, ``inside`` (the recorded median lies in the interval),
         ``runs_inside``, ``log2_ratio`` (model median over recorded mean; NaN if only one of
-        them is 0) and ``width_ratio`` (interval width over the range of the recorded runs).
+        them is 0), ``width_ratio`` (interval width over the range of the recorded runs) and
+        ``expected_width_ratio`` (the median of that over as many simulated runs, drawn again and
+        again: what a perfect model would have).
 
     Raises
     ------
@@ -121,15 +127,27 @@ def counters(
     ours, theirs = _workload_name(simulated), _workload_name(recorded)
     if ours != theirs:
         raise InputError(f'different workloads: "{theirs}" beside a simulation of "{ours}"')
-    found = beside(_all_at_end(simulated, names), _all_at_end(recorded, names), level)
+    ends = _all_at_end(simulated, names)
+    found = beside(ends, _all_at_end(recorded, names), level)
     model, runs, low, high = (found[n] for n in ("model_median", "recorded", "low", "high"))
+    least, most, median = low - tolerance, high + tolerance, found["recorded_median"]
     mean, spread = runs.mean("run"), runs.max("run") - runs.min("run")
     ratio = (model / mean).where((model > 0) & (mean > 0)).where(model != mean, 1.0)
     return found.assign(
-        runs_inside=((runs >= low) & (runs <= high)).sum("run"),
+        inside=(least <= median) & (median <= most),
+        runs_inside=((runs >= least) & (runs <= most)).sum("run"),
         log2_ratio=xr.apply_ufunc(np.log2, ratio),
         width_ratio=(high - low) / spread.where(spread > 0),
-    ).assign_attrs(level=level, replicates=simulated.sizes["replicate"])
+        expected_width_ratio=_expected_width_ratio(ends, high - low, runs.sizes["run"]),
+    ).assign_attrs(level=level, tolerance=tolerance, replicates=simulated.sizes["replicate"])
+
+
+def _expected_width_ratio(ends: xr.DataArray, width: xr.DataArray, runs: int) -> xr.DataArray:
+    """Median of the interval's width over the range of so many simulated runs; NaN if all agree."""
+    drawn = np.random.default_rng(0).integers(0, ends.sizes["replicate"], (_DRAWS, runs))
+    picked = ends.isel(replicate=xr.DataArray(drawn, dims=("draw", "run")))
+    spread = picked.max("run") - picked.min("run")
+    return (width / spread.where(spread > 0)).median("draw")
 
 
 def _all_at_end(ds: xr.Dataset, names: Sequence[str]) -> xr.DataArray:

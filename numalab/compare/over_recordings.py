@@ -23,6 +23,7 @@ def over(
     *,
     replicates: int = 200,
     seed: int = 1,
+    default_start: bool = False,
 ) -> xr.Dataset:
     """Compare the model with recordings, each of which is simulated once.
 
@@ -36,6 +37,8 @@ def over(
         Simulated runs of each recording.
     seed : int
         Root of the random streams.
+    default_start : bool
+        See :meth:`numalab.captures.Recording.simulate`.
 
     Returns
     -------
@@ -53,11 +56,13 @@ def over(
         raise InputError("no recordings to compare with")
     cells = []
     for recording in recordings:
-        simulated, recorded = recording.simulate(replicates, seed), recording.dataset()
+        simulated = recording.simulate(replicates, seed, default_start=default_start)
+        recorded = recording.dataset()
         cells.append(xr.merge([one(simulated, recorded) for one in by], combine_attrs="override"))
     table = xr.concat(cells, dim="cell", join="outer", data_vars="all")
     images = {one.label: one.manifest["image_sha256"] for one in recordings}
     origin = {"numalab": __version__, "replicates": replicates, "seed": seed, "recordings": images}
+    origin |= {"default_start": default_start}
     return table.assign_coords(
         workload=("cell", [recording.name for recording in recordings]),
         generation=("cell", [recording.generation for recording in recordings]),

@@ -17,9 +17,9 @@ def test_each_recording_is_simulated_once_and_compared_in_every_way(monkeypatch)
     asked = []
     simulate = captures.Recording.simulate
 
-    def count(recording, replicates, seed):
+    def count(recording, replicates, seed, *, default_start):
         asked.append((recording.label, replicates, seed))
-        return simulate(recording, replicates, seed)
+        return simulate(recording, replicates, seed, default_start=default_start)
 
     def faults(simulated, recorded):
         ends = [compare.at_end(ds, "numa_hint_faults") for ds in (simulated, recorded)]
