@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from numalab.fields import InputError, field, late_field, validate
+from numalab.units import NR_MAX_MIGRATE_PAGES_RETRY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,20 @@ class Speed:
         at_least=0,
         at_most=1e10,
         doc="what a migrating 2 MiB fault adds",
+    )
+    failed_pass_ns: float = late_field(
+        3300.0,
+        unit="ns",
+        at_least=0,
+        at_most=1e9,
+        doc="one of the ten passes of a 4 KiB migration that fails (derived)",
+    )
+    failed_pass_huge_ns: float = late_field(
+        3300.0,
+        unit="ns",
+        at_least=0,
+        at_most=1e10,
+        doc="one of the ten passes of a failing 2 MiB migration (derived; no init_on_alloc)",
     )
     scan_call_ns: float = field(
         2000.0, unit="ns", at_least=0, at_most=1e9, doc="one change_prot_numa() call"
@@ -151,6 +167,23 @@ class Speed:
 
     def __post_init__(self) -> None:
         validate(self)
+
+
+def speed_of(measured: Mapping[str, float]) -> Speed:
+    """Return the speed that a calibration measured.
+
+    A calibration made before failed migrations were measured takes them to be as long as
+    successful ones.
+    """
+    as_moved = {
+        name: measured[moved] / NR_MAX_MIGRATE_PAGES_RETRY
+        for name, moved in (
+            ("failed_pass_ns", "migrate_page_ns"),
+            ("failed_pass_huge_ns", "migrate_huge_ns"),
+        )
+        if moved in measured
+    }
+    return Speed(**{**as_moved, **measured})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

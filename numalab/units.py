@@ -16,6 +16,8 @@ HPAGE_PMD_NR = 512
 PMD_PAGES = HPAGE_PMD_NR
 PUD_PAGES = HPAGE_PMD_NR * 512
 """Pages under one PUD entry: 1 GiB."""
+NR_MAX_MIGRATE_PAGES_RETRY = 10
+"""Passes of migrate_pages() over a folio that cannot be moved; v6.1 to v7.2."""
 MSEC_PER_SEC = 1000
 NSEC_PER_MSEC = 1_000_000
 NSEC_PER_SEC = 1_000_000_000

@@ -25,7 +25,7 @@ from numalab import dataset, engine, workload_file
 from numalab.captures.run import Run, read_run
 from numalab.captures.scan_times import late_flushes
 from numalab.fields import InputError
-from numalab.machine import Speed
+from numalab.machine import speed_of
 from numalab.policy import Policy
 from numalab.releases import of_release
 from numalab.workload import Workload, with_speed
@@ -102,7 +102,7 @@ class Recording:
         if "calibration.json" not in files:
             return workload
         data = json.loads(self._read("calibration.json", files["calibration.json"]))
-        return with_speed(workload, Speed(**data["speed"]))
+        return with_speed(workload, speed_of(data["speed"]))
 
     @cached_property
     def workload(self) -> Workload:

@@ -25,11 +25,31 @@ from numalab.linux.structs import (
     VM_UNMOVABLE,
 )
 from numalab.linux.swap import PINNED, folio_add_lru, in_lru_batch
-from numalab.units import HPAGE_PMD_NR
+from numalab.units import HPAGE_PMD_NR, NR_MAX_MIGRATE_PAGES_RETRY
 
-NR_MAX_MIGRATE_PAGES_RETRY = 10
-"""Passes of migrate_pages() over a folio that cannot be moved; v6.1 to v7.2. An anonymous
-pinned folio is unmapped, and so notified, in each of them."""
+
+@inlined
+def _unmaps(k, vma, pinned):
+    """How often a migration unmaps its folio, and so notifies.
+
+    One that is pinned and anonymous is unmapped in each pass.
+    """
+    once = k.unmap_once and vma.vm_flags & VM_SHMEM != 0
+    return NR_MAX_MIGRATE_PAGES_RETRY if pinned and not once else 1
+
+
+@inlined
+def migration_ns(w, vma, huge, pinned):
+    """What a migration takes, or of a pinned folio its failure in so many passes [ns].
+
+    A notification takes its sender time if somebody listens.
+    """
+    speed = w.speed[0]
+    notified_ns = _unmaps(w.k[0], vma, pinned) * speed.notify_ns if vma.subscriber else 0.0
+    if pinned:
+        passed = speed.failed_pass_huge_ns if huge else speed.failed_pass_ns
+        return notified_ns + NR_MAX_MIGRATE_PAGES_RETRY * passed
+    return notified_ns + (speed.migrate_huge_ns if huge else speed.migrate_page_ns)
 
 
 @inlined
@@ -110,13 +130,11 @@ def do_numa_page(w, t, vma, cohort, unit, count):
     if target >= 0 and stays:
         flags |= TNF_MIGRATE_FAIL
     elif target >= 0:
-        spent += n * (speed.migrate_huge_ns if huge else speed.migrate_page_ns)
-        unmaps = n
+        spent += n * migration_ns(w, vma, huge, mark == PINNED)
+        unmaps = n * _unmaps(k, vma, mark == PINNED)
         if mark == PINNED:
             flags |= TNF_MIGRATE_FAIL
             stat.pgmigrate_fail += pages
-            anon = vma.vm_flags & VM_SHMEM == 0
-            unmaps = n * NR_MAX_MIGRATE_PAGES_RETRY if anon or not k.unmap_once else n
         else:
             flags |= TNF_MIGRATED
             stat.numa_pages_migrated += pages

@@ -6,6 +6,8 @@ import math
 
 from numalab.draws import draw_below, draw_binomial
 from numalab.jit import inlined, jitted, merged
+from numalab.linux.memory import migration_ns
+from numalab.linux.swap import PINNED
 from numalab.model.faults import WALK, touch_all, touch_cohort
 from numalab.population import ABSENT, END, ZAPPED, join_left, split
 from numalab.units import HPAGE_PMD_NR
@@ -84,11 +86,18 @@ def _rand_touches(w, a, m, rng):
 
 @inlined
 def _costliest_fault(w, a):
-    """What a fault of an access takes at most [ns]: a migration, and a fill of a guest's entry."""
+    """What a fault of an access takes at most [ns]: a migration, and a fill of a guest's entry.
+
+    A migration that fails takes other time; a range of which nothing is pinned has none.
+    """
     speed, access = w.speed[0], w.accesses[a]
-    if w.pop.segments[access.first_segment].unit == HPAGE_PMD_NR:
-        return access.refault_ns + speed.hint_fault_huge_ns + speed.migrate_huge_ns
-    return access.refault_ns + speed.hint_fault_ns + speed.migrate_page_ns
+    seg = w.pop.segments[access.first_segment]
+    huge, vma = seg.unit == HPAGE_PMD_NR, w.vmas[seg.vma]
+    fault = speed.hint_fault_huge_ns if huge else speed.hint_fault_ns
+    migrate = migration_ns(w, vma, huge, False)
+    if access.pinned:
+        migrate = max(migrate, migration_ns(w, vma, huge, True))
+    return access.refault_ns + fault + migrate
 
 
 @jitted
@@ -152,6 +161,7 @@ def _walk_span(w, a, budget_ns, most, rng):
     waiting = 0
     zapped = 0
     remote = 0
+    failing = 0
     c = pop.spans[s].cohort
     while c != END:
         it = pop.cohorts[c]
@@ -160,16 +170,22 @@ def _walk_span(w, a, budget_ns, most, rng):
             if it.prot_none == ZAPPED:
                 zapped += it.count
             elif it.prot_none and it.node != w.tasks[access.task].node:
-                remote += it.count
+                if it.pinned == PINNED:
+                    failing += it.count
+                else:
+                    remote += it.count
         c = it.next
     pages = min(room, max(1, int(min(most, budget_ns / touch))))
     if waiting == 0:
         return pages, pages * touch
     folios = (pop.spans[s].hi - pop.spans[s].lo) // unit
     speed = w.speed[0]
-    fault = speed.hint_fault_huge_ns if unit == HPAGE_PMD_NR else speed.hint_fault_ns
-    migrate = speed.migrate_huge_ns if unit == HPAGE_PMD_NR else speed.migrate_page_ns
-    faults = (waiting - zapped) * fault + remote * migrate + waiting * access.refault_ns
+    huge, vma = unit == HPAGE_PMD_NR, w.vmas[pop.segments[g].vma]
+    fault = speed.hint_fault_huge_ns if huge else speed.hint_fault_ns
+    faults = (waiting - zapped) * fault + waiting * access.refault_ns
+    faults += remote * migration_ns(w, vma, huge, False)
+    if failing:
+        faults += failing * migration_ns(w, vma, huge, True)
     per_folio = unit * touch + faults / folios
     pages = min(pages, max(1, math.ceil(budget_ns / per_folio) * unit))
     first = pop.segments[g].lo + (page - pop.segments[g].lo) // unit * unit

@@ -11,13 +11,14 @@ MAX_EVENTS = 1 << 16
 
 access_type = record(
     "task pattern first_segment nr_segments lo pages position flat_out write image shared "
-    "start_ns stop_ns",
+    "pinned start_ns stop_ns",
     floats="pages_per_ns share touch_ns refault_ns carry touches",
 )
 """``lo`` and ``position`` are page offsets in the concatenated mappings of the VMA; ``image``
 is 0 for an access of the workload, 1 for pages of the program, 2 for those of them that its
-threads only touch once they run their tasks. ``refault_ns`` is what a vCPU's touch of a folio
-costs that its guest has not mapped, 0 for other tasks."""
+threads only touch once they run their tasks. ``pinned``: some of its folios are pinned.
+``refault_ns`` is what a vCPU's touch of a folio costs that its guest has not mapped, 0 for other
+tasks."""
 
 churn_type = record("task vma guard access pages alive next_ns turn gap_ns node pinned")
 

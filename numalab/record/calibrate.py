@@ -29,7 +29,7 @@ from numalab.record import guest
 from numalab.record.initramfs import RecordError, compiled, initramfs
 from numalab.record.program import TIMED, program
 from numalab.tunables import Tunables
-from numalab.units import PAGE_BYTES, PAGES_PER_MB, PMD_PAGES
+from numalab.units import NR_MAX_MIGRATE_PAGES_RETRY, PAGE_BYTES, PAGES_PER_MB, PMD_PAGES
 from numalab.workload import Access, Task, Vma, Workload
 
 REPEATS = 3
@@ -43,6 +43,7 @@ _TIMED = {
     "hint_huge": "hint_fault_huge_ns",
     "migrate": "migrate_page_ns",
     "migrate_huge": "migrate_huge_ns",
+    "fail_huge": "failed_pass_huge_ns",
 }
 """Experiments with timed touches, and the field of Speed that each gives."""
 _NEEDED = ("touch_walk_ns", "touch_rand_ns", "hint_fault_ns")
@@ -124,9 +125,11 @@ def _timed_faults(machine: Machine) -> list[str]:
     if last_node := machine.nodes - 1:
         small = dataclasses.replace(small, first_touch_node=last_node)
         huge = dataclasses.replace(huge, first_touch_node=last_node)
+        pinned = dataclasses.replace(huge, pinned_fraction=1.0)
         found += [
             (_on_cpu_0(machine, "migrate", (small,)), 1),
             (_on_cpu_0(machine, "migrate_huge", (huge,)), PMD_PAGES),
+            (_on_cpu_0(machine, "fail_huge", (pinned,), ms=3000), PMD_PAGES),
         ]
     return [_timed(program(workload), stride) for workload, stride in found]
 
@@ -187,6 +190,8 @@ def _faults(run: RunLog, name: str) -> int:
         return 2 * _MB * PAGES_PER_MB // PMD_PAGES if "huge" in name else _MB * PAGES_PER_MB // 2
     head, *rows = run["samples"].splitlines()
     last = dict(zip(head.split(), rows[-1].split(), strict=False))
+    if name.startswith("fail"):
+        return int(last["pgmigrate_fail"]) // PMD_PAGES
     if name.startswith("hint"):
         return int(last["numa_hint_faults"])
     return int(last["numa_pages_migrated"]) // (PMD_PAGES if "huge" in name else 1)
@@ -239,6 +244,9 @@ def evaluate(text: str) -> dict[str, Any]:
     for fault, migration in (("hint", "migrate"), ("hint_huge", "migrate_huge")):
         if _TIMED[migration] in values and _TIMED[fault] in values:
             values[_TIMED[migration]] -= values[_TIMED[fault]]
+    if "failed_pass_huge_ns" in values:  # not on kernels that mark no pinned folio
+        failed_ns = values["failed_pass_huge_ns"] - values["hint_fault_huge_ns"]
+        values["failed_pass_huge_ns"] = failed_ns / NR_MAX_MIGRATE_PAGES_RETRY
     known = {field.name for field in dataclasses.fields(Speed)}
     speed = Speed(**{name: max(0.0, v) for name, v in values.items() if name in known})
     return {

@@ -88,9 +88,23 @@ def test_touches_are_timed_every_page_or_every_folio() -> None:
     lines = calibration_program(Machine(), repeats=1).splitlines()
     runs = [line.split()[1] for line in lines if line.startswith("run ")]
     accesses = [line.split() for line in lines if line.startswith("access ")]
-    assert runs[-6:] == ["first", "first_huge", "hint", "hint_huge", "migrate", "migrate_huge"]
-    assert [words[4] for words in accesses[-6:]] == ["3"] * 6
-    assert [words[7] for words in accesses[-6:]] == ["1", "512"] * 3
+    timed = ["first", "first_huge", "hint", "hint_huge", "migrate", "migrate_huge", "fail_huge"]
+    assert runs[-7:] == timed
+    assert [words[4] for words in accesses[-7:]] == ["3"] * 7
+    assert [words[7] for words in accesses[-7:]] == [*["1", "512"] * 3, "512"]
+
+
+def test_a_failed_migration_of_a_pinned_folio_is_ten_passes() -> None:
+    """Of the slow touches 200 are failures (102 400 pages): the slowest."""
+    slow, usual = _latency(200, 40_002_100).splitlines(), _latency(600, 2100).splitlines()
+    latency = "\n".join([*slow[:5], *usual[5:]]) + "\n"
+    samples = "ns numa_hint_faults pgmigrate_fail\n" + f"1000000000 600 {200 * 512} 0 9 9\n" * 2
+    more = _run("hint_huge", latency=_latency(600, 2100))
+    more += _run("fail_huge", latency=latency, samples=samples)
+    found = evaluate(_boot().replace("@done\n", f"{more}@done\n"))
+    assert found["speed"]["hint_fault_huge_ns"] == 2000
+    assert found["raw"]["failed_pass_huge_ns"] == [40_000_000]
+    assert found["speed"]["failed_pass_huge_ns"] == pytest.approx((40_000_000 - 2000) / 10)
 
 
 def test_a_machine_of_one_node_has_no_migrations() -> None:

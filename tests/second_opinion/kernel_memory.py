@@ -221,9 +221,14 @@ def do_numa_page(sim: Sim, p: Thread, page: Page) -> float:
     target, flags, last_cpupid = numa_migrate_check(sim, p, page)
     isolated = False
     if target != NUMA_NO_NODE:
-        took += speed.migrate_huge_ns if huge else speed.migrate_page_ns
         isolated = migrate_misplaced_folio_prepare(sim, page, target)
         moved = isolated and migrate_misplaced_folio(sim, page, target)
+        if moved:
+            took += speed.migrate_huge_ns if huge else speed.migrate_page_ns
+        elif isolated:
+            took += NR_MAX_MIGRATE_PAGES_RETRY * (
+                speed.failed_pass_huge_ns if huge else speed.failed_pass_ns
+            )
         flags |= TNF_MIGRATED if moved else TNF_MIGRATE_FAIL
     page.prot_none = False
     page.read_only = isolated and _comes_back_read_only(sim, page)
