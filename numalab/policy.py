@@ -189,8 +189,6 @@ _LINUX_NEXT = replace(
 )
 
 GENERATIONS = tuple(p.name for p in (_LINUX_6_1, _LINUX_6_4, _LINUX_6_7, _LINUX_6_12, _LINUX_7_2))
-PROPOSALS = tuple(p.name for p in (_RFC_V1, _RFC_V1_INTENDED, _GORMAN, _RFC_V2, _LINUX_NEXT))
-"""What was posted, or is queued; no release has it."""
 POLICIES = {
     policy.name: policy
     for policy in (

@@ -17,10 +17,6 @@ def test_each_policy_says_what_it_is_and_where_it_is_from():
         assert policy.changes(p) or p.name == "linux-6.1", f"{p.name} changes nothing"
 
 
-def test_generations_and_proposals_are_all_there_is():
-    assert {*policy.GENERATIONS, *policy.PROPOSALS} == set(policy.NAMES)
-
-
 def test_following_the_changes_leads_from_the_first_kernel_to_the_last():
     rules = policy.get("linux-6.1").rules()
     for name in ("gorman-prototype", "rfc-v2", "linux-6.4", "linux-6.7", "linux-6.12"):
