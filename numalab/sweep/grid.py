@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -142,7 +143,7 @@ def run(plan: Plan, where: Execution) -> xr.Dataset:
     KeyboardInterrupt
         After Ctrl-C, when what was computed is in the store; says how many runs that are.
     """
-    log = where.log or (lambda line: None)
+    log = where.log or logging.getLogger("numalab").warning
     if where.store is not None:
         folders.prepare(where.store)
         plan.look_up(where.store, log, set_aside=True)
