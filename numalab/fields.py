@@ -15,6 +15,7 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -112,6 +113,9 @@ def _describe(types_: tuple[type, ...]) -> str:
         str: "text",
         bool: "true or false",
         tuple: "a list",
+        Path: "a path",
+        Mapping: "a table of values by name",
+        Callable: "a function",
     }
     return " or ".join(
         dict.fromkeys(words.get(t, t.__name__) for t in types_ if t is not types.NoneType)
@@ -216,7 +220,7 @@ def check_names(obj: Any, *keys: str) -> None:
 
 def unknown_name(kind: str, name: str, known: Sequence[str]) -> InputError:
     """Return the error for a name that does not exist, with the nearest one that does."""
-    near = difflib.get_close_matches(name, known, n=1)
+    near = difflib.get_close_matches(str(name), known, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted(known))}"
     return InputError(f"unknown {kind} {shown(name)}{hint}")
 
