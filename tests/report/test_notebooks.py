@@ -87,27 +87,6 @@ def test_parameters_cell_is_typed_explained_and_read_by_papermill(path):
         assert ast.literal_eval(seen[name]["default"]) == parameter.default
 
 
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("n = 3  # runs", "must be 'name: type = default  # help'"),
-        ("n: int = 3", "has no help"),
-        ("n: int = 3.5  # runs", "must be int"),
-        ("n: int = True  # runs", "must be int"),
-        ("n: list[int] = [1, 'x']  # runs", "must be list[int]"),
-        ("n: dict = {}  # runs", "is not known"),
-        ("n: list[int] = []  # runs", "n = []: must hold a value"),
-        ("n: float = 9/10  # runs", "n = 9 / 10: must be a plain value"),
-        ("n: int = = 3  # runs", "parameters cell: 'n: int = = 3  # runs': invalid syntax"),
-        ("n: int = 3  # runs\nn: int = 4  # runs", "n is given twice"),
-        ("n: int = 3  # runs; quick: many", "n = 'many': must be int"),
-    ],
-)
-def test_bad_parameters_cells_are_refused(line, message):
-    with pytest.raises(InputError, match=message.replace("[", r"\[").replace("]", r"\]")):
-        parameters.read(line, "x.ipynb")
-
-
 def test_a_quick_run_takes_quick_values_and_those_that_are_given(tmp_path, monkeypatch):
     ran = {}
     monkeypatch.setattr(notebooks, "_watched", lambda *given: ran.update(given[2]) or "not run")
