@@ -114,3 +114,15 @@ def test_rules_of_the_pid_filter_change_nothing_without_it(base, rule):
 def test_with_the_pid_filter_its_rules_act():
     for name in ("linux-6.4", "linux-7.2"):
         assert policy.get(name).acting_rules() == policy.get(name).rules()
+
+
+def test_a_base_of_patches_has_none_of_them():
+    assert policy.lacking("linux-6.1", ["pid_filter"], "base") is policy.get("linux-6.1")
+    assert policy.lacking("linux-6.4", ["forced_scan"], "base") is policy.get("linux-6.4")
+    for name, rule, message in (
+        ("linux-6.4", "pid_filter", r"^base = linux-6\.4: has pid_filter already: must be a"),
+        ("linux-6.1", "pid_filtr", "unknown rule 'pid_filtr'; did you mean 'pid_filter'"),
+        ("linux-6.1", "pid_memory", "^rule pid_memory: is a choice, and not on or off"),
+    ):
+        with pytest.raises(InputError, match=message):
+            policy.lacking(name, [rule], "base")

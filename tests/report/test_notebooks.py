@@ -195,6 +195,24 @@ def test_notebook_answers_with_its_other_parameters(path, tmp_path):
     _check_report(tmp_path / path.stem)
 
 
+@pytest.mark.notebook
+@pytest.mark.parametrize(
+    ("name", "given", "message"),
+    [
+        ("q03", {"base": "linux-7.2+mbind"}, "base = linux-7.2+mbind: must be a kernel without a"),
+        ("q03", {"duration_s": 1, "memory_mb": 64}, "duration_s = 1: linux-7.2 zaps nothing in it"),
+        ("q06", {"base": "linux-6.4"}, "base = linux-6.4: has resets_cpupid already: must be a"),
+        ("q06", {"base": "linux-6.1+mbind"}, "unknown policy 'linux-6.1+mbind'"),
+        ("q07", {"policy": "linux-7.2+mbind"}, "policy = linux-7.2+mbind: must be a kernel with"),
+    ],
+)
+def test_what_a_question_cannot_be_asked_of_is_one_line(tmp_path, name, given, message):
+    path = notebooks.questions(ROOT)[name]
+    values = parameters.quick_values(notebooks.declared(path)) | given
+    reason = notebooks.run_question(path, tmp_path / name, values, ROOT)
+    assert reason.startswith(f"InputError: {message}")
+
+
 def _report(root, monkeypatch, reason=""):
     """Run a notebook whose cells are not run: it leaves a text, and fails for a reason."""
 
