@@ -2,7 +2,6 @@
 
 import ast
 import json
-import os
 import re
 import shutil
 from pathlib import Path
@@ -11,7 +10,7 @@ import papermill
 import pytest
 
 from numalab.fields import InputError
-from numalab.report import checkout, finding, mail, notebooks, parameters
+from numalab.report import checkout, finding, mail, notebooks, parameters, watched
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -89,7 +88,7 @@ def test_parameters_cell_is_typed_explained_and_read_by_papermill(path):
 
 def test_a_quick_run_takes_quick_values_and_those_that_are_given(tmp_path, monkeypatch):
     ran = {}
-    monkeypatch.setattr(notebooks, "_watched", lambda *given: ran.update(given[2]) or "not run")
+    monkeypatch.setattr(watched, "run", lambda *given: ran.update(given[2]) or "not run")
     words = ["replicates=7"]
     notebooks.run(ROOT, ["q03"], words, quick=True, out=tmp_path, say=lambda _: None)
     assert (ran["quick"], ran["duration_s"], ran["replicates"]) == (True, 20, 7)
@@ -225,7 +224,7 @@ def _report(root, monkeypatch, reason=""):
         finding.write(folder, found, "simulated: why?")
         return reason
 
-    monkeypatch.setattr(notebooks, "_watched", ran)
+    monkeypatch.setattr(watched, "run", ran)
     (root / "notebooks").mkdir(parents=True, exist_ok=True)
     shutil.copy(NOTEBOOKS[0], root / "notebooks/q01_why.ipynb")
     notebooks.run(root, [], [], quick=False, out=root / "reports", say=lambda _: None)
@@ -253,16 +252,6 @@ def test_a_notebook_gets_the_store_of_the_report_if_it_has_one(tmp_path, monkeyp
     assert status["parameters"]["out"] == "reports/q01_why"
     expected = notebooks.STORE if "store" in notebooks.declared(NOTEBOOKS[0]) else None
     assert status["parameters"].get("store") == expected
-
-
-@pytest.mark.notebook
-def test_a_process_that_is_killed_is_not_waited_for(tmp_path, monkeypatch):
-    (tmp_path / "notebooks").mkdir()
-    shutil.copy(NOTEBOOKS[0], tmp_path / "notebooks/q01_why.ipynb")
-    monkeypatch.setattr(notebooks, "_execute", os._exit)
-    monkeypatch.setattr(notebooks, "LIMIT_S", 60.0)
-    reason = notebooks._watched(NOTEBOOKS[0], tmp_path, {}, tmp_path)
-    assert reason == "the notebook's process was killed"
 
 
 @pytest.mark.notebook
