@@ -11,16 +11,9 @@ import hashlib
 import json
 from dataclasses import dataclass
 
-from numalab.fields import (
-    InputError,
-    as_identity,
-    check_names,
-    field,
-    late_field,
-    unknown_name,
-    validate,
-)
+from numalab.fields import InputError, check_names, field, late_field, unknown_name, validate
 from numalab.machine import Machine, Speed
+from numalab.plain import as_identity
 from numalab.tunables import Tunables
 from numalab.units import HPAGE_PMD_NR, PAGES_PER_MB, align_up
 from numalab.vma import GUESTS, MAX_MB, Vma, check_pages

@@ -11,7 +11,8 @@ import numpy as np
 import xarray as xr
 
 from numalab import __version__
-from numalab.fields import InputError, as_plain
+from numalab.fields import InputError
+from numalab.plain import as_plain
 from numalab.sweep.axes import Axis
 from numalab.sweep.calls import name_of
 from numalab.sweep.plan import Plan
