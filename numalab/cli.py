@@ -7,17 +7,13 @@ from __future__ import annotations
 
 import atexit
 import gc
-import json
-import os
 import sys
-import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    import xarray as xr
+from numalab.cli_output import check_out, dataset_of, leave, print_counters, save, say
 
 app = typer.Typer(
     help="What Linux NUMA-balancing scans cost: on a model, and on real kernels.",
@@ -27,46 +23,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 FilePath = Annotated[Path, typer.Argument(help="workload file (TOML)")]
-
-
-def _say(line: str) -> None:
-    typer.echo(line, err=True)
-
-
-def _check_out(out: Path | None, *given: Path) -> None:
-    """Refuse a place that cannot be written, or holds what is read, before anything is computed."""
-    from numalab.fields import InputError
-
-    if out is None:
-        return
-    try:
-        if out.exists() and not out.is_file():
-            raise InputError(f"--out {out}: is not a regular file: name another")
-        if out.exists() and any(out.samefile(path) for path in given):
-            raise InputError(f"--out {out}: is read by this command: name another file")
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=out.parent, prefix=out.name, suffix=".part"):
-            pass
-    except OSError as error:
-        raise InputError(f"--out {out}: cannot be written: {error.strerror}") from None
-
-
-def _save(ds: xr.Dataset, out: Path | None) -> None:
-    from numalab.dataset import save
-
-    if out is not None:
-        save(ds, out)
-        _say(f"wrote {out}")
-
-
-def _print_counters(ds: xr.Dataset, as_json: bool) -> None:
-    from numalab.report.tables import final, final_values
-
-    if as_json:
-        known = {"source": ds.attrs["source"], "final": final_values(ds)}
-        typer.echo(json.dumps(known, indent=1))
-    else:
-        typer.echo(final(ds))
 
 
 @app.command()
@@ -86,15 +42,15 @@ def simulate(
 
     chosen = remedies.get(policy)
     given = workload_file.load(workload)
-    _check_out(out, workload)
+    check_out(out, workload)
     from numalab.engine import simulate as run
 
     ds = run(given, chosen, seed=seed, replicates=replicates)
-    _save(ds, out)
+    save(ds, out)
     for table in ("chunks", "notices") if out else ():
         if left_out := provenance(ds)[f"{table}_dropped"]:
-            _say(f"the table of {table} is full: up to {left_out} of a run are not in it")
-    _print_counters(ds, as_json)
+            say(f"the table of {table} is full: up to {left_out} of a run are not in it")
+    print_counters(ds, as_json)
 
 
 @app.command()
@@ -120,28 +76,21 @@ def sweep(
     plan = Plan(found, stored=store is not None)
     if dry_run:
         if store is not None:
-            plan.look_up(store, _say)
+            plan.look_up(store, say)
         for line in plan.summary():
             typer.echo(line)
         raise typer.Exit(0 if any(point.start for point in plan.points) else 1)
-    _check_out(out, file)
+    check_out(out, file)
     try:
-        execution = Execution(store=store, workers=workers, cluster=cluster, log=_say)
+        execution = Execution(store=store, workers=workers, cluster=cluster, log=say)
         ds = run(plan, execution)
     except KeyboardInterrupt as stopped:
-        _leave(str(stopped) or "stopped")
-    _save(ds, out)
+        leave(str(stopped) or "stopped")
+    save(ds, out)
     for line in plan.outcome():
         typer.echo(line)
     if not (ds["status"] == "done").any():
         raise typer.Exit(1)
-
-
-def _leave(line: str) -> NoReturn:
-    """Say why and exit as after Ctrl-C, without waiting for a run that a thread is at."""
-    _say(line)
-    sys.stdout.flush()
-    os._exit(130)
 
 
 @app.command()
@@ -158,21 +107,14 @@ def record(
     from numalab import workload_file
 
     given = workload_file.load(workload)
-    _check_out(out, workload)
+    check_out(out, workload)
     from numalab.record.recorder import record as run
 
     ds = run(
-        given, kernel, runs=runs, seed=seed, keep=keep, source=workload.read_text(), progress=_say
+        given, kernel, runs=runs, seed=seed, keep=keep, source=workload.read_text(), progress=say
     )
-    _save(ds, out)
-    _print_counters(ds, as_json)
-
-
-def _dataset_of(path: Path) -> xr.Dataset:
-    from numalab import dataset
-    from numalab.captures import open_recording
-
-    return open_recording(path).dataset() if path.is_dir() else dataset.load(path)
+    save(ds, out)
+    print_counters(ds, as_json)
 
 
 @app.command()
@@ -209,7 +151,7 @@ def compare(
         rules = get(policy) if policy else recording.policy
         sim, rec = recording.simulate(replicates, seed, rules), recording.dataset()
     elif simulated is not None and other is not None:
-        sim, rec = _dataset_of(simulated), _dataset_of(other)
+        sim, rec = dataset_of(simulated), dataset_of(other)
         if sim.attrs["source"] != "simulated":
             raise InputError(f"{simulated}: is {describe(sim)}: the simulated one comes first")
     else:
@@ -236,8 +178,8 @@ def report(
 
     root = Path.cwd()
     out = out or Path("reports/quick" if quick else "reports")
-    failed = run(root, questions or [], param or [], quick=quick, out=root / out, say=_say)
-    _say(f"{'open' if not failed else 'what there is:'} {out}/index.html")
+    failed = run(root, questions or [], param or [], quick=quick, out=root / out, say=say)
+    say(f"{'open' if not failed else 'what there is:'} {out}/index.html")
     if failed:
         raise SystemExit(f"numalab: error: failed: {', '.join(failed)}")
 
@@ -276,7 +218,10 @@ def policies() -> None:
 
 
 def main() -> None:
-    """Run the command line; bad input is one line on stderr and exit status 2."""
+    """Run the command line.
+
+    Bad input is one line on stderr and exit status 2; Ctrl-C is one line and exit status 130.
+    """
     from numalab.fields import InputError
 
     # Loading makes a million objects that live to the end: collecting among them while they
@@ -288,3 +233,8 @@ def main() -> None:
     except InputError as error:
         print(f"numalab: error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    except SystemExit as end:
+        stopped = getattr(end.__context__, "__cause__", None)  # typer makes a status of it
+        if isinstance(stopped, KeyboardInterrupt):
+            print(str(stopped) or "stopped", file=sys.stderr)
+        raise

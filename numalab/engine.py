@@ -13,7 +13,7 @@ import xarray as xr
 
 from numalab import __version__
 from numalab.dataset import make, make_runs
-from numalab.fields import InputError, as_plain
+from numalab.fields import InputError
 from numalab.linux.structs import START_NS
 from numalab.model.accounts import check_time, time_spent
 from numalab.model.initial import assemble
@@ -23,6 +23,7 @@ from numalab.model.lifespans import table
 from numalab.model.loop import run
 from numalab.model.startup import count_resident, run_startup
 from numalab.model.world import MAX_EVENTS, Samples, World
+from numalab.plain import as_plain
 from numalab.policy import Policy
 from numalab.records import records
 from numalab.schema import PER_VMA, SCHEMA, vmstat

@@ -2,7 +2,7 @@
 
 Every input of numalab is a frozen keyword-only dataclass. The meaning of a field
 lives next to it, as metadata; :func:`validate` turns a bad value into one line that
-names field, value and bound, and :func:`build` does the same for a TOML table.
+names field, value and bound. :mod:`numalab.plain` makes tables of such objects, and back.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
-
-T = TypeVar("T")
+from pathlib import Path
+from typing import Any
 
 
 class InputError(ValueError):
@@ -53,7 +52,7 @@ def field(
     choices : sequence of str
         The words that a string field accepts.
     once : optional
-        The default that recordings were made with; see :func:`as_identity`.
+        The default that recordings were made with; see :func:`numalab.plain.as_identity`.
     """
     bounds = {"at_least": at_least, "at_most": at_most}
     metadata = {"doc": doc, "unit": unit, **bounds, "choices": tuple(choices), "once": once}
@@ -61,7 +60,7 @@ def field(
 
 
 def late_field(default: Any, **declaration: Any) -> Any:
-    """Declare a :func:`field` that recordings exist without; see :func:`as_identity`."""
+    """Declare a :func:`field` that recordings exist without; see :mod:`numalab.plain`."""
     metadata = {**field(**declaration).metadata, "late": True}
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -112,6 +111,9 @@ def _describe(types_: tuple[type, ...]) -> str:
         str: "text",
         bool: "true or false",
         tuple: "a list",
+        Path: "a path",
+        Mapping: "a table of values by name",
+        Callable: "a function",
     }
     return " or ".join(
         dict.fromkeys(words.get(t, t.__name__) for t in types_ if t is not types.NoneType)
@@ -216,81 +218,6 @@ def check_names(obj: Any, *keys: str) -> None:
 
 def unknown_name(kind: str, name: str, known: Sequence[str]) -> InputError:
     """Return the error for a name that does not exist, with the nearest one that does."""
-    near = difflib.get_close_matches(name, known, n=1)
+    near = difflib.get_close_matches(str(name), known, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted(known))}"
     return InputError(f"unknown {kind} {shown(name)}{hint}")
-
-
-def build(cls: type[T], table: Mapping[str, Any], where: str) -> T:
-    """Build a dataclass from a TOML table, refusing unknown and missing keys.
-
-    Parameters
-    ----------
-    cls : type
-        A dataclass whose fields were declared with :func:`field`.
-    table : mapping
-        Keys and values as read from TOML; lists become tuples.
-    where : str
-        How a message names the table, for instance ``[machine]``.
-
-    Raises
-    ------
-    InputError
-        For an unknown key, a missing key, or a value out of its bounds.
-    """
-    if not isinstance(table, Mapping):
-        raise InputError(f"{where} = {shown(table)}: must be a table")
-    known = {item.name: item for item in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    for key in table:
-        if key not in known:
-            raise unknown_name(f"key in {where}", key, list(known))
-    nothing = dataclasses.MISSING
-    for name, item in known.items():
-        required = item.default is nothing and item.default_factory is nothing
-        if required and name not in table:
-            raise InputError(f"{where}: {name} is missing ({item.metadata.get('doc', '')})")
-    values = {k: _freeze(v) for k, v in table.items()}
-    return cls(**values)
-
-
-def _freeze(value: Any) -> Any:
-    if isinstance(value, list):
-        return tuple(_freeze(item) for item in value)
-    return value
-
-
-def as_plain(obj: Any) -> Any:
-    """Turn nested dataclasses and tuples into dicts and lists, ready for JSON."""
-    return _plain(obj, lambda item, value: value)
-
-
-def as_identity(obj: Any) -> Any:
-    """:func:`as_plain` without the late fields that have their default; defaults as they were.
-
-    What was written before such a field existed, or without a field whose default has changed
-    since, is still the same: where the default was 5 and is 20, 20 is written as 5, and 5 as 20.
-    """
-
-    def then(item: Any, value: Any) -> Any:
-        old = item.metadata.get("once")
-        if old is None:
-            old = item.default
-        elif value == item.default:
-            value = old
-        elif value == old:
-            value = item.default
-        return _LEFT_OUT if "late" in item.metadata and value == old else value
-
-    return _plain(obj, then)
-
-
-_LEFT_OUT = object()
-
-
-def _plain(obj: Any, then: Callable[[Any, Any], Any]) -> Any:
-    if dataclasses.is_dataclass(obj) and not isinstance(obj, type):
-        items = [(i.name, then(i, getattr(obj, i.name))) for i in dataclasses.fields(obj)]
-        return {name: _plain(value, then) for name, value in items if value is not _LEFT_OUT}
-    if isinstance(obj, (tuple, list)):
-        return [_plain(item, then) for item in obj]
-    return obj

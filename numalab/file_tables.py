@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-from numalab.fields import InputError, build, field, shown, validate
+from numalab.fields import InputError, field, shown, validate
+from numalab.plain import build
 from numalab.task import Task
 from numalab.workload import Process
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -189,8 +189,6 @@ _LINUX_NEXT = replace(
 )
 
 GENERATIONS = tuple(p.name for p in (_LINUX_6_1, _LINUX_6_4, _LINUX_6_7, _LINUX_6_12, _LINUX_7_2))
-PROPOSALS = tuple(p.name for p in (_RFC_V1, _RFC_V1_INTENDED, _GORMAN, _RFC_V2, _LINUX_NEXT))
-"""What was posted, or is queued; no release has it."""
 POLICIES = {
     policy.name: policy
     for policy in (
@@ -224,6 +222,26 @@ def get(name: str) -> Policy:
         if before is not None:
             raise InputError(f"unknown policy {name!r}; the newest before it: {before.name!r}")
     raise unknown_name("policy", name, NAMES)
+
+
+def lacking(name: str, rules: Iterable[str], field: str) -> Policy:
+    """Return a policy by name that has none of some rules: for where they are put on it.
+
+    Raises
+    ------
+    InputError
+        Naming the field and the first rule that it has, or that is not on or off.
+    """
+    found = get(name)
+    known = found.rules()
+    for rule in rules:
+        if rule not in known:
+            raise unknown_name("rule", rule, list(known))
+        if not isinstance(known[rule], bool):
+            raise InputError(f"rule {rule}: is a choice, and not on or off")
+        if known[rule]:
+            raise InputError(f"{field} = {name}: has {rule} already: must be a policy before it")
+    return found
 
 
 def newest_before(major: int, minor: int) -> Policy | None:

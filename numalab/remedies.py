@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from numalab import policy
-from numalab.fields import unknown_name
+from numalab.fields import InputError, unknown_name
 from numalab.policy import Policy, with_rules
 from numalab.releases import of_release
 
@@ -134,6 +134,20 @@ def with_remedy(base: Policy, name: str) -> Policy:
     if name not in REMEDIES:
         raise unknown_name("remedy", name, list(REMEDIES))
     return with_rules(base, f"{base.name}+{name}", **dict(REMEDIES[name].rules))
+
+
+def bare(name: str, field: str) -> Policy:
+    """Return a policy by name as it is without remedies: for where remedies are put on it.
+
+    Raises
+    ------
+    InputError
+        Naming the field, if the name holds a remedy; else as :func:`get`.
+    """
+    base, plus, _ = name.partition("+")
+    if plus:
+        raise InputError(f"{field} = {name}: must be a kernel without a remedy, such as {base}")
+    return get(name)
 
 
 def get(name: str) -> Policy:

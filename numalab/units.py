@@ -66,14 +66,3 @@ def align_up(value: int, step: int) -> int:
     1024
     """
     return (value + step - 1) // step * step
-
-
-def mb_to_pages(mb: float) -> int:
-    """Convert MiB to 4 KiB pages.
-
-    Examples
-    --------
-    >>> mb_to_pages(256)
-    65536
-    """
-    return round(mb * PAGES_PER_MB)

@@ -12,16 +12,9 @@ import json
 from dataclasses import dataclass
 
 from numalab.churn import Churn
-from numalab.fields import (
-    InputError,
-    as_identity,
-    check_names,
-    field,
-    late_field,
-    unknown_name,
-    validate,
-)
+from numalab.fields import InputError, check_names, field, late_field, unknown_name, validate
 from numalab.machine import Machine, Speed
+from numalab.plain import as_identity
 from numalab.task import Access, Move, Task
 from numalab.tunables import Tunables
 from numalab.vma import GUESTS, Vma

@@ -12,9 +12,10 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from numalab.fields import InputError, as_plain, build, unknown_name
+from numalab.fields import InputError, unknown_name
 from numalab.file_tables import TaskTable, format_of, process_table, processes_of, tasks_of
 from numalab.machine import Machine, Speed
+from numalab.plain import as_plain, build
 from numalab.tunables import Tunables
 from numalab.workload import Access, Churn, Move, Process, Task, Vma, Workload
 
@@ -152,7 +153,7 @@ def to_tables(workload: Workload) -> dict[str, Any]:
 
 
 def from_plain(values: dict[str, Any]) -> Workload:
-    """Build a workload from what :func:`numalab.fields.as_plain` makes of it.
+    """Build a workload from what :func:`numalab.plain.as_plain` makes of it.
 
     Raises
     ------

@@ -40,6 +40,18 @@ def test_policies_are_listed_with_what_they_changed():
     assert done.stdout.count("; available\n") == sum(r.available for r in REMEDIES.values())
 
 
+@pytest.mark.parametrize(
+    ("said", "line"), [([], "stopped"), (["stopped at q02"], "stopped at q02")]
+)
+def test_ctrl_c_is_one_line_of_any_command(monkeypatch, said, line):
+    def stop():
+        raise KeyboardInterrupt(*said)
+
+    monkeypatch.setattr("numalab.report.tables.policies", stop)
+    done = numalab("policies")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", f"{line}\n")
+
+
 @pytest.mark.parametrize("run", [numalab, process])
 def test_simulate_prints_counters_and_writes_the_dataset(run, tmp_path):
     out = tmp_path / "run.nc"

@@ -17,10 +17,6 @@ def test_each_policy_says_what_it_is_and_where_it_is_from():
         assert policy.changes(p) or p.name == "linux-6.1", f"{p.name} changes nothing"
 
 
-def test_generations_and_proposals_are_all_there_is():
-    assert {*policy.GENERATIONS, *policy.PROPOSALS} == set(policy.NAMES)
-
-
 def test_following_the_changes_leads_from_the_first_kernel_to_the_last():
     rules = policy.get("linux-6.1").rules()
     for name in ("gorman-prototype", "rfc-v2", "linux-6.4", "linux-6.7", "linux-6.12"):
@@ -118,3 +114,15 @@ def test_rules_of_the_pid_filter_change_nothing_without_it(base, rule):
 def test_with_the_pid_filter_its_rules_act():
     for name in ("linux-6.4", "linux-7.2"):
         assert policy.get(name).acting_rules() == policy.get(name).rules()
+
+
+def test_a_base_of_patches_has_none_of_them():
+    assert policy.lacking("linux-6.1", ["pid_filter"], "base") is policy.get("linux-6.1")
+    assert policy.lacking("linux-6.4", ["forced_scan"], "base") is policy.get("linux-6.4")
+    for name, rule, message in (
+        ("linux-6.4", "pid_filter", r"^base = linux-6\.4: has pid_filter already: must be a"),
+        ("linux-6.1", "pid_filtr", "unknown rule 'pid_filtr'; did you mean 'pid_filter'"),
+        ("linux-6.1", "pid_memory", "^rule pid_memory: is a choice, and not on or off"),
+    ):
+        with pytest.raises(InputError, match=message):
+            policy.lacking(name, [rule], "base")

@@ -178,3 +178,11 @@ def test_a_dear_call_moves_where_notifying_each_page_costs_less() -> None:
     assert (extra(0.0).mean("replicate") < 0).all(), "calls that cost nothing: always less"
     at = [stats.crossing(extra(call_ns), "pin_fraction").at for call_ns in (1e4, 1e6)]
     assert 0 < at[0] < at[1] < 1
+
+
+def test_a_base_of_remedies_has_none():
+    assert remedies.bare("linux-6.4", "base") is get("linux-6.4")
+    with pytest.raises(InputError, match=r"^base = linux-6\.4\+mbind: must be .* as linux-6\.4$"):
+        remedies.bare("linux-6.4+mbind", "base")
+    with pytest.raises(InputError, match="did you mean"):
+        remedies.bare("linux6.4", "base")

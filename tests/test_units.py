@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numalab import units
-from numalab.units import align_up, mb_to_pages, msecs_to_jiffies, tick_nsec
+from numalab.units import align_up, msecs_to_jiffies, tick_nsec
 
 HZ = st.sampled_from([100, 250, 300, 1000])
 
@@ -51,11 +51,6 @@ def test_alignment_goes_up_by_less_than_a_step(value, step):
     found = align_up(value, step)
     assert found % step == 0
     assert value <= found < value + step
-
-
-@pytest.mark.parametrize(("mb", "pages"), [(0, 0), (1 / 256, 1), (2, 512), (256, 65536)])
-def test_a_mb_is_256_pages(mb, pages):
-    assert mb_to_pages(mb) == pages
 
 
 def test_sizes_agree():

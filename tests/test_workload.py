@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numalab import workload_file
-from numalab.fields import InputError, as_identity, as_plain
+from numalab.fields import InputError
 from numalab.machine import Machine, Speed
+from numalab.plain import as_identity, as_plain
 from numalab.workload import Churn, Workload
 
 GOOD = """

@@ -13,8 +13,9 @@ import xarray as xr
 
 from numalab import dataset, schema
 from numalab.captures import runlog, scan_times, start, trace_tables
-from numalab.fields import InputError, as_plain
+from numalab.fields import InputError
 from numalab.model.layout import Setup
+from numalab.plain import as_plain
 from numalab.workload import Workload
 
 log = logging.getLogger(__name__)

@@ -23,8 +23,8 @@ from numalab.captures.scan_times import (
     scan_costs,
     scan_spread,
 )
-from numalab.fields import as_plain
 from numalab.machine import Machine, Speed
+from numalab.plain import as_plain
 from numalab.record import guest
 from numalab.record.initramfs import RecordError, compiled, initramfs
 from numalab.record.program import TIMED, program

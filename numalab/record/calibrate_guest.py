@@ -18,8 +18,8 @@ from typing import Any
 from numalab.captures import runlog, start
 from numalab.captures.runlog import RunLog
 from numalab.captures.scan_times import chunk_times
-from numalab.fields import as_plain
 from numalab.machine import Machine, Speed
+from numalab.plain import as_plain
 from numalab.record import guest
 from numalab.record.calibrate import BALANCING_OFF, REPEATS, measured, touch_ns
 from numalab.record.initramfs import RecordError, compiled, initramfs, modules_of

@@ -18,8 +18,9 @@ import xarray as xr
 from numalab import dataset
 from numalab.captures import open_recording
 from numalab.captures.run import LATE_MS, read_run
-from numalab.fields import InputError, as_plain
+from numalab.fields import InputError
 from numalab.machine import Speed
+from numalab.plain import as_plain
 from numalab.record import guest
 from numalab.record.calibrate import calibrate
 from numalab.record.calibrate_guest import calibrate_guest, merged

@@ -9,22 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing as mp
-import os
 import re
 import shlex
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from numalab.fields import InputError, unknown_name
-from numalab.report import finding, parameters
+from numalab.report import finding, parameters, watched
 from numalab.report.index_page import FAILED, STATUS, index_page, question_page, title_of
 from numalab.report.page import identity
 
-LIMIT_S = 1800.0
 STORE = ".cache/report"
 """Results that all notebooks of a checkout share, in their parameter ``store``."""
 _SCRUBBED = ("papermill", "execution", "exception", "start_time", "end_time", "duration")
@@ -56,50 +52,6 @@ def declared(notebook: Path) -> dict[str, parameters.Parameter]:
     if len(tagged) != 1:
         raise InputError(f"{notebook.name}: must have one cell tagged 'parameters'")
     return parameters.read("".join(tagged[0]["source"]), notebook.name)
-
-
-def _execute(notebook: str, folder: str, values: dict[str, Any], root: str, out: Any) -> None:
-    """Run one notebook in this process, and send how it ended."""
-    os.chdir(root)
-    import papermill
-
-    if sys.stdout is not None:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    try:
-        papermill.execute_notebook(
-            notebook,
-            f"{folder}/executed.ipynb",
-            parameters=values,
-            kernel_name="python3",
-            progress_bar=False,
-            request_save_on_cell_execute=False,
-            cwd=root,
-        )
-        out.send("")
-    except BaseException as error:
-        name = getattr(error, "ename", type(error).__name__)
-        lines = str(getattr(error, "evalue", "") or error).strip().splitlines()
-        out.send(f"{name}: {lines[-1] if lines else ''}")
-
-
-def _watched(notebook: Path, folder: Path, values: dict[str, Any], root: Path) -> str:
-    """Run a notebook in a process of its own under a watchdog; return why it failed, or ""."""
-    context = mp.get_context("spawn")
-    end, other = context.Pipe(duplex=False)
-    given = (str(notebook), str(folder), values, str(root), other)
-    process = context.Process(target=_execute, args=given)
-    process.start()
-    other.close()
-    try:
-        return str(end.recv()) if end.poll(LIMIT_S) else f"no end after {LIMIT_S:.0f} s"
-    except EOFError:
-        return "the notebook's process was killed"
-    finally:
-        end.close()
-        process.join(20)
-        if process.is_alive():
-            process.kill()
-            process.join()
 
 
 def _publish(folder: Path, replaced: dict[str, str], status: dict[str, Any]) -> None:
@@ -159,7 +111,11 @@ def run_question(notebook: Path, folder: Path, values: dict[str, Any], root: Pat
     shared = {"store": STORE} if "store" in known else {}
     out = str(beside.relative_to(root) if beside.is_relative_to(root) else beside)
     values = shared | {"out": out} | values
-    reason = _watched(notebook, beside, values, root)
+    try:
+        reason = watched.run(notebook, beside, values, root)
+    except KeyboardInterrupt:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
     if not reason and finding.read(beside) is None:
         reason = "the notebook left no finding"
     home = folder / FAILED if reason else folder
@@ -207,6 +163,8 @@ def run(
     ------
     InputError
         For an unknown question or parameter.
+    KeyboardInterrupt
+        After Ctrl-C; says which questions are done, and where.
     """
     known = questions(root)
     for name in names:
@@ -216,15 +174,20 @@ def run(
     if assignments and len(chosen) != 1:
         raise InputError("--param belongs to one question: name it, as in: report q02 --param ...")
     todo = {name: _values(known[name], assignments, quick) for name in chosen}
-    failed = []
+    failed: list[str] = []
+    done: list[str] = []
     try:
         for name, values in todo.items():
             values["reproduce"] = command(name, assignments, quick)
             say(f"{name}: {known[name].stem}")
             reason = run_question(known[name], out / known[name].stem, values, root)
             say(f"{name}: {'failed: ' + reason if reason else 'done'}")
-            if reason:
-                failed.append(name)
+            (failed if reason else done).append(name)
+    except KeyboardInterrupt:
+        parts = {"done": done, "failed": failed}
+        ended = [f"{word}: {', '.join(names)}" for word, names in parts.items() if names]
+        where = f"; {', '.join(ended)}; see {out / 'index.html'}" if ended else "; none is done"
+        raise KeyboardInterrupt(f"stopped at {name}{where}") from None
     finally:
         if out.is_dir():
             (out / "index.html").write_text(index_page(known, out), encoding="utf-8")

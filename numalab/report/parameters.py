@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import ast
+import difflib
+import io
 import re
+import tokenize
 from dataclasses import dataclass, replace
 from typing import Any
 
 from numalab.fields import InputError, unknown_name
 
+_QUICK = "; quick: "
+_NEARLY_QUICK = re.compile(
+    r"(?:^|[;,])\s*(\w+)\s*[:=]|[;,]\s*(quick)\b|\b(quick)\s*[:=]", re.IGNORECASE
+)
+"""Words that may be meant to begin a quick value: how near they are is looked at."""
 _TYPES: dict[str, tuple[type, ...]] = {
     "int": (int,),
     "float": (float, int),
@@ -43,7 +51,8 @@ def read(source: str, where: str) -> dict[str, Parameter]:
     ------
     InputError
         For a line of another form, a type that is not int, float, str, bool or a list of
-        them, a default of another type, or a missing help.
+        them, a default of another type, a missing help, or a comment that looks like a quick
+        value and is none.
     """
     found: dict[str, Parameter] = {}
     lines = source.splitlines()
@@ -52,6 +61,7 @@ def read(source: str, where: str) -> dict[str, Parameter]:
     except SyntaxError as error:
         bad = str(error.text or "").strip()
         raise InputError(f"{where}: parameters cell: {bad!r}: {error.msg}") from None
+    comments = _comments(source)
     for node in tree.body:
         line = lines[node.lineno - 1]
         if (
@@ -61,12 +71,14 @@ def read(source: str, where: str) -> dict[str, Parameter]:
         ):
             raise InputError(f"{where}: {line!r}: must be 'name: type = default  # help'")
         name, kind = node.target.id, ast.unparse(node.annotation)
-        comment = re.search(r"#\s*(\S.*)$", lines[(node.end_lineno or node.lineno) - 1])
-        if comment is None:
+        comment = comments.pop(node.end_lineno or node.lineno, "")
+        text, marker, fast = comment.partition(_QUICK)
+        if not text:
             raise InputError(f"{where}: parameter {name} has no help (a comment behind it)")
         if name in found:
             raise InputError(f"{where}: parameter {name} is given twice")
-        text, marker, fast = comment[1].partition("; quick: ")
+        _check_quick(text, f"parameter {name}", where)
+        _check_quick(fast, f"parameter {name}", where)
         try:
             default = ast.literal_eval(node.value)
         except ValueError:
@@ -75,9 +87,36 @@ def read(source: str, where: str) -> dict[str, Parameter]:
         parameter = Parameter(name=name, type=kind, default=default, help=text)
         check(parameter, parameter.default, where)
         if marker:
-            parameter = replace(parameter, quick=_value(parameter, fast, where))
+            parameter = replace(parameter, quick=_quick(parameter, fast, where))
         found[name] = parameter
+    for comment in comments.values():
+        _check_quick(comment, "a comment that is behind no parameter", where)
     return found
+
+
+def _comments(source: str) -> dict[int, str]:
+    """Return the comments of a cell by the number of their line, the first being 1."""
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    return {t.start[0]: t.string.lstrip("#").strip() for t in tokens if t.type == tokenize.COMMENT}
+
+
+def _check_quick(text: str, of: str, where: str) -> None:
+    """Refuse a help that looks as if it held a quick value."""
+    for match in _NEARLY_QUICK.finditer(text):
+        word = next(filter(None, match.groups()))
+        if difflib.get_close_matches(word.lower(), ["quick"], cutoff=0.7):
+            raise InputError(
+                f"{where}: {of}: {text[match.start() :].strip()!r} looks like a quick value: it is "
+                f"written '{_QUICK}VALUE', once, behind the help"
+            )
+
+
+def _quick(parameter: Parameter, text: str, where: str) -> Any:
+    """Return a quick value; a text must be in quotes, so that no further help is taken for it."""
+    value = _value(parameter, text, where)
+    if value == text:
+        raise InputError(f"{where}: {parameter.name}: quick: {text}: must be in quotes")
+    return value
 
 
 def check(parameter: Parameter, value: Any, where: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -117,23 +117,36 @@ def read_axis(source: Source, name: str, given: Values, fields: Sequence[str] = 
         if name not in targets and _is_field(source, name):
             raise InputError("is the name of a field that it does not set")
         if isinstance(given, pd.DataFrame):
+            if given.empty:
+                raise InputError("holds no value")
+            _distinct([str(column) for column in given])
             columns = {str(k): checked(source, str(k), given[k], where) for k in given}
             coords = {k: labels(v) for k, v in columns.items()}
             for taken in {name, *_TAKEN} & {*coords}:
                 raise InputError(f"column {taken}: is the name of a dimension")
             return Axis(name=name, labels=_distinct(given.index), settings=columns, coords=coords)
-        if isinstance(given, str):
-            raise InputError(f"values = {shown(given)}: must be a list")
         if isinstance(given, Range):
             given = fitted(source, given, targets).values()
-        values = list(given.values() if isinstance(given, Mapping) else given)
+        values = _listed(given.values() if isinstance(given, Mapping) else given)
         named = list(given) if isinstance(given, Mapping) else labels(values)
         if not values:
             raise InputError("holds no value")
         settings = {target: checked(source, target, values, where) for target in targets}
         return Axis(name=name, labels=_distinct(named), settings=settings, coords={})
     except InputError as error:
-        raise InputError(f"{where}: {str(error).removeprefix(f'{where}: ')}") from None
+        prefix = "" if str(error).startswith(where) else f"{where}: "
+        raise InputError(f"{prefix}{error}") from None
+
+
+def _listed(given: Any) -> list[Any]:
+    """Return what is in order in a list, an array, a column or the like."""
+    ordered = isinstance(given, Iterable) and not isinstance(given, str | bytes | set | frozenset)
+    if not ordered or getattr(given, "ndim", 1) == 0:
+        raise InputError(
+            f"values = {shown(given)}: must be a list, a dict of values by label, a Range, or a "
+            "pandas.DataFrame"
+        )
+    return list(given)
 
 
 def _is_field(source: Source, name: str) -> bool:
@@ -145,6 +158,8 @@ def _is_field(source: Source, name: str) -> bool:
 
 
 def _check_name(name: str, where: str) -> None:
+    if not isinstance(name, str):
+        raise InputError(f"axis {shown(name)}: its name must be text")
     fits = re.fullmatch(r"\w([^/`]*[^/` ])?", name) and name.isprintable()
     if not fits or len(name) > _LONGEST_NAME:
         raise InputError(

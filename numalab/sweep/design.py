@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from numalab.fields import InputError, shown
+from numalab.fields import InputError, check_kind, shown
 from numalab.sweep.axes import Range
 
 FEWEST_SAMPLES = 16
@@ -41,6 +41,7 @@ def sobol(ranges: Mapping[str, Any], points: int, seed: int = 0) -> pd.DataFrame
     InputError
         For a number of points that is no power of two, or a range that says how many values.
     """
+    check_kind("points", points, int)
     if points < 1 or points & (points - 1):
         below = 1 << (max(points, 1).bit_length() - 1)
         raise InputError(
@@ -82,10 +83,12 @@ def saltelli(bounds: Mapping[str, Any], n: int, seed: int = 0) -> pd.DataFrame:
     """
     from SALib.sample import sobol
 
+    check_kind("n", n, int)
     if n < FEWEST_SAMPLES or n & (n - 1):
         raise InputError(f"n = {n}: must be a power of 2, and at least {FEWEST_SAMPLES}")
+    check_kind("bounds", bounds, Mapping)
     for name, given in bounds.items():
-        if not isinstance(given, Range | tuple):
+        if not isinstance(given, Range) and not (isinstance(given, tuple) and len(given) == 2):
             raise InputError(f"{name} = {shown(given)}: must be a range, or (lowest, highest)")
     unit = {"num_vars": len(bounds), "names": [*bounds], "bounds": [[0, 1]] * len(bounds)}
     _check_seed(seed)
@@ -95,6 +98,8 @@ def saltelli(bounds: Mapping[str, Any], n: int, seed: int = 0) -> pd.DataFrame:
 def _spread(method: str, ranges: Mapping[str, Any], points: int, seed: int) -> pd.DataFrame:
     from scipy.stats import qmc  # slow to import, and only wanted here
 
+    check_kind("points", points, int)
+    check_kind("ranges", ranges, Mapping)
     if points < 1:
         raise InputError(f"points = {points}: must be at least 1")
     _check_seed(seed)
@@ -103,6 +108,7 @@ def _spread(method: str, ranges: Mapping[str, Any], points: int, seed: int) -> p
 
 
 def _check_seed(seed: int) -> None:
+    check_kind("seed", seed, int)
     if seed < 0:
         raise InputError(f"seed = {seed}: must be at least 0")
 
@@ -117,8 +123,16 @@ def _table(ranges: Mapping[str, Any], draw: Callable[[], np.ndarray]) -> pd.Data
     table = {}
     for (name, given), column in zip(ranges.items(), shares, strict=True):
         if isinstance(given, tuple) and len(given) == 2:
-            given = Range(lowest=given[0], highest=given[1])
+            try:
+                given = Range(lowest=given[0], highest=given[1])
+            except InputError as error:
+                raise InputError(f"{name}: {error}") from None
         if not isinstance(given, Range):
+            if not isinstance(given, list | tuple) or not given:
+                raise InputError(
+                    f"{name} = {shown(given)}: must be a Range, (lowest, highest), or a list of "
+                    "choices"
+                )
             table[name] = [given[min(int(share * len(given)), len(given) - 1)] for share in column]
             continue
         if given.num:

@@ -19,8 +19,8 @@ from threading import Event
 from types import FrameType
 from typing import TYPE_CHECKING, TypeAlias
 
-from numalab.fields import InputError
-from numalab.sweep.results import Job, Outcome, run
+from numalab.fields import InputError, validate
+from numalab.sweep.jobs import Job, Outcome, run
 from numalab.versions import model_version
 
 if TYPE_CHECKING:
@@ -57,8 +57,11 @@ class Execution:
     """Takes lines about the work; None: nothing is shown."""
 
     def __post_init__(self) -> None:
-        if self.store is not None:
+        if isinstance(self.store, str):
+            if not self.store:
+                raise InputError("store is empty: name a folder, or give None")
             object.__setattr__(self, "store", Path(self.store))
+        validate(self)
         if not 0 <= self.workers <= _MOST_WORKERS:
             raise InputError(f"workers = {self.workers}: must be from 0 to {_MOST_WORKERS}")
 

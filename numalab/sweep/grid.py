@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
-from numalab import __version__
-from numalab.fields import InputError, as_plain
+from numalab.engine import Start
+from numalab.fields import InputError, shown
 from numalab.policy import Policy
 from numalab.sweep import store as folders
-from numalab.sweep.axes import Axis, Values, read_axis
+from numalab.sweep.axes import Values, read_axis
 from numalab.sweep.execution import Execution, cores, interruptible, on_cluster, on_threads
+from numalab.sweep.labelled import dataset
 from numalab.sweep.plan import Plan
 from numalab.sweep.points import Sweep
-from numalab.sweep.results import Measure, joined, name_of
+from numalab.sweep.results import Measure
 from numalab.sweep.settings import Source
 from numalab.totals import totals
-from numalab.versions import model_version
+from numalab.workload import Workload
 
 _EVERY_S = 10.0
 """Between two lines of progress, where there is no terminal."""
-_LISTED = 100
-"""Labels of an axis that the provenance holds; of more it holds a hash."""
 
 
 def grid(
@@ -96,24 +93,37 @@ def grid(
     KeyboardInterrupt
         After Ctrl-C, when what was computed is in the store.
     """
-    sweep = Sweep(
-        source=workload,
-        axes=tuple(read_axis(workload, name, given) for name, given in (axes or {}).items()),
-        policy=policy,
-        measures=tuple([measure] if callable(measure) else measure),
-        replicates=replicates,
-        seed=seed,
-        fixed=fixed or {},
-        drop=tuple([drop] if isinstance(drop, str) else drop),
-        drop_invalid=drop_invalid,
-    )
-    where = execution or Execution()
+    axes, fixed = {} if axes is None else axes, {} if fixed is None else fixed
+    drop = [drop] if isinstance(drop, str) else drop
+    measure = [measure] if callable(measure) else measure
+    where = Execution() if execution is None else execution
+    source = callable(workload) or isinstance(workload, Workload | Start | None)
+    _refuse_unless(source, "workload", workload, "a Workload, a Start, a function or None")
+    _refuse_unless(isinstance(axes, Mapping), "axes", axes, "a dict of values by name")
+    _refuse_unless(isinstance(fixed, Mapping), "fixed", fixed, "a dict of one value by name")
+    for name in fixed:
+        _refuse_unless(isinstance(name, str), "name of a fixed value", name, "text")
+    _refuse_unless(_is_list(measure), "measure", measure, "a function or a list of functions")
+    for one in measure:
+        _refuse_unless(callable(one), "measure", one, "a function or a list of functions")
+    _refuse_unless(_is_list(drop), "drop", drop, "a text or a list of texts")
+    _refuse_unless(isinstance(where, Execution), "execution", where, "a sweep.Execution")
     if store is not None:
         if where.store is not None:
             raise InputError(f"store = {store}: execution has a store too: give one of them")
-        if not str(store):
-            raise InputError("store is empty: name a folder, or give None")
-        where = replace(where, store=Path(store))
+        _refuse_unless(isinstance(store, str | Path), "store", store, "a path")
+        where = replace(where, store=store)  # type: ignore[arg-type]
+    sweep = Sweep(
+        source=workload,
+        axes=tuple(read_axis(workload, name, given) for name, given in axes.items()),
+        policy=policy,
+        measures=tuple(measure),
+        replicates=replicates,
+        seed=seed,
+        fixed=fixed,
+        drop=tuple(drop),
+        drop_invalid=drop_invalid,
+    )
     plan = Plan(sweep, stored=where.store is not None)
     plan.raise_failed()
     found = run(plan, where)
@@ -124,6 +134,15 @@ def grid(
     if all(point.status == "done" for point in plan.points):
         found = found.drop_vars(["status", "reason"])
     return found
+
+
+def _is_list(given: Any) -> bool:
+    return isinstance(given, Sequence) and not isinstance(given, str | bytes)
+
+
+def _refuse_unless(fits: bool, name: str, value: Any, must: str) -> None:
+    if not fits:
+        raise InputError(f"{name} = {shown(value)}: must be {must}")
 
 
 def run(plan: Plan, where: Execution) -> xr.Dataset:
@@ -142,7 +161,7 @@ def run(plan: Plan, where: Execution) -> xr.Dataset:
     KeyboardInterrupt
         After Ctrl-C, when what was computed is in the store; says how many runs that are.
     """
-    log = where.log or (lambda line: None)
+    log = where.log or logging.getLogger("numalab").warning
     if where.store is not None:
         folders.prepare(where.store)
         plan.look_up(where.store, log, set_aside=True)
@@ -167,7 +186,7 @@ def run(plan: Plan, where: Execution) -> xr.Dataset:
     if stop.is_set():
         why = "" if where.store else ": there is no store"
         raise KeyboardInterrupt(f"stopped; {keeper.kept} runs kept{why}")
-    return _dataset(plan)
+    return dataset(plan)
 
 
 @contextmanager
@@ -197,69 +216,3 @@ def _progress(total: int, log: Callable[[str], None] | None) -> Iterator[Callabl
             log(f"{done} of {total} runs, {rate:.0f} runs/s, {(total - done) / rate:.0f} s left")
 
     yield advance
-
-
-def _dataset(plan: Plan) -> xr.Dataset:
-    sweep, points = plan.sweep, plan.points
-    dims = (*(axis.name for axis in sweep.axes), "replicate")
-    coords: dict[str, Any] = {axis.name: np.array(axis.labels) for axis in sweep.axes}
-    for axis in sweep.axes:
-        coords |= {name: (axis.name, np.array(along)) for name, along in axis.coords.items()}
-    coords["replicate"] = np.arange(sweep.replicates)
-    data: dict[str, Any] = {}
-    for number, measure in enumerate(sweep.measures):
-        flat = joined(
-            [plan.held.get(plan.key(point, number), []) for point in points], sweep.replicates
-        )
-        for name, da in flat.data_vars.items():
-            more = [str(dim) for dim in da.dims if dim != "run"]
-            for dim in more:
-                labels = flat[dim].values
-                if dim in dims or not np.array_equal(coords.setdefault(dim, labels), labels):
-                    raise InputError(
-                        f"measure {name_of(measure)}: {dim} is an axis, or has other labels in "
-                        "another measure"
-                    )
-            if name in (*data, *coords, "status", "reason"):
-                raise InputError(
-                    f"measure {name_of(measure)}: {name} is the name of an axis, of a variable of "
-                    "another measure, or of the sweep itself"
-                )
-            values = da.transpose("run", *more).values
-            shape = (*sweep.shape, sweep.replicates, *values.shape[1:])
-            data[str(name)] = ((*dims, *more), values.reshape(shape), da.attrs)
-    for name in ("status", "reason"):
-        texts = np.array([getattr(point, name) for point in points], dtype=str)
-        data[name] = (dims[:-1], texts.reshape(sweep.shape))
-    kernels = {point.policy.name for point in points if point.policy}
-    attrs = {
-        "source": "simulated",
-        "kernel": kernels.pop() if len(kernels) == 1 else "several",
-        "provenance": json.dumps(_provenance(sweep), sort_keys=True, default=str),
-    }
-    return xr.Dataset(data, coords, attrs)
-
-
-def _provenance(sweep: Sweep) -> dict[str, Any]:
-    """Return what a result follows from."""
-    source = sweep.source
-    plain = {field.name: as_plain(getattr(sweep, field.name)) for field in fields(sweep)}
-    plain |= {
-        "source": getattr(source, "__name__", "") if callable(source) else as_plain(source),
-        "axes": {axis.name: _summary(axis) for axis in sweep.axes},
-        "measures": [name_of(measure) for measure in sweep.measures],
-    }
-    about = {"source": "simulated", "numalab": __version__, "model": model_version()}
-    return {**about, "sweep": plain}
-
-
-def _summary(axis: Axis) -> dict[str, Any]:
-    """Return labels and coordinates of an axis; of a long one, how many and their hash.
-
-    The result itself has all of them.
-    """
-    along = {"labels": axis.labels, **axis.coords}
-    if len(axis.labels) <= _LISTED:
-        return along
-    text = json.dumps(along, default=str)
-    return {"count": len(axis.labels), "sha256": hashlib.sha256(text.encode()).hexdigest()}

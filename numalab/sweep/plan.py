@@ -13,8 +13,10 @@ import numpy as np
 from numalab.fields import InputError
 from numalab.provenance import function_version
 from numalab.sweep import store
+from numalab.sweep.calls import name_of
+from numalab.sweep.jobs import Job, Outcome
 from numalab.sweep.points import Point, Sweep, points_of
-from numalab.sweep.results import Job, Outcome, Record, name_of
+from numalab.sweep.results import Forms, Record
 
 _MOST_REPLICATES = 32
 """Replicates in a job: enough to share a layout, few enough to be no great loss."""
@@ -34,6 +36,8 @@ class Plan:
         ]
         self.points = points_of(sweep)
         self.held: dict[bytes, list[Record]] = {}
+        names = [name for axis in sweep.axes for name in (axis.name, *axis.coords)]
+        self.forms = Forms(sweep.measures, names)
         self._equal: dict[bytes, list[Point]] = {}
         for point in self.points:
             self._equal.setdefault(point.key, []).append(point)
@@ -45,8 +49,11 @@ class Plan:
     def look_up(self, folder: Path, log: Callable[[str], None], *, set_aside: bool = False) -> None:
         """Take what a store holds; see :func:`numalab.sweep.store.read`."""
         numbers = range(len(self.versions))
-        wanted = {self.key(point, i) for point in self.points if point.start for i in numbers}
+        wanted = {self.key(point, i): i for point in self.points if point.start for i in numbers}
         self.held = store.read(folder, wanted, log, set_aside=set_aside)
+        for key, records in self.held.items():
+            for record in records:
+                self.forms.check(wanted[key], record.header)
 
     def lacking(self) -> Iterator[tuple[int, int, int, tuple[int, ...]]]:
         """Yield what is to run: number of the point, first replicate, how many, measures."""
@@ -63,8 +70,14 @@ class Plan:
                     yield i, begin, end - begin, measures
 
     def jobs(self, workers: int) -> list[Job]:
-        """Return what is to run; points that are equal are run once."""
-        lacking = list(self.lacking())
+        """Return what is to run; points that are equal are run once.
+
+        The first job is a single run: what is wrong with a measure shows after it.
+        """
+        lacking = [*self.lacking()]
+        if lacking and lacking[0][2] > 1:
+            i, first, count, measures = lacking[0]
+            lacking[:1] = [(i, first, 1, measures), (i, first + 1, count - 1, measures)]
         runs = sum(count for _, _, count, _ in lacking)
         most = max(1, min(_MOST_REPLICATES, runs // (4 * workers)))
         return [
@@ -82,7 +95,15 @@ class Plan:
         ]
 
     def take(self, job: Job, outcome: Outcome) -> list[Record]:
-        """Take what became of a job; return what a store can keep of it."""
+        """Take what became of a job; return what a store can keep of it.
+
+        Raises
+        ------
+        InputError
+            If a measure fails, or returned what no result can hold: it would at other points too.
+        """
+        if outcome.by_measure:
+            raise InputError(f"{self._at(job.number)}: {outcome.reason}")
         if outcome.reason:
             for point in self._equal[self.points[job.number].key]:
                 point.status, point.reason = "failed", outcome.reason
@@ -90,11 +111,18 @@ class Plan:
         for measure, results in outcome.results.items():
             key, first = self.key(self.points[job.number], measure), job.first
             for header, rows in results:
+                self._check_form(job, measure, header)
                 record = Record(key, first, header, rows)
                 self.held.setdefault(key, []).append(record)
                 found.append(record)
                 first += len(rows)
         return found
+
+    def _check_form(self, job: Job, measure: int, header: str) -> None:
+        try:
+            self.forms.check(measure, header)
+        except InputError as error:
+            raise InputError(f"{self._at(job.number)}: {error}") from None
 
     def raise_failed(self) -> None:
         """Raise why the first of the points that failed did.
@@ -106,10 +134,13 @@ class Plan:
         """
         for number, point in enumerate(self.points):
             if point.status == "failed":
-                index = np.unravel_index(number, self.sweep.shape) if self.sweep.axes else ()
-                axes = zip(index, self.sweep.axes, strict=True)
-                at = [f"{axis.name} = {axis.labels[i]}" for i, axis in axes]
-                raise InputError(f"{', '.join(at) or 'sweep'}: {point.reason}")
+                raise InputError(f"{self._at(number)}: {point.reason}")
+
+    def _at(self, number: int) -> str:
+        """Name a point by its labels."""
+        index = np.unravel_index(number, self.sweep.shape) if self.sweep.axes else ()
+        axes = zip(index, self.sweep.axes, strict=True)
+        return ", ".join(f"{axis.name} = {axis.labels[i]}" for i, axis in axes) or "sweep"
 
     def summary(self) -> Iterator[str]:
         """Yield in lines how much work the sweep is."""

@@ -15,19 +15,13 @@ import numpy as np
 import pandas as pd
 
 from numalab.engine import Start
-from numalab.fields import InputError, as_identity, as_plain, field, shown, unknown_name, validate
+from numalab.fields import InputError, field, shown, unknown_name, validate
+from numalab.plain import as_identity, as_plain
 from numalab.policy import Policy
 from numalab.sweep.axes import Axis, labels
+from numalab.sweep.building import ClashError, policy_at, start_at
 from numalab.sweep.results import Measure
-from numalab.sweep.settings import (
-    ClashError,
-    Source,
-    check_complete,
-    checked,
-    of_policy,
-    policy_at,
-    start_at,
-)
+from numalab.sweep.settings import Source, check_complete, checked, of_policy
 from numalab.totals import NAMES, totals
 from numalab.versions import model_version
 

@@ -7,18 +7,15 @@ without any code; a row costs next to nothing beside a run.
 from __future__ import annotations
 
 import json
-import traceback
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 
-from numalab.engine import Start, simulate_one
 from numalab.fields import InputError, shown
-from numalab.policy import Policy
-from numalab.totals import Layouts, attributes, row_of, run_totals, totals
+from numalab.sweep.calls import name_of
+from numalab.totals import attributes
 
 Measure = Callable[[xr.Dataset], Mapping[Any, Any]]
 """A function from the Dataset of one run to named numbers and small arrays."""
@@ -65,33 +62,102 @@ def pack(found: Mapping[str, Any]) -> tuple[str, np.ndarray]:
     coords: dict[str, list[Any]] = {}
     cells = []
     for name, value in (found.data_vars if isinstance(found, xr.Dataset) else found).items():
+        if not isinstance(name, str) or not name or "/" in name or not name.isprintable():
+            raise InputError(f"returned the name {shown(name)}: must be printable text without '/'")
         da = value if isinstance(value, xr.DataArray) else _scalar(name, value)
         if da.dtype.kind not in "iufb" or da.size > _MAX_CELLS:
+            what = f" = {shown(value)}" * (da.ndim == 0)
             raise InputError(
-                f"{name} is {da.dtype}{list(da.shape)}: must be numbers, {_MAX_CELLS} at most"
+                f"{name}{what} is {da.dtype}{list(da.shape)}: must be numbers, {_MAX_CELLS} at most"
             )
         for dim, size in da.sizes.items():
-            labels = da[dim].values.tolist() if dim in da.coords else list(range(size))
+            labels = _labels(name, da[dim]) if dim in da.coords else list(range(size))
             if coords.setdefault(str(dim), labels) != labels:
                 raise InputError(f"{name}: other labels of {dim} than the variables before it")
         attrs = {key: str(da.attrs[key]) for key in _ATTRS if key in da.attrs}
         kind = {"u": "i"}.get(da.dtype.kind, da.dtype.kind)
         dims, shape = [*map(str, da.dims)], [*da.shape]
-        variables[str(name)] = {"dims": dims, "shape": shape, "kind": kind, "attrs": attrs}
+        variables[name] = {"dims": dims, "shape": shape, "kind": kind, "attrs": attrs}
         cells.append(da.values.reshape(-1))
     whole = all(one["kind"] != "f" for one in variables.values())
     row = np.concatenate([np.empty(0, int), *cells]).astype(np.int64 if whole else np.float64)
-    try:
-        return json.dumps({"variables": variables, "coords": coords}), row
-    except TypeError:
-        raise InputError(f"coordinates of {list(coords)}: must be numbers or texts") from None
+    return json.dumps({"variables": variables, "coords": coords}), row
 
 
-def _scalar(name: Any, value: Any) -> xr.DataArray:
-    array = np.asarray(value)
+def _scalar(name: str, value: Any) -> xr.DataArray:
+    array = np.asarray(value, dtype=object if isinstance(value, list | tuple) else None)
     if array.ndim:
         raise InputError(f"{name} is an array without dimensions: return an xarray.DataArray")
     return xr.DataArray(array)
+
+
+def _labels(name: str, along: xr.DataArray) -> list[Any]:
+    """Return the labels of a dimension that can be kept, and that other runs can be joined to."""
+    labels = along.values.tolist()
+    if along.dtype.kind not in "iufb" and not all(isinstance(one, str) for one in labels):
+        raise InputError(f"{name}: labels of {along.name}: must be all numbers or all texts")
+    if len({*labels}) < len(labels):
+        raise InputError(f"{name}: labels of {along.name}: one is there twice")
+    return labels
+
+
+class Forms:
+    """What the measures of a sweep return: the first result says it, all others must be like it."""
+
+    def __init__(self, measures: Sequence[Measure], taken: Collection[str]) -> None:
+        """Take the measures, and the names that the result of the sweep has without them."""
+        self._names = [name_of(measure) for measure in measures]
+        self._taken = {*taken, "run", "replicate", "status", "reason"}
+        self._first: dict[int, tuple[Any, ...]] = {}
+        self._seen: set[tuple[int, str]] = set()
+
+    def check(self, measure: int, header: str) -> None:
+        """Look at what a measure returned, unless it was all like that before.
+
+        Raises
+        ------
+        InputError
+            If the result of the sweep cannot hold it, or not beside what came before.
+        """
+        if (measure, header) in self._seen:
+            return
+        table = json.loads(header)
+        names = {name: one["dims"] for name, one in table["variables"].items()}
+        texts = {dim: isinstance(one[0], str) for dim, one in table["coords"].items() if one}
+        if measure not in self._first:
+            self._check_names(measure, {*names}, {*table["coords"]})
+            self._first[measure] = (names, texts)
+        first, kinds = self._first[measure]
+        where = f"measure {self._names[measure]}"
+        if names != first:
+            raise InputError(
+                f"{where}: returned {_listed(names)}, and {_listed(first)} in another run: must "
+                "have the same names and dimensions in every run"
+            )
+        for dim, is_text in texts.items():
+            if kinds.setdefault(dim, is_text) != is_text:
+                raise InputError(f"{where}: labels of {dim}: numbers in one run, texts in another")
+        self._seen.add((measure, header))
+
+    def _check_names(self, measure: int, names: set[str], dims: set[str]) -> None:
+        where = f"measure {self._names[measure]}"
+        others = [one for one, _ in self._first.values()]
+        variables = {name for one in others for name in one}
+        along = {dim for one in others for of in one.values() for dim in of}
+        for name in sorted(names & (self._taken | variables | along | dims)):
+            raise InputError(
+                f"{where}: {name} is the name of an axis, of a variable or dimension of a measure, "
+                "or of the sweep itself"
+            )
+        for dim in sorted(dims & (self._taken | variables)):
+            raise InputError(
+                f"{where}: dimension {dim} is the name of an axis, of a variable of another "
+                "measure, or of the sweep itself"
+            )
+
+
+def _listed(names: Mapping[str, Sequence[str]]) -> str:
+    return ", ".join(n + f"({', '.join(d)})" * bool(d) for n, d in names.items())
 
 
 def unpack(header: str, rows: np.ndarray) -> xr.Dataset:
@@ -139,86 +205,3 @@ def joined(points: Sequence[Sequence[Record]], replicates: int) -> xr.Dataset:
 def _as_number(da: xr.DataArray) -> xr.DataArray:
     """Return truth values as numbers: there is no NaN among them."""
     return da.astype(float) if da.dtype == bool else da
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """Replicates ``first`` to ``first + count - 1`` of a point, and what to measure of them."""
-
-    number: int
-    """Of the point, within its sweep."""
-    start: Start
-    policy: Policy
-    seed: int
-    first: int
-    count: int
-    measures: Mapping[int, Measure]
-    """By their number within the sweep."""
-
-
-class Outcome(NamedTuple):
-    """What became of a job; ``reason`` is empty unless it failed."""
-
-    results: Mapping[int, list[tuple[str, np.ndarray]]]
-    """Of each measure, header and rows of one replicate after the other; stopped: of fewer."""
-    reason: str
-
-    @property
-    def runs(self) -> int:
-        """How many replicates were run."""
-        return max((sum(len(rows) for _, rows in one) for one in self.results.values()), default=0)
-
-
-def run(job: Job, stop: Callable[[], bool] | None = None) -> Outcome:
-    """Run a job; an error is an outcome too, so that it does not stop the others.
-
-    ``stop`` is asked before each replicate; once it says so, the outcome holds those so far.
-    """
-    replicates = range(job.first, job.first + job.count)
-    try:
-        if [*job.measures.values()] == [totals]:
-            rows = run_totals(
-                job.start, job.policy, seed=job.seed, replicates=replicates, stop=stop
-            )
-            return Outcome({number: [(TOTALS_HEADER, rows)] for number in job.measures}, "")
-        return Outcome(_measured(job, replicates, stop), "")
-    except InputError as error:
-        return Outcome({}, str(error))
-    except Exception as error:
-        return Outcome({}, f"{type(error).__name__}: {error}".splitlines()[0])
-
-
-def _measured(
-    job: Job, replicates: range, stop: Callable[[], bool] | None
-) -> dict[int, list[tuple[str, np.ndarray]]]:
-    found: dict[int, list[tuple[str, np.ndarray]]] = {number: [] for number in job.measures}
-    layouts = Layouts()
-    for index in replicates:
-        if stop is not None and stop():
-            break
-        ds = simulate_one(job.start, job.policy, job.seed, index, layouts.assemble)
-        for number, measure in job.measures.items():
-            header, row = _pack(measure, ds)
-            found[number].append((header, row[None]))
-    return found
-
-
-def _pack(measure: Measure, ds: xr.Dataset) -> tuple[str, np.ndarray]:
-    name = name_of(measure)
-    if measure is totals:
-        return TOTALS_HEADER, row_of(ds)
-    try:
-        return pack(measure(ds))
-    except InputError as error:
-        raise InputError(f"measure {name}: {error}") from None
-    except Exception as error:
-        at = traceback.extract_tb(error.__traceback__)[-1]
-        raise InputError(
-            f"measure {name}: {type(error).__name__}: {error} (line {at.lineno} of {at.name})"
-        ) from None
-
-
-def name_of(measure: Callable[..., Any]) -> str:
-    """Name of a measure, for messages."""
-    inner = getattr(measure, "func", measure)
-    return str(getattr(inner, "__name__", type(inner).__name__))

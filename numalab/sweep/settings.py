@@ -1,4 +1,4 @@
-"""What the names of a sweep set: an argument, the policy, or a field of the workload.
+"""What the names of a sweep mean: an argument, the policy, or a field of the workload.
 
 A name is an argument of the function that makes the workload, ``policy``, a rule of it
 (``policy.pid_filter``), ``remedy``, ``workload`` where there is no other, or a field of the
@@ -27,20 +27,16 @@ from numalab.policy import Policy
 from numalab.tunables import Tunables
 from numalab.vma import Vma
 from numalab.workload import Access, Churn, Process, Task, Workload
-from numalab.workload_file import from_tables, to_tables
+from numalab.workload_file import to_tables
 
 Source = Workload | Start | Callable[..., Workload | Start] | None
 """What a sweep changes: a workload, or a function whose arguments it sets; None: an axis has it."""
 
-_PLAIN = {"workload": Workload, "tunables": Tunables, "machine": Machine, "machine.speed": Speed}
+PLAIN = {"workload": Workload, "tunables": Tunables, "machine": Machine, "machine.speed": Speed}
 _LISTS = {"vma": Vma, "churn": Churn, "task": Task, "process": Process}
 _NESTED = ("machine", "tunables", "processes", "vmas", "tasks", "churns", "speed")
 _CHECKED = {int, float, str, bool, tuple, type(None)}
 """Types of arguments that values are checked against; of any other hint nothing is known."""
-
-
-class ClashError(InputError):
-    """Two names for one field: what one of them sets would not be so, at every point."""
 
 
 def catalog_function(name: str) -> Callable[..., Workload]:
@@ -68,6 +64,8 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
         parameters = inspect.signature(function, eval_str=True).parameters
     except NameError:  # a hint that only a type checker could resolve
         parameters = inspect.signature(function).parameters
+    except ValueError as error:
+        raise InputError(f"workload: {error}: give a function that is written in Python") from None
     return {
         "**" if p.kind is p.VAR_KEYWORD else name: (
             p.annotation if _CHECKED.issuperset(types_of(p.annotation)) else Any
@@ -99,20 +97,20 @@ def check_complete(source: Source, names: Collection[str]) -> None:
         raise InputError(f"sweep: {error}: give it as fixed or as an axis") from None
 
 
-def _place(source: Source, name: str) -> tuple[tuple[str, ...], type]:
+def place(source: Source, name: str) -> tuple[tuple[str, ...], type]:
     """Return where a field of the workload stands, and the class that declares it."""
     *section, last = name.split(".")
     if not section:
-        plain = {f.name: k for k, cls in reversed(_PLAIN.items()) for f in dataclasses.fields(cls)}
+        plain = {f.name: k for k, cls in reversed(PLAIN.items()) for f in dataclasses.fields(cls)}
         known = [k for k in plain if k not in _NESTED]
         if last not in known:
             arguments_ = [a for a in arguments(source) if a != "**"]
             raise unknown_name("field of a sweep", name, [*arguments_, "policy", "remedy", *known])
-        return (*plain[last].split("."), last), _PLAIN[plain[last]]
-    cls: Any = _PLAIN.get(".".join(section))
+        return (*plain[last].split("."), last), PLAIN[plain[last]]
+    cls: Any = PLAIN.get(".".join(section))
     if cls is None:
         if section[0] not in _LISTS:
-            raise unknown_name("section in the field of a sweep", section[0], [*_PLAIN, *_LISTS])
+            raise unknown_name("section in the field of a sweep", section[0], [*PLAIN, *_LISTS])
         nested = section[0] == "task" and section[2:3] == ["access"] and len(section) == 4
         if len(section) != 2 and not nested:
             raise InputError(f"field {shown(name)}: must be '{section[0]}.NAME.FIELD'")
@@ -143,9 +141,9 @@ def declaration(source: Source, name: str) -> tuple[Any, Mapping[str, Any]]:
         return declared(Policy)[rule]
     if "**" in known:
         return Any, {}
-    path, cls = _place(source, name)
+    path, cls = place(source, name)
     if source is not None and not callable(source):
-        _find(to_tables(source.workload if isinstance(source, Start) else source), path)
+        find(to_tables(source.workload if isinstance(source, Start) else source), path)
     return declared(cls)[path[-1]]
 
 
@@ -177,7 +175,7 @@ def checked(source: Source, name: str, values: Iterable[Any], where: str) -> tup
             if name == "policy" and isinstance(value, str):
                 value = remedies.get(value)
             if name == "remedy":
-                _with(policies.get("linux-6.1"), value)
+                with_remedies(policies.get("linux-6.1"), value)
         except InputError as error:
             raise InputError(f"{where}: {error}") from None
         found.append(value)
@@ -189,7 +187,7 @@ def _plain(value: Any) -> Any:
     return tuple(map(_plain, value)) if isinstance(value, (list, tuple)) else value
 
 
-def _find(tables: dict[str, Any], path: tuple[str, ...]) -> list[dict[str, Any]]:
+def find(tables: dict[str, Any], path: tuple[str, ...]) -> list[dict[str, Any]]:
     """Return the tables whose last key a path names; several for ``*``."""
     found = [tables]
     for key in path[:-1]:
@@ -212,61 +210,7 @@ def of_policy(name: str) -> bool:
     return name.partition(".")[0] in ("policy", "remedy")
 
 
-def start_at(source: Source, values: Mapping[str, Any]) -> Start:
-    """Build what the runs of a point start with; names of the policy are not looked at.
-
-    Raises
-    ------
-    InputError
-        One line that says why there is no such workload.
-    ClashError
-        If two of the names set the same field.
-    """
-    values = {k: v for k, v in values.items() if not of_policy(k)}
-    known = arguments(source)
-    given = {k: v for k, v in values.items() if k in known or "**" in known}
-    made = source(**given) if callable(source) else values["workload"] if source is None else source
-    start = made if isinstance(made, Start) else Start(workload=made)
-    rest = {k: v for k, v in values.items() if k not in given}
-    if not rest:
-        return start
-    tables = to_tables(start.workload)
-    by: dict[tuple[int, str], str] = {}
-    for name, value in rest.items():
-        path, _ = _place(source, name)
-        plain = ".".join(path[:-1]) in _PLAIN
-        for table in _find(tables, path):
-            other = path[-1] if plain and path[-1] in given else by.get((id(table), path[-1]))
-            if other:
-                raise ClashError(f"sweep: {other} and {name} are one field: give one of them")
-            by[id(table), path[-1]] = name
-            table[path[-1]] = value
-    return dataclasses.replace(start, workload=from_tables(tables))
-
-
-def policy_at(values: Mapping[str, Any]) -> Policy:
-    """Build the policy of a point: ``policy`` with its ``remedy`` and the rules it changes.
-
-    Raises
-    ------
-    InputError
-        For a value that a rule cannot have.
-    ClashError
-        For a rule that the remedy decides too.
-    """
-    policy = _with(values["policy"], values.get("remedy", "none"))
-    rules = {k.removeprefix("policy."): v for k, v in values.items() if k.startswith("policy.")}
-    for name in policy.name.split("+")[1:]:
-        for rule, _ in remedies.REMEDIES[name].rules if name in remedies.REMEDIES else ():
-            if rule in rules:
-                raise ClashError(
-                    f"sweep: policy.{rule}: remedy {name} decides it too: leave it out, or "
-                    "drop such points"
-                )
-    return policies.with_rules(policy, policy.name, **rules) if rules else policy
-
-
-def _with(policy: Policy, remedy: str) -> Policy:
+def with_remedies(policy: Policy, remedy: str) -> Policy:
     """Return a policy with one remedy, several that a ``+`` joins, or ``none``."""
     added = [] if remedy == "none" else remedy.split("+")
     return functools.reduce(remedies.with_remedy, added, policy)

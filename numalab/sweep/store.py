@@ -140,9 +140,11 @@ def read(
                 for record in _records(data, wanted):
                     found.setdefault(record.key, []).append(record)
                 continue
+            aside = path.with_suffix(".damaged")
             if set_aside:
-                path.replace(path.with_suffix(".damaged"))
-            log(f"store: {path.name} is damaged (checksum): its points are computed again")
+                path.replace(aside)
+            where = f", and set aside as {aside}" * set_aside
+            log(f"store: {path} is damaged (checksum){where}: its points are computed again")
     return found
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from numalab import workload_file
-from numalab.fields import InputError, build, shown, unknown_name
+from numalab.fields import InputError, shown, unknown_name
+from numalab.plain import build
 from numalab.sweep.axes import Axis, Range, fitted, labels, read_axis
 from numalab.sweep.design import latin_hypercube, sobol
 from numalab.sweep.points import Sweep

@@ -7,7 +7,7 @@ from typing import Any
 import xarray as xr
 
 from numalab import dataset
-from numalab.fields import as_plain
+from numalab.plain import as_plain
 from numalab.workload import Workload
 
 

@@ -2,7 +2,6 @@
 
 import ast
 import json
-import os
 import re
 import shutil
 from pathlib import Path
@@ -11,7 +10,7 @@ import papermill
 import pytest
 
 from numalab.fields import InputError
-from numalab.report import checkout, finding, mail, notebooks, parameters
+from numalab.report import checkout, finding, mail, notebooks, parameters, watched
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -87,30 +86,9 @@ def test_parameters_cell_is_typed_explained_and_read_by_papermill(path):
         assert ast.literal_eval(seen[name]["default"]) == parameter.default
 
 
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("n = 3  # runs", "must be 'name: type = default  # help'"),
-        ("n: int = 3", "has no help"),
-        ("n: int = 3.5  # runs", "must be int"),
-        ("n: int = True  # runs", "must be int"),
-        ("n: list[int] = [1, 'x']  # runs", "must be list[int]"),
-        ("n: dict = {}  # runs", "is not known"),
-        ("n: list[int] = []  # runs", "n = []: must hold a value"),
-        ("n: float = 9/10  # runs", "n = 9 / 10: must be a plain value"),
-        ("n: int = = 3  # runs", "parameters cell: 'n: int = = 3  # runs': invalid syntax"),
-        ("n: int = 3  # runs\nn: int = 4  # runs", "n is given twice"),
-        ("n: int = 3  # runs; quick: many", "n = 'many': must be int"),
-    ],
-)
-def test_bad_parameters_cells_are_refused(line, message):
-    with pytest.raises(InputError, match=message.replace("[", r"\[").replace("]", r"\]")):
-        parameters.read(line, "x.ipynb")
-
-
 def test_a_quick_run_takes_quick_values_and_those_that_are_given(tmp_path, monkeypatch):
     ran = {}
-    monkeypatch.setattr(notebooks, "_watched", lambda *given: ran.update(given[2]) or "not run")
+    monkeypatch.setattr(watched, "run", lambda *given: ran.update(given[2]) or "not run")
     words = ["replicates=7"]
     notebooks.run(ROOT, ["q03"], words, quick=True, out=tmp_path, say=lambda _: None)
     assert (ran["quick"], ran["duration_s"], ran["replicates"]) == (True, 20, 7)
@@ -216,6 +194,24 @@ def test_notebook_answers_with_its_other_parameters(path, tmp_path):
     _check_report(tmp_path / path.stem)
 
 
+@pytest.mark.notebook
+@pytest.mark.parametrize(
+    ("name", "given", "message"),
+    [
+        ("q03", {"base": "linux-7.2+mbind"}, "base = linux-7.2+mbind: must be a kernel without a"),
+        ("q03", {"duration_s": 1, "memory_mb": 64}, "duration_s = 1: linux-7.2 zaps nothing in it"),
+        ("q06", {"base": "linux-6.4"}, "base = linux-6.4: has resets_cpupid already: must be a"),
+        ("q06", {"base": "linux-6.1+mbind"}, "unknown policy 'linux-6.1+mbind'"),
+        ("q07", {"policy": "linux-7.2+mbind"}, "policy = linux-7.2+mbind: must be a kernel with"),
+    ],
+)
+def test_what_a_question_cannot_be_asked_of_is_one_line(tmp_path, name, given, message):
+    path = notebooks.questions(ROOT)[name]
+    values = parameters.quick_values(notebooks.declared(path)) | given
+    reason = notebooks.run_question(path, tmp_path / name, values, ROOT)
+    assert reason.startswith(f"InputError: {message}")
+
+
 def _report(root, monkeypatch, reason=""):
     """Run a notebook whose cells are not run: it leaves a text, and fails for a reason."""
 
@@ -228,7 +224,7 @@ def _report(root, monkeypatch, reason=""):
         finding.write(folder, found, "simulated: why?")
         return reason
 
-    monkeypatch.setattr(notebooks, "_watched", ran)
+    monkeypatch.setattr(watched, "run", ran)
     (root / "notebooks").mkdir(parents=True, exist_ok=True)
     shutil.copy(NOTEBOOKS[0], root / "notebooks/q01_why.ipynb")
     notebooks.run(root, [], [], quick=False, out=root / "reports", say=lambda _: None)
@@ -256,16 +252,6 @@ def test_a_notebook_gets_the_store_of_the_report_if_it_has_one(tmp_path, monkeyp
     assert status["parameters"]["out"] == "reports/q01_why"
     expected = notebooks.STORE if "store" in notebooks.declared(NOTEBOOKS[0]) else None
     assert status["parameters"].get("store") == expected
-
-
-@pytest.mark.notebook
-def test_a_process_that_is_killed_is_not_waited_for(tmp_path, monkeypatch):
-    (tmp_path / "notebooks").mkdir()
-    shutil.copy(NOTEBOOKS[0], tmp_path / "notebooks/q01_why.ipynb")
-    monkeypatch.setattr(notebooks, "_execute", os._exit)
-    monkeypatch.setattr(notebooks, "LIMIT_S", 60.0)
-    reason = notebooks._watched(NOTEBOOKS[0], tmp_path, {}, tmp_path)
-    assert reason == "the notebook's process was killed"
 
 
 @pytest.mark.notebook

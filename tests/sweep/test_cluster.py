@@ -249,12 +249,13 @@ def test_a_job_that_takes_too_long_to_stop_is_left_behind(tmp_path, monkeypatch)
 
 def test_jobs_that_are_stopped_keep_the_replicates_so_far(tmp_path):
     jobs = _jobs(tmp_path)[:8]
-    whole = {job.number: outcome.results[0][0][1] for job, outcome in on_threads(jobs, 2, Event())}
+    done = on_threads(jobs, 2, Event())
+    whole = {(job.number, job.first): outcome.results[0][0][1] for job, outcome in done}
     found = list(on_threads(jobs, 2, _After(60)))
     assert 0 < sum(outcome.runs for _, outcome in found) < sum(map(len, whole.values()))
     for job, outcome in found:
         rows = outcome.results[0][0][1]
-        assert (rows == whole[job.number][: len(rows)]).all()
+        assert (rows == whole[job.number, job.first][: len(rows)]).all()
 
 
 def test_a_measure_of_a_notebook_runs_on_workers(cluster, tmp_path):

@@ -172,6 +172,17 @@ def test_a_damaged_file_is_computed_again_and_named(small, tmp_path):
     assert _to_run(SMALL, tmp_path) == 0
 
 
+def test_without_a_log_a_damaged_file_is_a_warning(tmp_path, caplog):
+    path = tmp_path / f"{0:064x}.nc"
+    path.write_bytes(b"damaged")
+    fixed = {**FIXED, "scan_delay_ms": 100, "pin_fraction": 0.0, "duration_ms": 300}
+    sweep.grid(lifetimes, fixed=fixed, store=tmp_path)
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("numalab", "WARNING")
+    assert str(path) in record.getMessage()
+    assert str(path.with_suffix(".damaged")) in record.getMessage()
+
+
 def test_points_that_fail_stay_visible_and_stop_nobody():
     fixed = {"duration_ms": 500, "vma_lifetime_ms": 50, "scan_delay_ms": 100}
     made = _sweep({"pin_fraction": [0.0, 1.5], "hz": [250, 251]}, fixed=fixed, replicates=2)

@@ -10,15 +10,13 @@ from numalab.catalog.lifetimes import lifetimes
 from numalab.engine import Start
 from numalab.fields import InputError
 from numalab.model.layout import default_setup
+from numalab.sweep.building import ClashError, policy_at, start_at
 from numalab.sweep.settings import (
-    ClashError,
     arguments,
     catalog_function,
     check_complete,
     checked,
     declaration,
-    policy_at,
-    start_at,
 )
 from numalab.workload_file import from_tables, to_tables
 

@@ -65,9 +65,12 @@ def test_any_changed_byte_sets_a_file_aside(tmp_path, where):
     logged = []
     assert list(store.read(tmp_path, {good.key, bad.key}, logged.append)) == [good.key]
     assert len(logged) == 1
-    assert path.name in logged[0]
-    assert "computed again" in logged[0]
-    assert path.with_suffix(".damaged").exists()
+    aside = path.with_suffix(".damaged")
+    assert logged[0] == (
+        f"store: {path} is damaged (checksum), and set aside as {aside}: its points are computed "
+        "again"
+    )
+    assert aside.exists()
     assert list(store.read(tmp_path, {good.key}, logged.append)) == [good.key]
     assert len(logged) == 1
 
@@ -85,7 +88,7 @@ def test_without_leave_a_damaged_file_is_logged_and_stays(tmp_path):
     path.write_bytes(b"damaged")
     logged = []
     assert store.read(tmp_path, {_record("a", 0, 3).key}, logged.append, set_aside=False) == {}
-    assert len(logged) == 1
+    assert logged == [f"store: {path} is damaged (checksum): its points are computed again"]
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 

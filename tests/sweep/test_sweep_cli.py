@@ -63,9 +63,7 @@ def test_a_dry_run_says_what_is_damaged_and_renames_nothing(file, tmp_path):
     path.write_text("x")
     done = numalab(file, "--store", path.parent, "--dry-run")
     assert done.returncode == 0
-    assert done.stderr == (
-        f"store: {path.name} is damaged (checksum): its points are computed again\n"
-    )
+    assert done.stderr == (f"store: {path} is damaged (checksum): its points are computed again\n")
     assert path.exists()
 
 

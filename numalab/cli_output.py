@@ -1,0 +1,76 @@
+"""What the commands read and write: lines, counters, files.
+
+Heavy imports stand inside the functions, as in :mod:`numalab.cli`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+def say(line: str) -> None:
+    """Write a line about the work: to stderr, as stdout is for what was asked."""
+    typer.echo(line, err=True)
+
+
+def check_out(out: Path | None, *given: Path) -> None:
+    """Refuse a place that cannot be written, or holds what is read, before anything is computed."""
+    from numalab.fields import InputError
+
+    if out is None:
+        return
+    try:
+        if out.exists() and not out.is_file():
+            raise InputError(f"--out {out}: is not a regular file: name another")
+        if out.exists() and any(out.samefile(path) for path in given):
+            raise InputError(f"--out {out}: is read by this command: name another file")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=out.parent, prefix=out.name, suffix=".part"):
+            pass
+    except OSError as error:
+        raise InputError(f"--out {out}: cannot be written: {error.strerror}") from None
+
+
+def save(ds: xr.Dataset, out: Path | None) -> None:
+    """Write a Dataset to the file that was asked for, if one was."""
+    from numalab.dataset import save as write
+
+    if out is not None:
+        write(ds, out)
+        say(f"wrote {out}")
+
+
+def print_counters(ds: xr.Dataset, as_json: bool) -> None:
+    """Print what the runs counted up to their end: as a table, or as JSON."""
+    from numalab.report.tables import final, final_values
+
+    if as_json:
+        known = {"source": ds.attrs["source"], "final": final_values(ds)}
+        typer.echo(json.dumps(known, indent=1))
+    else:
+        typer.echo(final(ds))
+
+
+def leave(line: str) -> NoReturn:
+    """Say why and exit as after Ctrl-C, without waiting for a run that a thread is at."""
+    say(line)
+    sys.stdout.flush()
+    os._exit(130)
+
+
+def dataset_of(path: Path) -> xr.Dataset:
+    """Read a recording folder, or the file of a Dataset."""
+    from numalab import dataset
+    from numalab.captures import open_recording
+
+    return open_recording(path).dataset() if path.is_dir() else dataset.load(path)
