@@ -24,8 +24,8 @@ _INIT = Path(__file__).parent / "init"
 SOURCES = tuple(
     _INIT / f"{name}.c"
     for name in (
-        *("workload", "report", "sampling", "touches", "mappings"),
-        *("vmm", "trace", "program", "output"),
+        *("workload", "processes", "report", "sampling", "threads", "tasks"),
+        *("touches", "mappings", "vmm", "trace", "program", "output"),
     )
 )
 """The init's files; each calls only files that stand after it."""
