@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from numalab.churn import LIFETIMES, Churn
 from numalab.fields import InputError
+from numalab.record.programs import FOREIGN, RECORDER, check
 from numalab.task import PATTERNS, Access, Task
 from numalab.units import NSEC_PER_MSEC, PMD_PAGES
 from numalab.vma import KINDS, POLICIES, Vma
@@ -164,7 +165,7 @@ def _settings(workload: Workload) -> list[str]:
     return lines
 
 
-def program(workload: Workload, seed: int = 0) -> str:
+def program(workload: Workload, seed: int = 0, by: str = RECORDER) -> str:
     """Compile a workload into the guest's program.
 
     Parameters
@@ -173,6 +174,8 @@ def program(workload: Workload, seed: int = 0) -> str:
         What to run; threads are listed per process, tasks before churns.
     seed : int
         Seeds the draws of the threads (patterns, lifetimes).
+    by : str
+        The program whose processes do it, one of :data:`numalab.record.programs.PROGRAMS`.
 
     Returns
     -------
@@ -182,11 +185,13 @@ def program(workload: Workload, seed: int = 0) -> str:
     Raises
     ------
     InputError
-        For what only the model can do.
+        For what only the model can do, or the other program.
     """
+    check(workload, by)
     head = (workload.name, _ns(workload.duration_ms), _ns(workload.sample_ms), seed)
     tail = (workload.machine.cpus_per_node, workload.tunables.numa_balancing)
-    lines = [" ".join(str(v) for v in ("run", *head, *tail)), *_settings(workload)]
+    lines = [" ".join(str(v) for v in ("run", *head, *tail)), *([FOREIGN] if by == FOREIGN else [])]
+    lines += _settings(workload)
     described = {p.name: p for p in workload.processes}
     # The guest numbers VMAs in the order of the lines: by process.
     ordered = sorted(workload.vmas, key=lambda v: workload.process_names.index(v.process))

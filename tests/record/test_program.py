@@ -44,8 +44,8 @@ _OWN_STACKS = Workload(
 )
 
 
-def _threads(workload: Workload) -> list[str]:
-    lines = program(workload).splitlines()
+def _threads(workload: Workload, by: str = "recorder") -> list[str]:
+    lines = program(workload, by=by).splitlines()
     return lines[next(i for i, x in enumerate(lines) if x.startswith("process")) : -1]
 
 
@@ -67,6 +67,12 @@ def test_what_a_thread_is_beside_its_accesses_becomes_lines_of_their_own() -> No
 def test_a_workload_without_them_has_no_such_line() -> None:
     workload = Workload(name="w", tasks=(Task(name="t"),))
     assert _threads(workload) == ["process main -", "thread t -1"]
+
+
+def test_the_foreign_program_gets_the_same_lines_and_its_name() -> None:
+    assert _threads(_OWN_STACKS, by="foreign") == _threads(_OWN_STACKS)
+    lines = [program(_OWN_STACKS, by=by).splitlines() for by in ("recorder", "foreign")]
+    assert lines[1] == [lines[0][0], "foreign", *lines[0][1:]]
 
 
 def test_vmas_are_numbered_in_the_order_of_their_processes() -> None:

@@ -2,6 +2,7 @@
  * /program is a flat text, one word list a line, made by program.py:
  *
  *   run NAME DURATION_NS SAMPLE_NS SEED CPUS_PER_NODE BALANCING
+ *   foreign                                the processes run /foreign (foreign.c)
  *   write PATH VALUE                       before anything is forked
  *   process NAME MEMS                      MEMS: nodes of a cpuset, or -
  *   stack BYTES                            of each thread of the process; else DEFAULT_STACK
@@ -95,8 +96,11 @@ static int read_line(const char *line)
 		die("program: more processes, VMAs, threads, accesses or moves than "
 		    "%d, %d, %d, %d, %d", MAX_PROCESSES, MAX_VMAS, MAX_THREADS, MAX_ACCESSES, MAX_MOVES);
 	if (!strcmp(word, "run")) {
+		run.foreign = 0;
 		ok = sscanf(line, "run %31s %lu %lu %lu %d %d", run.name, &run.duration, &run.sample,
 			    &run.seed, &run.node_cpus, &run.balancing) == 6;
+	} else if (!strcmp(word, "foreign")) {
+		run.foreign = 1;
 	} else if (!strcmp(word, "write")) {
 		ok = sscanf(line, "write %127s %63s", path, value) == 2;
 		if (ok && write_file(path, value))

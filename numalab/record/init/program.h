@@ -53,7 +53,7 @@ struct move {
 struct run {
 	char name[32];
 	u64 duration, sample, seed;
-	int node_cpus, balancing;
+	int node_cpus, balancing, foreign;
 };
 
 struct process {

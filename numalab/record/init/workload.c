@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "foreign.h"
 #include "processes.h"
 #include "report.h"
 #include "sampling.h"
@@ -36,7 +37,7 @@ static void scan_me(int yes)
 
 static void run_workload(void)
 {
-	const struct way *way = &own_processes;
+	const struct way *way = run.foreign ? &foreign_processes : &own_processes;
 	struct sched_param priority = { .sched_priority = 1 };
 	char *samples;
 	size_t sample_bytes;
@@ -44,6 +45,8 @@ static void run_workload(void)
 	FILE *out;
 
 	section("run", run.name, strlen(run.name));
+	if (run.foreign)
+		section("program", "foreign", 7);
 	start_tracing(n_guests);
 	memset(shared, 0, offsetof(struct shared, latency));
 	scan_me(1);
@@ -58,7 +61,7 @@ static void run_workload(void)
 	report_start();
 	sched_setscheduler(0, SCHED_FIFO, &priority); /* to be on time beside busy threads */
 	scan_me(0);
-	shared->start = now_ns() + 5000000;
+	shared->start = now_ns() + (run.foreign ? 50000000 : 5000000); /* pipes are slow */
 	shared->end = shared->start + run.duration;
 	report_setup(switched_on);
 	out = open_memstream(&samples, &sample_bytes);
