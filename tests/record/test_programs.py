@@ -216,7 +216,7 @@ def test_busy_threads_never_sleep_and_others_do(paced: Ran) -> None:
     assert used["spins"] > 0.85 * PACED_MS  # beside the others, on their CPUs
     assert used["sleeps"] < 0.3 * PACED_MS
     assert used["late"] < 0.3 * PACED_MS
-    assert used["main-main"] < 0.01 * PACED_MS
+    assert used["main-main"] < 0.03 * PACED_MS
 
 
 @pytest.mark.kernel
