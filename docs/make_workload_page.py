@@ -6,9 +6,10 @@ import dataclasses
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from numalab.file_tables import ProcessTable, TaskTable
 from numalab.machine import Machine, Speed
 from numalab.tunables import Tunables
-from numalab.workload import Access, Churn, Process, Task, Vma, Workload
+from numalab.workload import Access, Churn, Move, Vma, Workload
 
 HEAD = """# The workload file
 
@@ -48,7 +49,17 @@ A touch is one byte read or written in one 4 KiB page of the range `lo..hi` (fra
 `count` mappings, one after another). `walk` takes the pages in order and starts again, `rand`
 draws them uniformly, `hot` sends `hot_share` of the touches to the first `hot_fraction` of the
 range. With `pages_per_s = 0` a thread never sleeps; several flat-out accesses of a thread get
-equal numbers of touches. A rated access touches in bursts, 10 ms apart.
+equal numbers of touches. A rated access touches in bursts, 10 ms apart; that of a `busy` task
+touches when each touch is due, `1 / pages_per_s` after the one before, and the thread spins in
+between. `foreign`, the other program of `record`, takes the touches of 2 ms together, not of 10.
+
+## Formats
+
+`format` says what a file that does not say it means. With 1, the first task of a process is its
+main thread and a stack has 128 kB, as in the recorder's program. With 2, files are as most
+programs are that use glibc: every process has one more thread, `PROCESS-main`, listed first, that
+waits until the end (`main_thread = "waits"`), and stacks have 8192 kB. Either key of
+`[[process]]` says otherwise for one process.
 
 ## The memory of a guest
 
@@ -65,26 +76,27 @@ ran, not how fast a guest is.
 ## What only one of the two machines can do
 
 `record` needs at least two nodes with memory, and refuses a pinned `file_ro` and the
-subscribers `sev` and `gpu`. Lifetimes of a
-churn: `fixed`; `exponential` (mean `lifetime_ms`); `uniform` (mean times 1 -/+
-`lifetime_shape`); `lognormal` (that mean, sigma `lifetime_shape`); `pareto` (that mean, tail
-index `lifetime_shape`, more than 1).
+subscribers `sev` and `gpu`; what `record --program foreign` refuses is in
+[recording.md](recording.md). Lifetimes of a churn: `fixed`; `exponential` (mean
+`lifetime_ms`); `uniform` (mean times 1 -/+ `lifetime_shape`); `lognormal` (that mean, sigma
+`lifetime_shape`); `pareto` (that mean, tail index `lifetime_shape`, more than 1).
 """
 
 SECTIONS: list[tuple[str, type, str, set[str]]] = [
     (
         "[workload]",
         Workload,
-        "",
+        "One key more, `format`: 1 (default) or 2, see below.",
         {"machine", "tunables", "processes", "vmas", "tasks", "churns"},
     ),
     ("[machine]", Machine, "CPU i belongs to node i / cpus_per_node.", {"speed"}),
     ("[machine.speed]", Speed, "Measured by the recorder; defaults: published, or assumed.", set()),
     ("[tunables]", Tunables, "debugfs sched/numa_balancing/ and the sysctl.", set()),
-    ("[[process]]", Process, "Only to change a default of a process.", set()),
+    ("[[process]]", ProcessTable, "Only to change a default of a process.", set()),
     ("[[vma]]", Vma, "", set()),
-    ("[[task]]", Task, "", {"access"}),
+    ("[[task]]", TaskTable, "", {"access", "move"}),
     ("[[task.access]]", Access, "", set()),
+    ("[[task.move]]", Move, "For a task with a cpu; in the order of their times.", set()),
     ("[[churn]]", Churn, "A thread that maps, touches, unmaps, again and again.", set()),
 ]
 

@@ -101,6 +101,7 @@ def record(
     seed: Annotated[int, typer.Option(help="of the guest's random draws")] = 0,
     keep: Annotated[Path | None, typer.Option(help="recording folder to write or extend")] = None,
     out: Annotated[Path | None, typer.Option(help="write the Dataset here (.nc)")] = None,
+    program: Annotated[str, typer.Option(help="recorder, foreign: docs/recording.md")] = "recorder",
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Run a workload on a real kernel, in a QEMU guest with NUMA nodes."""
@@ -110,9 +111,11 @@ def record(
     check_out(out, workload)
     from numalab.record.recorder import record as run
 
+    source = workload.read_text()
     ds = run(
-        given, kernel, runs=runs, seed=seed, keep=keep, source=workload.read_text(), progress=say
-    )
+        given, kernel, runs=runs, seed=seed, keep=keep, source=source, program=program,
+        progress=say,
+    )  # fmt: skip
     save(ds, out)
     print_counters(ds, as_json)
 

@@ -22,7 +22,7 @@ from typing import Any
 import xarray as xr
 
 from numalab import dataset, engine, workload_file
-from numalab.captures.run import Run, read_run
+from numalab.captures.run import OWN_PROGRAM, Run, read_run
 from numalab.captures.scan_times import late_flushes
 from numalab.fields import InputError
 from numalab.machine import speed_of
@@ -80,6 +80,11 @@ class Recording:
     def policy(self) -> Policy:
         """The rules of that kernel, by the version that was packaged."""
         return of_release(self.version)
+
+    @property
+    def program(self) -> str:
+        """The program that ran the workload: ``recorder``, the recorder's own, or ``foreign``."""
+        return str(self.manifest.get("program", OWN_PROGRAM))
 
     @property
     def runs(self) -> int:
@@ -200,11 +205,17 @@ class Recording:
 
     def _read_run(self, run: int) -> Run:
         text, workload = self.log(run), self.calibrated_workload
+        path = self.folder / self._entry(run)["file"]
         try:
-            return read_run(text, workload)
+            found = read_run(text, workload)
         except InputError as error:
-            path = self.folder / self._entry(run)["file"]
             raise InputError(f"{path}: {error}; record it again") from None
+        if (program := dataset.provenance(found.dataset)["program"]) != self.program:
+            raise InputError(
+                f'{path}: is of program = "{program}", {MANIFEST} says "{self.program}"; restore '
+                "it or record again"
+            )
+        return found
 
     def _entry(self, run: int) -> dict[str, Any]:
         if not 0 <= run < self.runs:

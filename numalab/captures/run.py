@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 LATE_MS = 60.0
 """A sample later than this means that the guest stood still: the host was busy."""
+OWN_PROGRAM = "recorder"
+"""The program of a recording that names none."""
 _SCHED = ("total_numa_faults", "numa_preferred_nid")
 
 
@@ -89,6 +91,7 @@ def _dataset(run: runlog.RunLog, workload: Workload, setup: Setup) -> xr.Dataset
         "source": "recorded",
         "kernel": kernel,
         "version": run["uname"],
+        "program": run.get("program", OWN_PROGRAM),
         "workload": as_plain(workload),
         "identity": workload.identity(),
         "lost_events": run.lost_events,

@@ -10,6 +10,9 @@ from numalab.model.layout import IMAGE_KINDS, Mapping, ProcessSetup, Setup, thre
 from numalab.units import PAGE_BYTES
 from numalab.workload import Workload
 
+_IMAGES = ("/init", "/foreign")
+"""Paths of the programs that run workloads."""
+
 
 class Region(NamedTuple):
     """A VMA: a line of /proc/PID/maps, and its present pages on each node."""
@@ -62,7 +65,7 @@ def regions(log: RunLog, process: str, when: str, workload: Workload) -> list[Re
         parts = line.split(maxsplit=5)
         start, end = (int(x, 16) for x in parts[0].split("-"))
         path = parts[5].strip() if len(parts) > 5 else ""
-        data_end = found[-1].end if found and found[-1].path == "/init" else -1
+        data_end = found[-1].end if found and found[-1].path in _IMAGES else -1
         kind = _kind(parts[1], path, start == data_end)
         label, first = IMAGE_KINDS[kind], 0
         if start in own:
@@ -111,7 +114,7 @@ def _kind(permissions: str, path: str, follows_program: bool) -> str:
         return "vdso"
     if path in ("[heap]", "[stack]"):
         return path[1:-1]
-    if path == "/init":
+    if path in _IMAGES:
         return "file-data" if "w" in permissions else "text"
     if path.startswith("anon_inode:kvm-vcpu"):
         return "vcpu"

@@ -1,7 +1,8 @@
 """The guest's root: an uncompressed cpio archive with one static program and its text.
 
-No shell and no disk: the files of ``init/``, compiled by the host's gcc, are ``/init``.
-Modules lie in ``/modules`` when the workload needs KVM.
+No shell and no disk: the files of ``init/``, compiled by the host's gcc, are ``/init``; those
+of ``foreign/`` are ``/foreign`` where the workload is run by that program. Modules lie in
+``/modules`` when the workload needs KVM.
 """
 
 from __future__ import annotations
@@ -24,11 +25,13 @@ _INIT = Path(__file__).parent / "init"
 SOURCES = tuple(
     _INIT / f"{name}.c"
     for name in (
-        *("workload", "report", "sampling", "touches", "mappings"),
-        *("vmm", "trace", "program", "output"),
+        *("workload", "foreign", "processes", "report", "sampling", "threads", "tasks"),
+        *("touches", "mappings", "vmm", "trace", "program", "output"),
     )
 )
 """The init's files; each calls only files that stand after it."""
+FOREIGN_SOURCES = tuple(sorted((Path(__file__).parent / "foreign").glob("*.c")))
+"""The files of the foreign program."""
 _FLAGS = ("-O2", "-static", "-pthread")
 _FOLDERS = ("dev", "proc", "sys", "tmp", "cgroup", "modules")
 MODULES = ("irqbypass", "kvm", "kvm-amd")
@@ -66,8 +69,15 @@ def write_whole(path: Path, data: bytes) -> None:
         part.replace(path)
 
 
-def compiled(cache: Path | None = None) -> bytes:
-    """Return the static program, compiled once for each version of its source.
+def compiled(cache: Path | None = None, sources: tuple[Path, ...] = SOURCES) -> bytes:
+    """Return a static program, compiled once for each version of its source.
+
+    Parameters
+    ----------
+    cache : Path, optional
+        Folder to keep it in; default: numalab's in the user's cache.
+    sources : tuple of Path
+        Its files, all in one folder; default: those of the init.
 
     Raises
     ------
@@ -75,7 +85,7 @@ def compiled(cache: Path | None = None) -> bytes:
         Without gcc, or if it fails (static C library missing).
     """
     gcc = tool("gcc")
-    text = b"".join(path.read_bytes() for path in sorted(_INIT.iterdir()))
+    text = b"".join(path.read_bytes() for path in sorted(sources[0].parent.iterdir()))
     key = hashlib.sha256(text + " ".join(_FLAGS).encode()).hexdigest()[:16]
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     target = (cache or root / "numalab") / f"workload-{key}"
@@ -83,7 +93,7 @@ def compiled(cache: Path | None = None) -> bytes:
         return target.read_bytes()
     with tempfile.TemporaryDirectory() as scratch:
         output = Path(scratch) / "init"
-        command = [gcc, *_FLAGS, "-o", str(output), *map(str, SOURCES), "-lm"]
+        command = [gcc, *_FLAGS, "-o", str(output), *map(str, sources), "-lm"]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         if result.returncode:
             line = next((x for x in result.stderr.splitlines() if "error" in x or "ld" in x), "")
@@ -113,7 +123,9 @@ def modules_of(kernel: Path) -> dict[str, bytes]:
     return {name: path.read_bytes() for name, path in files.items() if path.is_file()}
 
 
-def initramfs(init: bytes, program: str, modules: Mapping[str, bytes] | None = None) -> bytes:
+def initramfs(
+    init: bytes, program: str, modules: Mapping[str, bytes] | None = None, *, foreign: bytes = b""
+) -> bytes:
     """Pack ``/init``, ``/program``, ``/dev/console`` and mount points (cpio, newc).
 
     Parameters
@@ -124,6 +136,8 @@ def initramfs(init: bytes, program: str, modules: Mapping[str, bytes] | None = N
         What it reads.
     modules : mapping, optional
         Name to content of the kernel modules that it loads.
+    foreign : bytes, optional
+        ``/foreign``, another static program that it starts.
 
     Returns
     -------
@@ -134,7 +148,9 @@ def initramfs(init: bytes, program: str, modules: Mapping[str, bytes] | None = N
     parts.append(_entry(10, "dev/console", stat.S_IFCHR | 0o600, device=(5, 1)))
     parts.append(_entry(11, "init", stat.S_IFREG | 0o755, init))
     parts.append(_entry(12, "program", stat.S_IFREG | 0o644, program.encode()))
-    for number, (name, module) in enumerate((modules or {}).items(), 13):
+    if foreign:
+        parts.append(_entry(13, "foreign", stat.S_IFREG | 0o755, foreign))
+    for number, (name, module) in enumerate((modules or {}).items(), 14):
         parts.append(_entry(number, f"modules/{name}.ko", stat.S_IFREG | 0o644, module))
     parts.append(_entry(0, "TRAILER!!!", 0))
     return b"".join(parts)

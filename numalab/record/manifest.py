@@ -19,6 +19,7 @@ from numalab.captures.recording import FORMAT, MANIFEST, open_recording
 from numalab.fields import InputError
 from numalab.record.guest import QEMU, Boot
 from numalab.record.initramfs import RecordError, tool, write_whole
+from numalab.record.programs import RECORDER
 from numalab.workload import Workload
 
 
@@ -46,7 +47,9 @@ def _package_of(kernel: Path) -> str:
 class RecordingWriter:
     """A recording folder that grows run by run; what is finished stays finished."""
 
-    def __init__(self, folder: Path, workload: Workload, source: str, kernel: Path) -> None:
+    def __init__(
+        self, folder: Path, workload: Workload, source: str, kernel: Path, program: str = RECORDER
+    ) -> None:
         self.folder = folder
         self.facts: dict[str, Any] = {
             "format": FORMAT,
@@ -57,17 +60,23 @@ class RecordingWriter:
             "package": _package_of(kernel),
             "image": kernel.name,
             "image_sha256": hashlib.sha256(kernel.read_bytes()).hexdigest(),
+            **({} if program == RECORDER else {"program": program}),
             "files": {},
             "run": [],
         }
         if (folder / MANIFEST).exists():
-            self._resume()
+            self._resume(program)
         else:
             self._add_file("workload.toml", source.encode())
 
-    def _resume(self) -> None:
+    def _resume(self, program: str) -> None:
         recording = open_recording(self.folder)
         old = recording.manifest
+        if recording.program != program:
+            raise RecordError(
+                f'{self.folder}: holds a recording of program = "{recording.program}", not '
+                f'"{program}"; remove it or record into another folder'
+            )
         for key, what in (("identity", "workload"), ("image_sha256", "kernel image")):
             if old.get(key) != self.facts[key]:
                 raise RecordError(

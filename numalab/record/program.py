@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from numalab.churn import LIFETIMES, Churn
 from numalab.fields import InputError
-from numalab.task import PATTERNS, Access
+from numalab.record.programs import FOREIGN, RECORDER, check
+from numalab.task import PATTERNS, Access, Task
 from numalab.units import NSEC_PER_MSEC, PMD_PAGES
 from numalab.vma import KINDS, POLICIES, Vma
-from numalab.workload import Workload
+from numalab.workload import Process, Workload
 
 _KNOBS = "/sys/kernel/debug/sched/numa_balancing"
 _THP = "/sys/kernel/mm/transparent_hugepage"
@@ -108,6 +109,21 @@ def _access_line(access: Access, vmas: list[Vma]) -> str:
     return " ".join(str(v) for v in ("access", *values))
 
 
+def _task_lines(task: Task, vmas: list[Vma]) -> list[str]:
+    lines = [f"thread {task.name} {task.cpu}"]
+    lines += [key for key in ("busy", "waits") if getattr(task, key)]
+    lines += [_access_line(access, vmas) for access in task.access]
+    return lines + [f"move {_ns(move.at_ms)} {move.cpu}" for move in task.move]
+
+
+def _process_lines(process: Process) -> list[str]:
+    mems = ",".join(str(node) for node in process.cpuset_mems) or "-"
+    lines = [f"process {process.name} {mems}"]
+    if process.stack_kb != Process(name=process.name).stack_kb:
+        lines.append(f"stack {process.stack_kb * 1024}")
+    return lines
+
+
 def _churn_line(churn: Churn) -> str:
     values = (
         churn.pages,
@@ -149,7 +165,7 @@ def _settings(workload: Workload) -> list[str]:
     return lines
 
 
-def program(workload: Workload, seed: int = 0) -> str:
+def program(workload: Workload, seed: int = 0, by: str = RECORDER) -> str:
     """Compile a workload into the guest's program.
 
     Parameters
@@ -158,6 +174,8 @@ def program(workload: Workload, seed: int = 0) -> str:
         What to run; threads are listed per process, tasks before churns.
     seed : int
         Seeds the draws of the threads (patterns, lifetimes).
+    by : str
+        The program whose processes do it, one of :data:`numalab.record.programs.PROGRAMS`.
 
     Returns
     -------
@@ -167,22 +185,22 @@ def program(workload: Workload, seed: int = 0) -> str:
     Raises
     ------
     InputError
-        For what only the model can do.
+        For what only the model can do, or the other program.
     """
+    check(workload, by)
     head = (workload.name, _ns(workload.duration_ms), _ns(workload.sample_ms), seed)
     tail = (workload.machine.cpus_per_node, workload.tunables.numa_balancing)
-    lines = [" ".join(str(v) for v in ("run", *head, *tail)), *_settings(workload)]
-    cpusets = {p.name: p.cpuset_mems for p in workload.processes}
+    lines = [" ".join(str(v) for v in ("run", *head, *tail)), *([FOREIGN] if by == FOREIGN else [])]
+    lines += _settings(workload)
+    described = {p.name: p for p in workload.processes}
     # The guest numbers VMAs in the order of the lines: by process.
     ordered = sorted(workload.vmas, key=lambda v: workload.process_names.index(v.process))
     for process in workload.process_names:
-        mems = ",".join(str(n) for n in cpusets.get(process, ())) or "-"
-        lines.append(f"process {process} {mems}")
+        lines += _process_lines(described.get(process, Process(name=process)))
         lines += [_vma_line(v) for v in ordered if v.process == process]
         for task in workload.tasks:
             if task.process == process:
-                lines.append(f"thread {task.name} {task.cpu}")
-                lines += [_access_line(a, ordered) for a in task.access]
+                lines += _task_lines(task, ordered)
         for churn in workload.churns:
             if churn.process == process:
                 lines += [f"thread {churn.name} {churn.cpu}", _churn_line(churn)]

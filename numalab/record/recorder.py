@@ -24,9 +24,11 @@ from numalab.plain import as_plain
 from numalab.record import guest
 from numalab.record.calibrate import calibrate
 from numalab.record.calibrate_guest import calibrate_guest, merged
-from numalab.record.initramfs import compiled, initramfs, modules_of
+from numalab.record.initramfs import FOREIGN_SOURCES, compiled, initramfs, modules_of
 from numalab.record.manifest import RecordingWriter
-from numalab.record.program import populated_pages, program
+from numalab.record.program import populated_pages
+from numalab.record.program import program as program_text
+from numalab.record.programs import FOREIGN, RECORDER
 from numalab.units import PAGES_PER_MB
 from numalab.workload import Workload, with_speed
 
@@ -56,14 +58,19 @@ def _calibration_of(workload: Workload, kernel: Path) -> dict[str, Any]:
     return found
 
 
-def _run_once(workload: Workload, kernel: Path, seed: int) -> guest.Boot:
+def _run_once(workload: Workload, kernel: Path, seed: int, program: str) -> guest.Boot:
     """Boot the kernel once with the workload as its init and return what came back.
 
     A KVM guest needs software emulation, which emulates AMD's SVM: whether a host's KVM
     nests is not asked.
     """
     nested = _has_guest(workload)
-    image = initramfs(compiled(), program(workload, seed), modules_of(kernel) if nested else None)
+    image = initramfs(
+        compiled(),
+        program_text(workload, seed, program),
+        modules_of(kernel) if nested else None,
+        foreign=compiled(sources=FOREIGN_SOURCES) if program == FOREIGN else b"",
+    )
     return guest.boot(
         workload.machine,
         kernel,
@@ -82,6 +89,7 @@ def record(
     speed: Speed | None = None,
     keep: Path | None = None,
     source: str | None = None,
+    program: str = RECORDER,
     progress: Callable[[str], None] = log.info,
 ) -> xr.Dataset:
     """Run a workload on a real kernel, in a QEMU guest with NUMA nodes.
@@ -105,6 +113,10 @@ def record(
         The recording folder to write or extend.
     source : str, optional
         The TOML text of the workload, stored in ``keep`` as given; needed with ``keep``.
+    program : str
+        What runs the workload: ``recorder``, the recorder's own program; or ``foreign``, one
+        that is written as a user would, with a main thread that waits (docs/recording.md).
+        The calibration is always that of the recorder's program.
     progress : callable
         Gets one line after each step.
 
@@ -117,15 +129,18 @@ def record(
     ------
     RecordError
         If a tool is missing, the image is no kernel, or a guest fails; in one line.
+    InputError
+        For what the program cannot do, before anything is booted.
     """
     guest.check_kernel(kernel)
+    program_text(workload, seed, program)
     if runs < 1:
         raise InputError(f"runs = {runs}: must be at least 1")
     folder = None
     if keep is not None:
         if source is None:
             raise InputError("source is missing: keep stores the TOML text of the workload")
-        folder = RecordingWriter(keep, workload, source, kernel)
+        folder = RecordingWriter(keep, workload, source, kernel, program)
         if not folder.calibrated:
             folder.add_calibration(
                 {"speed": as_plain(speed)} if speed else _calibration_of(workload, kernel)
@@ -134,7 +149,7 @@ def record(
     found = []
     timed = with_speed(workload, speed) if speed else workload
     for number in range(folder.runs if folder else 0, runs):
-        boot = _run_once(workload, kernel, seed + number)
+        boot = _run_once(workload, kernel, seed + number, program)
         ds = read_run(boot.text, timed).dataset
         dataset.check_invariants(ds)
         found.append(ds)

@@ -144,6 +144,24 @@ def test_a_sealed_log_that_is_cut_is_named_once(copy: Path) -> None:
     assert str(caught.value).count("run0.log.gz") == 1
 
 
+def test_the_program_is_the_recorders_unless_the_manifest_and_the_log_say_another(
+    copy: Path,
+) -> None:
+    recording = captures.open_recording(copy)
+    assert recording.program == "recorder"
+    assert dataset.provenance(recording.dataset())["program"] == "recorder"
+    text = gzip.decompress((copy / "run0.log.gz").read_bytes()).decode("latin-1")
+    text = text.replace("@section", "@section 7 program\nforeign@section", 1)
+    _replace_log(copy, gzip.compress(text.encode("latin-1")))
+    with pytest.raises(InputError, match=r'is of program = "foreign", .* says "recorder"; restore'):
+        captures.open_recording(copy).dataset()
+    path = copy / "manifest.toml"
+    path.write_text('program = "foreign"\n' + path.read_text())
+    recording = captures.open_recording(copy)
+    assert recording.program == "foreign"
+    assert dataset.provenance(recording.dataset())["program"] == "foreign"
+
+
 def test_a_folder_without_manifest_is_no_recording(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"manifest\.toml: missing"):
         captures.open_recording(tmp_path)

@@ -17,7 +17,13 @@ import xarray as xr
 from numalab.captures.run import read_run
 from numalab.machine import Machine
 from numalab.record import calibrate, calibrate_guest, guest
-from numalab.record.initramfs import RecordError, compiled, initramfs, modules_of
+from numalab.record.initramfs import (
+    FOREIGN_SOURCES,
+    RecordError,
+    compiled,
+    initramfs,
+    modules_of,
+)
 from numalab.record.program import program
 from numalab.tunables import Tunables
 from numalab.workload import Access, Churn, Task, Vma, Workload
@@ -103,7 +109,8 @@ def image_of(generation: str) -> Path:
 
 def boot_all(image: Path, texts: list[str]) -> str:
     """Boot a kernel with several programs one after another, under the emulation that has SVM."""
-    archive = initramfs(compiled(), "".join(texts), modules_of(image))
+    foreign = compiled(sources=FOREIGN_SOURCES)
+    archive = initramfs(compiled(), "".join(texts), modules_of(image), foreign=foreign)
     return guest.boot(MACHINE, image, archive, limit_s=200, accel=guest.TCG).text
 
 

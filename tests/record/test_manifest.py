@@ -26,9 +26,11 @@ def kernel(tmp_path: Path) -> Path:
     return image
 
 
-def _recording(folder: Path, kernel: Path, source: str) -> tuple[RecordingWriter, Workload]:
+def _recording(
+    folder: Path, kernel: Path, source: str, program: str = "recorder"
+) -> tuple[RecordingWriter, Workload]:
     workload = parse(source)
-    return RecordingWriter(folder, workload, source, kernel), workload
+    return RecordingWriter(folder, workload, source, kernel, program), workload
 
 
 def test_a_recording_grows_and_can_be_read(tmp_path: Path, kernel: Path) -> None:
@@ -71,6 +73,21 @@ def test_another_workload_or_kernel_is_refused(tmp_path: Path, kernel: Path) -> 
     kernel.write_bytes(b"another image")
     with pytest.raises(RecordError, match="another kernel image"):
         _recording(tmp_path / "kept", kernel, source)
+
+
+@pytest.mark.parametrize(("kept", "given"), [("recorder", "foreign"), ("foreign", "recorder")])
+def test_a_recording_of_another_program_is_refused(
+    tmp_path: Path, kernel: Path, kept: str, given: str
+) -> None:
+    source = (SHORT / "workload.toml").read_text()
+    recording, _ = _recording(tmp_path / "kept", kernel, source, kept)
+    recording.save()
+    found = open_recording(tmp_path / "kept")
+    assert found.program == kept
+    assert ("program" in found.manifest) == (kept == "foreign")
+    with pytest.raises(RecordError, match=f'of program = "{kept}", not "{given}"; remove it'):
+        _recording(tmp_path / "kept", kernel, source, given)
+    _recording(tmp_path / "kept", kernel, source, kept)
 
 
 def test_a_damaged_run_is_not_extended(tmp_path: Path, kernel: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from numalab.fields import InputError
 from numalab.machine import Machine
 from numalab.record.program import access_range, pinned_pages, populated_pages, program
-from numalab.workload import Access, Churn, Process, Task, Vma, Workload
+from numalab.workload import Access, Churn, Move, Process, Task, Vma, Workload
 
 
 def test_every_part_of_a_workload_becomes_a_line() -> None:
@@ -25,6 +25,54 @@ def test_every_part_of_a_workload_becomes_a_line() -> None:
     assert "access 0 0 512 2 0.0 1 51 0.9 0 1000000000000000" in lines
     assert "churn 256 0 300000000 0 0.5 0 0 0.0 1 -1 128" in lines
     assert lines[-1] == "go"
+
+
+_OWN_STACKS = Workload(
+    name="w",
+    processes=(Process(name="main", stack_kb=8192),),
+    vmas=(Vma(name="v", size_mb=2),),
+    tasks=(
+        Task(name="m", waits=True),
+        Task(
+            name="t",
+            cpu=1,
+            busy=True,
+            access=(Access(vma="v", pages_per_s=10),),
+            move=(Move(at_ms=5, cpu=0), Move(at_ms=7.5, cpu=1)),
+        ),
+    ),
+)
+
+
+def _threads(workload: Workload, by: str = "recorder") -> list[str]:
+    lines = program(workload, by=by).splitlines()
+    return lines[next(i for i, x in enumerate(lines) if x.startswith("process")) : -1]
+
+
+def test_what_a_thread_is_beside_its_accesses_becomes_lines_of_their_own() -> None:
+    assert _threads(_OWN_STACKS) == [
+        "process main -",
+        "stack 8388608",
+        "vma v 0 0 512 1 0 512 0 0 0 0",
+        "thread m -1",
+        "waits",
+        "thread t 1",
+        "busy",
+        "access 0 0 512 0 10.0 1 51 0.9 0 1000000000000000",
+        "move 5000000 0",
+        "move 7500000 1",
+    ]
+
+
+def test_a_workload_without_them_has_no_such_line() -> None:
+    workload = Workload(name="w", tasks=(Task(name="t"),))
+    assert _threads(workload) == ["process main -", "thread t -1"]
+
+
+def test_the_foreign_program_gets_the_same_lines_and_its_name() -> None:
+    assert _threads(_OWN_STACKS, by="foreign") == _threads(_OWN_STACKS)
+    lines = [program(_OWN_STACKS, by=by).splitlines() for by in ("recorder", "foreign")]
+    assert lines[1] == [lines[0][0], "foreign", *lines[0][1:]]
 
 
 def test_vmas_are_numbered_in_the_order_of_their_processes() -> None:

@@ -121,6 +121,15 @@ def test_what_keep_needs(tmp_path: Path, image: Path) -> None:
     assert not (tmp_path / "kept").exists()
 
 
+def test_what_a_program_cannot_do_is_refused_before_a_boot(tmp_path: Path, image: Path) -> None:
+    workload = Workload(name="w", tasks=(Task(name="t"),))
+    for program, line in (("foreign", 'main_thread = "waits"'), ("none", "unknown program")):
+        with pytest.raises(ValueError, match=line) as caught:
+            record(workload, image, keep=tmp_path / "kept", source="", program=program)
+        assert "\n" not in str(caught.value)
+    assert not (tmp_path / "kept").exists()
+
+
 def test_a_file_that_is_no_kernel_is_refused_first(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match=r"bzImage: cannot be read: No such file"):
         record(Workload(name="w", tasks=(Task(name="t"),)), tmp_path / "bzImage")

@@ -9,6 +9,7 @@
 #define MAX_VMAS 256
 #define MAX_THREADS 512
 #define MAX_ACCESSES 1024
+#define MAX_MOVES 256
 #define MAX_ZAPS 4096
 #define MAX_LATENCIES (1 << 20)
 
@@ -20,6 +21,7 @@ enum { FIXED, EXPONENTIAL, UNIFORM, LOGNORMAL, PARETO };
 struct access {
 	int vma, pattern, write;
 	u64 lo, hi, hot, start, stop, pages, count, position;
+	u64 made; /* touches of a busy task */
 	double rate, share, carry;
 	char **base;
 };
@@ -35,6 +37,7 @@ struct vma {
 struct thread {
 	char name[32];
 	int cpu, process, accesses, first_access, churns;
+	int busy, waits, moves, first_move; /* the moves that are still to come */
 	int ring; /* of io_uring, to pin with; made by the thread itself */
 	struct { int thp, distribution, node, pinned; u64 pages, life, gap; double shape; } churn;
 	struct { int vma; u64 start, period; } zap;
@@ -42,16 +45,21 @@ struct thread {
 	struct vcpu *vcpu; /* of a guest; made by the thread itself */
 };
 
+struct move {
+	u64 at;
+	int cpu;
+};
+
 struct run {
 	char name[32];
 	u64 duration, sample, seed;
-	int node_cpus, balancing;
+	int node_cpus, balancing, foreign;
 };
 
 struct process {
 	char name[32], mems[64];
 	int pid;
-	u64 forked;
+	u64 forked, stack;
 };
 
 struct shared {
@@ -71,7 +79,16 @@ extern struct process processes[MAX_PROCESSES];
 extern struct vma vmas[MAX_VMAS];
 extern struct thread threads[MAX_THREADS];
 extern struct access accesses[MAX_ACCESSES];
-extern int n_processes, n_vmas, n_threads, n_accesses, n_guests;
+extern struct move moves[MAX_MOVES];
+extern int n_processes, n_vmas, n_threads, n_accesses, n_moves, n_guests;
+
+/* What the processes of a run do with it, step by step; each returns when all are ready. */
+struct way {
+	void (*lay_out)(int process); /* start it, map and fill its memory */
+	void (*make_threads)(void);
+	void (*let_go)(void); /* from shared->start to shared->end */
+	void (*finish)(void);
+};
 
 int program_next(char **rest);
 struct vma *guest_of(const struct thread *t);

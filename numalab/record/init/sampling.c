@@ -75,7 +75,10 @@ static void warm_up_emulation(u64 most_ns)
 	}
 }
 
-/* One line of counters, scan sequences and touches for each sample, until the end of the run. */
+/*
+ * One line of counters, scan sequences and touches for each sample, until the end of the run.
+ * A foreign program tells its touches at the end only: they are not in the lines.
+ */
 void sample(FILE *out)
 {
 	u64 values[COUNTERS], first[COUNTERS], n = run.duration / run.sample;
@@ -99,7 +102,7 @@ void sample(FILE *out)
 			fprintf(out, " %lu", values[i] - first[i]);
 		for (int p = 0; p < n_processes; p++)
 			fprintf(out, " %ld", read_scan_seq(sched[p]));
-		for (int t = 0; t < n_threads; t++)
+		for (int t = 0; t < n_threads && !run.foreign; t++)
 			fprintf(out, " %lu", shared->thread[t].touches);
 		fprintf(out, "\n");
 		if (k)

@@ -1,0 +1,66 @@
+"""The address space of a recorded process: what belongs to the program, a stack, a churn."""
+
+from __future__ import annotations
+
+import pytest
+
+from numalab.captures.runlog import RunLog
+from numalab.captures.start import AddressSpace, regions, setup
+from numalab.workload import Churn, Process, Task, Workload
+
+MB = 1 << 20
+STACK, CHURN = 0x7F0000001000, 0x7E0000001000
+WORKLOAD = Workload(
+    name="w",
+    processes=(Process(name="main", stack_kb=8192),),
+    tasks=(Task(name="m", waits=True), Task(name="t")),
+    churns=(Churn(name="c", size_mb=8, lifetime_ms=100),),
+)
+
+
+def _maps(image: str, *anonymous: int) -> str:
+    lines = [
+        f"00400000-00401000 r-xp 00000000 00:03 12 {image}",
+        f"00402000-00403000 rw-p 00002000 00:03 12 {image}",
+        "00403000-00405000 rw-p 00000000 00:00 0 ",
+    ]
+    for at in anonymous:
+        lines.append(f"{at - 4096:x}-{at:x} ---p 00000000 00:00 0 ")
+        lines.append(f"{at:x}-{at + 8 * MB:x} rw-p 00000000 00:00 0 ")
+    return "\n".join([*lines, ""])
+
+
+def _log(image: str) -> RunLog:
+    thread = "{} {} 5 0 1000 0 0"
+    return RunLog(
+        {
+            "setup": "process main 90 0\nbalancing 3\nstart 10\n",
+            "mappings main": "",
+            "maps main start": _maps(image, STACK),
+            "maps main end": _maps(image, CHURN, STACK),
+            "numa_maps main start": "",
+            "numa_maps main end": f"{STACK:x} default anon=2 N0=2 kernelpagesize_kB=4\n",
+            "threads start": "\n".join(
+                thread.format(name, 90 + i) for i, name in enumerate(("m", "t", "c"))
+            ),
+        }
+    )
+
+
+@pytest.mark.parametrize("image", ["/init", "/foreign"])
+def test_the_image_is_that_of_either_program(image: str) -> None:
+    found = regions(_log(image), "main", "start", WORKLOAD)
+    assert [r.kind for r in found] == ["text", "file-data", "data", "guard", "thread-stack"]
+
+
+def test_a_churn_as_large_as_a_stack_is_a_churn_and_the_stack_a_stack() -> None:
+    found = {r.start: r for r in regions(_log("/init"), "main", "end", WORKLOAD)}
+    assert found[STACK].pages == found[CHURN].pages == 2048
+    assert found[STACK].label == "image:thread-stacks"
+    assert found[CHURN].label == "c"
+
+
+def test_chunks_of_both_are_told_apart_in_the_trace() -> None:
+    space = AddressSpace(setup(_log("/init"), WORKLOAD).of("main"), WORKLOAD)
+    for at, label in ((STACK, "image:thread-stacks"), (CHURN, "c")):
+        assert space.locate(at + 4096, at, at + 8 * MB) == (label, 1)
