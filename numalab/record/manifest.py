@@ -14,7 +14,7 @@ from typing import Any
 import tomlkit
 import xarray as xr
 
-from numalab import dataset
+from numalab import dataset, versions
 from numalab.captures.recording import FORMAT, MANIFEST, open_recording
 from numalab.fields import InputError
 from numalab.record.guest import QEMU, Boot
@@ -122,6 +122,7 @@ class RecordingWriter:
                 "file": name,
                 "sha256": hashlib.sha256(packed).hexdigest(),
                 "seed": seed,
+                "model": versions.model_version(),
                 "date": datetime.now(UTC).strftime("%Y-%m-%d"),
                 "qemu": _qemu_version(),
                 "accel": boot.accel,

@@ -121,6 +121,8 @@ def _process_lines(process: Process) -> list[str]:
     lines = [f"process {process.name} {mems}"]
     if process.stack_kb != Process(name=process.name).stack_kb:
         lines.append(f"stack {process.stack_kb * 1024}")
+    if process.policy != "default":
+        lines.append(f"policy {POLICIES.index(process.policy)}")
     return lines
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from numalab import versions
 from numalab.captures import open_recording
 from numalab.captures.run import read_run
 from numalab.record.guest import Boot
@@ -45,6 +46,7 @@ def test_a_recording_grows_and_can_be_read(tmp_path: Path, kernel: Path) -> None
     facts = open_recording(folder).manifest
     assert facts["package"] == "linux-image-x 1-1"
     assert [run["seed"] for run in facts["run"]] == [0, 1]
+    assert {run["model"] for run in facts["run"]} == {versions.model_version()}
     assert sorted(path.name for path in folder.iterdir()) == [
         "manifest.toml",
         "run0.log.gz",

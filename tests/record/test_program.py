@@ -29,7 +29,7 @@ def test_every_part_of_a_workload_becomes_a_line() -> None:
 
 _OWN_STACKS = Workload(
     name="w",
-    processes=(Process(name="main", stack_kb=8192),),
+    processes=(Process(name="main", stack_kb=8192, policy="bind_balancing"),),
     vmas=(Vma(name="v", size_mb=2),),
     tasks=(
         Task(name="m", waits=True),
@@ -53,6 +53,7 @@ def test_what_a_thread_is_beside_its_accesses_becomes_lines_of_their_own() -> No
     assert _threads(_OWN_STACKS) == [
         "process main -",
         "stack 8388608",
+        "policy 2",
         "vma v 0 0 512 1 0 512 0 0 0 0",
         "thread m -1",
         "waits",

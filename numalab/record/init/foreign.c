@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "foreign.h"
+#include "mappings.h"
 #include "report.h"
 
 static struct { FILE *to, *from; } pipes[MAX_PROCESSES];
@@ -90,6 +91,7 @@ static void start(int process)
 	if (!processes[process].pid) {
 		dup2(to[0], 0);
 		dup2(from[1], 1);
+		task_policy(processes[process].policy); /* as numactl does */
 		execl("/foreign", "foreign", processes[process].name, NULL);
 		_exit(127);
 	}

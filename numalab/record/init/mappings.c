@@ -19,6 +19,17 @@
 #define PIECE (1UL << 30)	/* the largest */
 #define MAX_HEAD_PIECES 16
 
+/* The memory policy of the calling thread, over all nodes; threads that it makes inherit it. */
+void task_policy(int policy)
+{
+	u64 all = ~0UL;
+	int mode = policy == BIND_BALANCING ? MPOL_BIND | MPOL_F_NUMA_BALANCING : MPOL_BIND;
+
+	if (policy == DEFAULT ? syscall(SYS_set_mempolicy, MPOL_DEFAULT, NULL, 0) :
+				syscall(SYS_set_mempolicy, mode, &all, 65))
+		die("set_mempolicy: %s", strerror(errno));
+}
+
 void bind_cpu(int cpu)
 {
 	cpu_set_t set;

@@ -13,6 +13,7 @@
 #endif
 
 void bind_cpu(int cpu);
+void task_policy(int policy);
 char *map_guarded(u64 bytes, int kind, int thp, const char *name, char **area, u64 *area_bytes);
 void map_vma(struct vma *v);
 void populate(const char *name, char *start, u64 pages, int advice);

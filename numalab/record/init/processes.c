@@ -102,6 +102,7 @@ static void __attribute__((noreturn)) process_main(int process)
 	write_mappings(process);
 	__atomic_add_fetch(&shared->ready, 1, __ATOMIC_ACQ_REL);
 	wait_phase(1);
+	task_policy(processes[process].policy);
 	pthread_attr_init(&attributes);
 	if (pthread_attr_setstacksize(&attributes, processes[process].stack))
 		die("process %s: stacks of %lu bytes: too small", processes[process].name,

@@ -6,6 +6,7 @@
  *   write PATH VALUE                       before anything is forked
  *   process NAME MEMS                      MEMS: nodes of a cpuset, or -
  *   stack BYTES                            of each thread of the process; else DEFAULT_STACK
+ *   policy POLICY                          of the tasks of the process, over all nodes
  *   vma NAME KIND THP PAGES COUNT NODE POPULATED PINNED SCATTERED POLICY KVM
  *   thread NAME CPU
  *   busy                                   it never sleeps; its rated touches are 1/RATE apart
@@ -16,7 +17,7 @@
  *   zap VMA START_NS PERIOD_NS             only for calibration; instead of access
  *   go
  *
- * stack, vma and thread lines belong to the process above them; busy, waits, move, access,
+ * stack, policy, vma and thread lines belong to the process above them; busy, waits, move, access,
  * churn and zap lines to the thread. KVM: the VMA is the memory of a guest (vmm.c), and a
  * thread that touches it is a vCPU that touches nothing else. PINNED pages are the first ones of a churn's mapping.
  */
@@ -108,7 +109,10 @@ static int read_line(const char *line)
 	} else if (!strcmp(word, "process")) {
 		ok = sscanf(line, "process %31s %63s", p->name, p->mems) == 2;
 		p->stack = DEFAULT_STACK;
+		p->policy = DEFAULT;
 		n_processes++;
+	} else if (!strcmp(word, "policy")) {
+		ok = n_processes && sscanf(line, "policy %d", &p[-1].policy) == 1;
 	} else if (!strcmp(word, "stack")) {
 		ok = n_processes && sscanf(line, "stack %lu", &p[-1].stack) == 1;
 	} else if (!strcmp(word, "vma")) {

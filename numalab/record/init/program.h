@@ -60,6 +60,7 @@ struct process {
 	char name[32], mems[64];
 	int pid;
 	u64 forked, stack;
+	int policy; /* of its tasks */
 };
 
 struct shared {

@@ -53,8 +53,7 @@ static void fill_churn(struct thread *t, char *base)
 	if (!placed)
 		return;
 	populate(t->name, base + pinned * PAGE, t->churn.pages - pinned, MADV_POPULATE_WRITE);
-	if (syscall(SYS_set_mempolicy, MPOL_DEFAULT, NULL, 0))
-		die("churn %s: set_mempolicy: %s", t->name, strerror(errno));
+	task_policy(processes[t->process].policy);
 }
 
 static void run_churn(struct thread *t)
