@@ -1,0 +1,66 @@
+"""Record workloads that were drawn at random: python data/record_drawn.py DIR 1 2 3 4.
+
+Writes DIR/blind (the recorder's program) and DIR/foreign (foreign program, which has no churns).
+Each kernel is calibrated before the first run and after the last one, on a host that does nothing
+else; the first calibration is used, and both are kept in DIR/calibrations. What is there already
+is kept: an interrupted batch is started again.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from numalab import workload_file
+from numalab.catalog.drawn import MEMORY_MB, drawn
+from numalab.machine import Machine, Speed
+from numalab.record.calibrate import calibrate
+from numalab.record.recorder import record
+
+KERNELS = Path(".cache/kernels")
+GENERATIONS = ("6.1", "6.12", "7.2")
+FOLDERS = {"recorder": "blind", "foreign": "foreign"}
+RUNS = 2
+
+
+def image(generation: str) -> Path:
+    """Return the image that ``make kernels`` fetched."""
+    return next(p for p in (KERNELS / generation).glob("vmlinuz-*") if p.suffix != ".package")
+
+
+def calibration(folder: Path, generation: str, when: str) -> dict[str, Any]:
+    """Return a calibration of the machine; measured now if it is not there."""
+    path = folder / "calibrations" / f"{generation}-{when}.json"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        found = calibrate(Machine(memory_mb=MEMORY_MB), image(generation))
+        path.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def main(root: Path, numbers: list[int]) -> None:
+    """Record each workload on each kernel with both programs."""
+    speeds = {g: Speed(**calibration(root, g, "before")["speed"]) for g in GENERATIONS}
+    for number in numbers:
+        for generation in GENERATIONS:
+            for program, folder in FOLDERS.items():
+                workload = drawn(number, churns=program == "recorder")
+                record(
+                    workload,
+                    image(generation),
+                    runs=RUNS,
+                    seed=number,
+                    speed=speeds[generation],
+                    keep=root / folder / workload.name / generation,
+                    source=workload_file.text(workload) + "\n",
+                    program=program,
+                    progress=print,
+                )
+    for generation in GENERATIONS:
+        calibration(root, generation, "after")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), [int(word) for word in sys.argv[2:]])
