@@ -46,7 +46,8 @@ def main(root: Path, numbers: list[int]) -> None:
     for number in numbers:
         for generation in GENERATIONS:
             for program, folder in FOLDERS.items():
-                workload = drawn(number, churns=program == "recorder")
+                source = workload_file.text(drawn(number, churns=program == "recorder")) + "\n"
+                workload = workload_file.parse(source)
                 record(
                     workload,
                     image(generation),
@@ -54,7 +55,7 @@ def main(root: Path, numbers: list[int]) -> None:
                     seed=number,
                     speed=speeds[generation],
                     keep=root / folder / workload.name / generation,
-                    source=workload_file.text(workload) + "\n",
+                    source=source,
                     program=program,
                     progress=print,
                 )

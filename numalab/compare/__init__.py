@@ -7,10 +7,11 @@ recorded runs of one workload, and returns a Dataset of small arrays.
 from numalab.compare.by_counter import COUNTERS, EVENTS, at_end, counters, describe
 from numalab.compare.by_event import events, pooled_skip_shares
 from numalab.compare.by_notification import notifications
-from numalab.compare.over_recordings import over, score
-from numalab.compare.predictions import predictions
+from numalab.compare.over_recordings import over
+from numalab.compare.predictions import ALL, predictions
 
 __all__ = [
+    "ALL",
     "COUNTERS",
     "EVENTS",
     "at_end",
@@ -21,5 +22,4 @@ __all__ = [
     "over",
     "pooled_skip_shares",
     "predictions",
-    "score",
 ]

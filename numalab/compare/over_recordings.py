@@ -67,35 +67,3 @@ def over(
         workload=("cell", [recording.name for recording in recordings]),
         generation=("cell", [recording.generation for recording in recordings]),
     ).assign_attrs(provenance=json.dumps(origin))
-
-
-def score(table: xr.Dataset) -> xr.Dataset:
-    """Count, by kernel, what was recorded and how much of it the model expects.
-
-    Parameters
-    ----------
-    table : xarray.Dataset
-        From :func:`over`, by its default comparisons; or of some of its counters.
-
-    Returns
-    -------
-    xarray.Dataset
-        ``recorded``, ``inside``: int64[generation, of], the latter of what lies in the model's
-        interval. ``of`` is ``values`` of the counters at the end of single runs, their ``medians``
-        over the runs, and, of scans by their number, ``begins`` [ms] and ``pages`` walked.
-    """
-    runs, scans = table["recorded"], table["times_compared"]
-    counts = {
-        "values": (runs.count("run"), table["runs_inside"]),
-        "medians": (runs.notnull().any("run"), table["inside"]),
-        "begins": (scans, table["times_inside"]),
-        "pages": (scans, table["ranges_inside"]),
-    }
-    found = [
-        xr.Dataset({"recorded": recorded, "inside": inside})
-        .sum([dim for dim in recorded.dims if dim != "cell"])
-        .groupby("generation")
-        .sum()
-        for recorded, inside in counts.values()
-    ]
-    return xr.concat(found, "of").assign_coords(of=[*counts]).transpose("generation", "of")

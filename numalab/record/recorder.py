@@ -31,6 +31,7 @@ from numalab.record.program import program as program_text
 from numalab.record.programs import FOREIGN, RECORDER
 from numalab.units import PAGES_PER_MB
 from numalab.workload import Workload, with_speed
+from numalab.workload_file import parse
 
 log = logging.getLogger(__name__)
 
@@ -140,6 +141,8 @@ def record(
     if keep is not None:
         if source is None:
             raise InputError("source is missing: keep stores the TOML text of the workload")
+        if parse(source, "source").identity() != workload.identity():
+            raise InputError("source: is the text of another workload than the one to record")
         folder = RecordingWriter(keep, workload, source, kernel, program)
         if not folder.calibrated:
             folder.add_calibration(

@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 import xarray as xr
 
@@ -47,27 +46,6 @@ def test_the_default_is_counters_and_events():
     assert {"inside", "times_inside", "skips_simulated"} <= set(table.data_vars)
     assert table["inside"].dims == ("cell", "counter")
     assert table["skips_recorded"].isnull().all()  # 6.1 traces none
-
-
-def test_what_lies_inside_is_counted_by_kernel():
-    runs = np.ones((3, 2, 4))
-    runs[0, :, 3] = np.nan  # one run fewer
-    table = xr.Dataset(
-        {
-            "recorded": (("cell", "counter", "run"), runs),
-            "runs_inside": (("cell", "counter"), [[3, 1], [4, 4], [0, 2]]),
-            "inside": (("cell", "counter"), [[True, False], [True, True], [False, False]]),
-            "times_compared": ("cell", [12, 10, 0]),
-            "times_inside": ("cell", [9, 8, 0]),
-            "ranges_inside": ("cell", [12, 7, 0]),
-        },
-        coords={"generation": ("cell", ["6.1", "7.2", "6.1"])},
-    )
-    found = compare.score(table)
-    assert found["of"].values.tolist() == ["values", "medians", "begins", "pages"]
-    assert found["generation"].values.tolist() == ["6.1", "7.2"]
-    assert found["recorded"].values.tolist() == [[14, 4, 12, 12], [8, 2, 10, 10]]
-    assert found["inside"].values.tolist() == [[6, 1, 9, 12], [8, 2, 8, 7]]
 
 
 def test_nothing_to_compare_is_refused():

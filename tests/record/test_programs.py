@@ -17,7 +17,7 @@ from numalab.fields import InputError
 from numalab.record import guest
 from numalab.record.program import program
 from numalab.record.programs import FOREIGN, PROGRAMS, RECORDER, check
-from numalab.workload import Workload
+from numalab.workload import TASK_POLICIES, Workload
 from numalab.workload_file import parse
 from tests.record.kernels import GENERATIONS, boot_all, image_of
 
@@ -121,6 +121,18 @@ def _workload(name: str, ms: int, text: str) -> Workload:
     return parse(HEAD.replace("NAME", name).replace("MS", str(ms)) + text)
 
 
+OF_TASKS = """
+[[process]]
+name = "main"
+policy = "POLICY"
+[[vma]]
+name = "a"
+size_mb = 8
+[[task]]
+name = "t"
+cpu = 1
+access = [{vma = "a"}]
+"""
 PACED_MS = 4000
 WORKLOADS = {
     w.name: w
@@ -128,6 +140,7 @@ WORKLOADS = {
         _workload("paced", PACED_MS, PACED),
         _workload("mixed", 2000, MIXED),
         _workload("stacks", 1000, STACKS),
+        *(_workload(policy, 1500, OF_TASKS.replace("POLICY", policy)) for policy in TASK_POLICIES),
     )
 }
 BOTH = ("paced", "mixed")
@@ -163,7 +176,8 @@ class Ran:
 @functools.cache
 def _runs_on(generation: str) -> dict[tuple[str, str], Ran]:
     """Boot a kernel once: both programs, with all workloads that each can do."""
-    jobs = [(by, name) for by in PROGRAMS for name in (WORKLOADS if by == RECORDER else BOTH)]
+    foreign = (*BOTH, *TASK_POLICIES)
+    jobs = [(by, name) for by in PROGRAMS for name in (WORKLOADS if by == RECORDER else foreign)]
     texts = [program(WORKLOADS[name], 3, by) for by, name in jobs]
     text = boot_all(image_of(generation), texts).removesuffix(guest.LAST_LINE)
     boot, *runs = re.split(r"(?=@section \d+ run\n)", text)
@@ -237,6 +251,15 @@ def test_stacks_are_8_mib(runs, name: str) -> None:
             stacks = [r.pages for r in regions if r.label == "image:thread-stacks"]
             threads = [t for t in workload.tasks if t.process == process]
             assert stacks == [2048] * (len(threads) - 1)
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("by", PROGRAMS)
+def test_the_policy_of_a_process_decides_whether_it_is_scanned(runs, by: str) -> None:
+    """No mapping of a process under MPOL_BIND is suitable, unless with MPOL_F_NUMA_BALANCING."""
+    updates = {name: int(runs[by, name].ds.numa_pte_updates[-1]) for name in TASK_POLICIES}
+    assert updates["bind"] == 0
+    assert min(updates["default"], updates["bind_balancing"]) >= 2048
 
 
 @pytest.mark.kernel

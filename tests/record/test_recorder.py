@@ -116,6 +116,9 @@ def test_what_keep_needs(tmp_path: Path, image: Path) -> None:
     workload = Workload(name="w", tasks=(Task(name="t"),))
     with pytest.raises(ValueError, match="source is missing"):
         record(workload, image, keep=tmp_path / "kept")
+    other = '[workload]\nname = "w"\n[[task]]\nname = "u"\n'
+    with pytest.raises(ValueError, match="source: is the text of another workload"):
+        record(workload, image, keep=tmp_path / "kept", source=other)
     with pytest.raises(ValueError, match="runs = 0"):
         record(workload, image, runs=0)
     assert not (tmp_path / "kept").exists()
