@@ -4,27 +4,31 @@ import dataclasses
 
 from numalab.machine import Machine, Speed
 from numalab.tunables import Tunables
-from numalab.workload import Access, Churn, Task, Vma, Workload, with_speed
+from numalab.workload import Access, Churn, Move, Process, Task, Vma, Workload, with_speed
 
 SPEED = Speed(touch_walk_ns=10_000, touch_rand_ns=10_000)
 
 
-def workload(name, vmas, *tasks, churns=()):
+def workload(name, vmas, *tasks, churns=(), processes=(), cpus_per_node=1):
     return Workload(
         name=name,
         duration_ms=700,
         sample_ms=700,
-        machine=Machine(speed=SPEED),
+        machine=Machine(cpus_per_node=cpus_per_node, speed=SPEED),
         tunables=Tunables(scan_delay_ms=60, scan_period_min_ms=60, scan_size_mb=2),
         vmas=vmas,
         tasks=tasks,
         churns=churns,
+        processes=processes,
     )
 
 
-def task(i, vma, cpu, pattern="rand", rate=0.0, write=True):
+def task(i, vma, cpu, pattern="rand", rate=0.0, write=True, **other):
     access = Access(vma=vma, pattern=pattern, pages_per_s=rate, write=write)
-    return Task(name=f"t{i}", cpu=cpu, access=(access,))
+    return Task(name=f"t{i}", cpu=cpu, access=(access,), **other)
+
+
+WAITS = Task(name="waits", waits=True)
 
 
 def two(thp_a=False, thp_b=False, mb=8):
@@ -133,6 +137,44 @@ CASES = {
             task(0, "a", 0, "hot", 20_000),
             task(1, "a", 1, "rand", 20_000),
             task(2, "b", 1, "rand", 20_000),
+        ),
+    ),
+    # two take turns on a CPU, and a third wakes there now and then
+    "busy threads": (
+        "linux-6.12",
+        workload(
+            "busy",
+            two(),
+            WAITS,
+            task(0, "a", 0, rate=20_000, busy=True),
+            task(1, "b", 1, rate=9_000, busy=True),
+            task(2, "a", 1, rate=4_000, busy=True),
+            task(3, "b", 1, rate=10_000),
+            processes=(Process(name="main", stack_kb=1024),),
+        ),
+    ),
+    # both start on one node and one leaves it; its pages are those of the other too
+    "a thread that changes node": (
+        "linux-6.7",
+        workload(
+            "moves",
+            two(mb=4)[:1],
+            WAITS,
+            task(0, "a", 1),
+            task(1, "a", 2, rate=20_000, busy=True, move=(Move(at_ms=301, cpu=0),)),
+            cpus_per_node=2,
+        ),
+    ),
+    # local faults exchange cpupids too, so that both find the other's on a page more often
+    "a balanced policy of tasks": (
+        "linux-6.12",
+        workload(
+            "balanced",
+            two()[:1],
+            WAITS,
+            task(0, "a", 0),
+            task(1, "a", 1, write=False),
+            processes=(Process(name="main", policy="bind_balancing"),),
         ),
     ),
     # a scan of 2 MB takes 13 ms, three ticks; what is due meanwhile is touched afterwards

@@ -9,7 +9,7 @@ from numalab.model.inputs import mapping_flags
 from numalab.policy import get
 from numalab.workload import Vma
 from tests.linux import parts
-from tests.second_opinion import kernel_fault, kernel_memory
+from tests.second_opinion import kernel_fault, kernel_policy
 from tests.second_opinion.objects import Mapped, Page
 from tests.second_opinion.states import CPUS_PER_NODE, NODES, simulator, thread
 
@@ -36,7 +36,7 @@ def test_memory_bound_to_all_nodes_with_numa_balancing(local):
     spec = Vma(name="v", size_mb=2, policy="bind_balancing")
     ref = Mapped(1, 513, "anon", "v", mempolicy="bind_balancing")
     page = Page(vma=ref, node=1, present=True)
-    target = kernel_memory.mpol_misplaced(sim, p, page)
+    target = kernel_policy.mpol_misplaced(sim, p, page)
     record = parts.vma(vm_flags=mapping_flags("anon", spec))
     task = parts.fill(parts.tasks()[0], pid=p.pid, cpu=cpu, node=cpu // CPUS_PER_NODE)
     w = parts.world(cpus_per_node=CPUS_PER_NODE)
