@@ -7,7 +7,6 @@ import math
 
 from numalab.workload import Churn, Task
 from tests.second_opinion import cpus, kernel_memory, kernel_scan
-from tests.second_opinion.cpus import Seats
 from tests.second_opinion.machine import NSEC_PER_MSEC, folios, lifetime_ms, mmap, munmap
 from tests.second_opinion.objects import Page, Sim, Thread, Touching
 
@@ -33,7 +32,7 @@ def run(sim: Sim, until_ns: float) -> None:
 def _between_ticks(sim: Sim, now: int, until: int) -> list[Thread | None]:
     """Run all CPUs up to a tick in parts; return whom the tick finds running on each CPU."""
     order = cpus.in_turn(sim)
-    seats = Seats(sim, now, until)
+    seats = cpus.Seats(sim, now, until)
     seats.move(now)
     for cpu in order:
         seats.seat(cpu)
@@ -60,7 +59,7 @@ def _between_ticks(sim: Sim, now: int, until: int) -> list[Thread | None]:
     return cpus.found(sim, seats)
 
 
-def _hold_scans(sim: Sim, seats: Seats, length: int) -> None:
+def _hold_scans(sim: Sim, seats: cpus.Seats, length: int) -> None:
     """Put off the end of each scan whose thread waits for its turn: it scans in its own time."""
     for mm in sim.mms:
         mm.ending = [(end if seats.has_cpu(who) else end + length, who) for end, who in mm.ending]
