@@ -9,12 +9,12 @@ from numalab.workload import Access, Churn, Move, Process, Task, Vma, Workload, 
 SPEED = Speed(touch_walk_ns=10_000, touch_rand_ns=10_000)
 
 
-def workload(name, vmas, *tasks, churns=(), processes=(), cpus_per_node=1):
+def workload(name, vmas, *tasks, churns=(), processes=()):
     return Workload(
         name=name,
         duration_ms=700,
         sample_ms=700,
-        machine=Machine(cpus_per_node=cpus_per_node, speed=SPEED),
+        machine=Machine(speed=SPEED),
         tunables=Tunables(scan_delay_ms=60, scan_period_min_ms=60, scan_size_mb=2),
         vmas=vmas,
         tasks=tasks,
@@ -153,16 +153,15 @@ CASES = {
             processes=(Process(name="main", stack_kb=1024),),
         ),
     ),
-    # both start on one node and one leaves it; its pages are those of the other too
+    # it comes to a CPU where another wakes now and then, and to the node of the pages
     "a thread that changes node": (
         "linux-6.7",
         workload(
             "moves",
             two(mb=4)[:1],
             WAITS,
-            task(0, "a", 1),
-            task(1, "a", 2, rate=20_000, busy=True, move=(Move(at_ms=301, cpu=0),)),
-            cpus_per_node=2,
+            task(0, "a", 0, rate=20_000),
+            task(1, "a", 1, rate=50_000, busy=True, move=(Move(at_ms=301, cpu=0),)),
         ),
     ),
     # local faults exchange cpupids too, so that both find the other's on a page more often
