@@ -4,12 +4,12 @@ import dataclasses
 
 from numalab.machine import Machine, Speed
 from numalab.tunables import Tunables
-from numalab.workload import Access, Churn, Task, Vma, Workload, with_speed
+from numalab.workload import Access, Churn, Move, Process, Task, Vma, Workload, with_speed
 
 SPEED = Speed(touch_walk_ns=10_000, touch_rand_ns=10_000)
 
 
-def workload(name, vmas, *tasks, churns=()):
+def workload(name, vmas, *tasks, churns=(), processes=()):
     return Workload(
         name=name,
         duration_ms=700,
@@ -19,12 +19,16 @@ def workload(name, vmas, *tasks, churns=()):
         vmas=vmas,
         tasks=tasks,
         churns=churns,
+        processes=processes,
     )
 
 
-def task(i, vma, cpu, pattern="rand", rate=0.0, write=True):
+def task(i, vma, cpu, pattern="rand", rate=0.0, write=True, **other):
     access = Access(vma=vma, pattern=pattern, pages_per_s=rate, write=write)
-    return Task(name=f"t{i}", cpu=cpu, access=(access,))
+    return Task(name=f"t{i}", cpu=cpu, access=(access,), **other)
+
+
+WAITS = Task(name="waits", waits=True)
 
 
 def two(thp_a=False, thp_b=False, mb=8):
@@ -133,6 +137,43 @@ CASES = {
             task(0, "a", 0, "hot", 20_000),
             task(1, "a", 1, "rand", 20_000),
             task(2, "b", 1, "rand", 20_000),
+        ),
+    ),
+    # two take turns on a CPU, and a third wakes there now and then
+    "busy threads": (
+        "linux-6.12",
+        workload(
+            "busy",
+            two(),
+            WAITS,
+            task(0, "a", 0, rate=20_000, busy=True),
+            task(1, "b", 1, rate=9_000, busy=True),
+            task(2, "a", 1, rate=4_000, busy=True),
+            task(3, "b", 1, rate=10_000),
+            processes=(Process(name="main", stack_kb=1024),),
+        ),
+    ),
+    # it comes to a CPU where another wakes now and then, and to the node of the pages
+    "a thread that changes node": (
+        "linux-6.7",
+        workload(
+            "moves",
+            two(mb=4)[:1],
+            WAITS,
+            task(0, "a", 0, rate=20_000),
+            task(1, "a", 1, rate=50_000, busy=True, move=(Move(at_ms=301, cpu=0),)),
+        ),
+    ),
+    # local faults exchange cpupids too, so that both find the other's on a page more often
+    "a balanced policy of tasks": (
+        "linux-6.12",
+        workload(
+            "balanced",
+            two()[:1],
+            WAITS,
+            task(0, "a", 0),
+            task(1, "a", 1, write=False),
+            processes=(Process(name="main", policy="bind_balancing"),),
         ),
     ),
     # a scan of 2 MB takes 13 ms, three ticks; what is due meanwhile is touched afterwards

@@ -1,11 +1,13 @@
 """Small random workloads in which nothing is left to chance once they are drawn.
 
 No page of the program is touched, no scan varies in length, and no two tasks compete for a
-scan or a page: a process has one thread that runs, and others that sleep to the end.
+scan or a page: a process has one thread that runs, and others that sleep to the end. A thread
+that computes between touches does so to the end; one that changes its CPU finds nobody there.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
@@ -13,7 +15,8 @@ from hypothesis import strategies as st
 from numalab.machine import Machine, Speed
 from numalab.policy import NAMES, Policy, get, with_rules
 from numalab.tunables import Tunables
-from numalab.workload import Access, Process, Task, Vma, Workload
+from numalab.workload import Access, Move, Process, Task, Vma, Workload
+from tests.second_opinion.reference import phase_of
 
 NEVER_MS = 1e8
 
@@ -22,10 +25,11 @@ NEVER_MS = 1e8
 def speeds(draw: Any) -> Speed:
     """Costs in whole touches, so that what does not fit before a tick fits exactly after it.
 
+    A quarter tick holds whole touches too: see ``differences.TOUCHES_LOST``.
     The engine does a tick's touches at once and both carry what is left of the tick, but of an
     act longer than two touches neither says on which side of a tick it lies.
     """
-    touch = draw(st.sampled_from([4000.0, 20_000.0, 50_000.0]))
+    touch = draw(st.sampled_from([5000.0, 25_000.0, 50_000.0]))
     fault = draw(st.sampled_from([0.0, touch]))
 
     def cost(*times: float) -> float:
@@ -70,7 +74,9 @@ def policies(draw: Any) -> Policy:
     policy = get(draw(st.sampled_from(NAMES)))
     if draw(st.integers(0, 3)):
         return policy
-    rule = draw(st.sampled_from(sorted(k for k, v in policy.rules().items() if v in (True, False))))
+    rule = draw(
+        st.sampled_from(sorted(k for k, v in policy.rules().items() if isinstance(v, bool)))
+    )
     return with_rules(policy, "drawn", **{rule: not policy.rules()[rule]})
 
 
@@ -102,39 +108,92 @@ def vmas(draw: Any, name: str, process: str, nodes: int, untouched: bool) -> Vma
 
 
 @st.composite
-def accesses(draw: Any, found: list[Vma]) -> tuple[Access, ...]:
-    """What a task walks over: a range of one of the first two mappings."""
+def accesses(draw: Any, found: list[Vma], busy: bool) -> tuple[Access, ...]:
+    """What a task walks over: a range of one of the first two mappings; busy ones at a rate."""
     vma = draw(st.sampled_from(found[:2]))
     parts = 8
     if vma.thp or vma.kind == "hugetlb":
         parts = {512: 1, 1024: 2, 2048: 4}.get(vma.pages * vma.count, 1)
     lo, hi = sorted(draw(st.lists(st.integers(0, parts), min_size=2, max_size=2, unique=True)))
     write = vma.kind != "file_ro" and draw(st.booleans())
-    return (Access(vma=vma.name, lo=lo / parts, hi=hi / parts, write=write),)
+    rate = draw(st.sampled_from([70.0, 900.0, 3000.0])) if busy else 0.0
+    return (Access(vma=vma.name, lo=lo / parts, hi=hi / parts, write=write, pages_per_s=rate),)
 
 
 @st.composite
-def threads(draw: Any, process: str, cpu: int, found: list[Vma]) -> list[Task]:
-    """The threads of a process: one that runs, and sleepers."""
-    if not found:
-        return [Task(name=f"{process}0", process=process, cpu=cpu)]
-    tasks = [Task(name=f"{process}0", process=process, cpu=cpu, access=draw(accesses(found)))]
+def moves(draw: Any, cpus: list[int], ticks: int) -> tuple[Move, ...]:
+    """Changes between CPUs that nobody else has, after some ticks: see ``on_ticks``.
+
+    Where faults take time, neither side says on which node a fault lies that spans a tick.
+    """
+    when = draw(st.lists(st.integers(1, ticks), max_size=3, unique=True))
+    return tuple(Move(at_ms=n, cpu=cpus[(i + 1) % len(cpus)]) for i, n in enumerate(sorted(when)))
+
+
+def on_ticks(w: Workload, seed: int) -> Workload:
+    """Put each move on the tick of the seed's run whose number it has: the engine rounds up."""
+    phase = phase_of(w, seed)
+    tick_ns = 1_000_000_000 // w.machine.hz
+    tasks = tuple(
+        replace(
+            task,
+            move=tuple(replace(m, at_ms=(phase + m.at_ms * tick_ns) / 1e6) for m in task.move),
+        )
+        for task in w.tasks
+    )
+    return replace(w, tasks=tasks)
+
+
+@st.composite
+def threads(draw: Any, process: str, cpus: list[int], ticks: int, found: list[Vma]) -> list[Task]:
+    """The threads of a process: one that runs, others that sleep or wait, before it or after."""
+    busy = draw(st.booleans())
+    runs = Task(
+        name=f"{process}0",
+        process=process,
+        cpu=cpus[0],
+        busy=busy,
+        access=draw(accesses(found, busy)) if found else (),
+        move=draw(moves(cpus, ticks)) if len(cpus) > 1 else (),
+    )
+    others = []
     for i in range(draw(st.sampled_from([1, 1, 1, 2, 0]))):
-        asleep = (Access(vma=found[0].name, pages_per_s=1.0, start_ms=NEVER_MS, write=False),)
-        tasks.append(Task(name=f"{process}s{i}", process=process, cpu=cpu, access=asleep))
-    return tasks
+        name = f"{process}s{i}"
+        if not found or draw(st.booleans()):
+            others.append(Task(name=name, process=process, waits=True))
+        else:
+            asleep = (Access(vma=found[0].name, pages_per_s=1.0, start_ms=NEVER_MS, write=False),)
+            others.append(Task(name=name, process=process, cpu=cpus[0], access=asleep))
+    return [*others, runs] if draw(st.booleans()) else [runs, *others]
+
+
+@st.composite
+def described(draw: Any, name: str, nodes: int) -> Process:
+    """What is said of a process."""
+    some = st.lists(st.integers(0, nodes - 1), min_size=1, unique=True)
+    return Process(
+        name=name,
+        cpuset_mems=tuple(draw(some)) if draw(st.booleans()) else (),
+        stack_kb=draw(st.sampled_from([16, 128, 8192])),
+        policy=draw(st.sampled_from(["default", "bind", "bind_balancing", "bind_balancing"])),
+    )
 
 
 @st.composite
 def workloads(draw: Any) -> Workload:
-    """One to three processes on CPUs of their own."""
+    """One to three processes on CPUs of their own, or two that take turns on one."""
     machine = draw(machines)
     duration_ms = float(draw(st.sampled_from([300, 700, 1500])))
+    ticks = int(duration_ms * machine.hz / 1000) - 2
     number = draw(st.sampled_from([1, 1, 1, 2, 3]))
     free = list(draw(st.permutations(range(machine.cpus))))
     all_vmas: list[Vma] = []
     all_tasks: list[Task] = []
     processes = []
+    shared = number > 1 and draw(st.booleans())
+    if shared:  # see test_threads_in_whole_runs.test_a_scan_whose_thread_waits_for_its_cpu
+        free_scans = dict.fromkeys(("scan_call_ns", "scan_page_ns", "pte_update_ns"), 0.0)
+        machine = replace(machine, speed=replace(machine.speed, **free_scans))
     for i in range(min(number, machine.cpus)):
         name = f"p{i}"
         found = [
@@ -142,10 +201,12 @@ def workloads(draw: Any) -> Workload:
             for j in range(draw(st.sampled_from([1, 2, 2, 3, 5, 0])))
         ]
         all_vmas += found
-        all_tasks += draw(threads(name, free.pop(), found))
-        if draw(st.integers(0, 4)) == 0:
-            nodes = draw(st.lists(st.integers(0, machine.nodes - 1), min_size=1, unique=True))
-            processes.append(Process(name=name, cpuset_mems=tuple(nodes)))
+        cpus = [free[0]] if shared and i < 2 else [free.pop()]
+        if not shared and not machine.speed.hint_fault_ns and len(free) >= number:
+            cpus.append(free.pop())
+        all_tasks += draw(threads(name, cpus, ticks, found))
+        if draw(st.integers(0, 2)) == 0:
+            processes.append(draw(described(name, machine.nodes)))
     return Workload(
         name="drawn",
         duration_ms=duration_ms,

@@ -240,7 +240,7 @@ def numa_migrate_preferred(sim: Sim, p: Thread) -> None:
 
 def task_numa_migrate(sim: Sim, p: Thread) -> None:
     """Go to the least loaded CPU of the preferred node, unless it is busier than this one."""
-    threads = Counter(t.cpu for mm in sim.mms for t in mm.tasks)
+    threads = Counter(t.cpu for mm in sim.mms for t in mm.tasks if not t.waits)
     per_node = sim.w.machine.cpus_per_node
     first = p.numa_preferred_nid * per_node
     best = min(range(first, first + per_node), key=lambda cpu: threads[cpu])

@@ -1,8 +1,8 @@
-"""mm/mempolicy.c, mm/mprotect.c, mm/memory.c: marking entries, hint faults, migration."""
+"""mm/mprotect.c, mm/memory.c: marking entries, hint faults, migration."""
 
 from __future__ import annotations
 
-from tests.second_opinion import kernel_fault, kernel_scan
+from tests.second_opinion import kernel_fault, kernel_policy, kernel_scan
 from tests.second_opinion.objects import NUMA_NO_NODE, Mapped, Mm, Page, Sim, Thread
 
 PMD_PAGES, PUD_PAGES, P4D_PAGES = 512, 512**2, 512**3
@@ -13,13 +13,6 @@ TNF_MIGRATED, TNF_NO_GROUP, TNF_SHARED, TNF_FAULT_LOCAL, TNF_MIGRATE_FAIL = 1, 2
 def vma_migratable(vma: Mapped) -> bool:
     """Whether pages of the VMA may move at all: not VM_IO, not VM_PFNMAP."""
     return vma.kind != "vvar"
-
-
-def vma_policy_mof(sim: Sim, vma: Mapped) -> bool:
-    """Whether the VMA's memory policy has MPOL_F_MOF."""
-    if vma.mempolicy != "default":
-        return vma.mempolicy == "bind_balancing"
-    return sim.policy.shmem_task_policy or not vma.on_tmpfs
 
 
 def _local_to_lone_thread(sim: Sim, p: Thread, vma: Mapped, page: Page) -> bool:
@@ -145,20 +138,6 @@ def _fill_slot(sim: Sim, p: Thread, vma: Mapped) -> None:
         vma.accessing_pids[slot] = pid
 
 
-def mpol_misplaced(sim: Sim, p: Thread, page: Page) -> int:
-    """Node that a page should move to, or NUMA_NO_NODE.
-
-    Only the default policy is content with a local page before it asks (kernel.md 1.9). Memory
-    under MPOL_BIND with MPOL_F_NUMA_BALANCING is bound to all nodes here (fidelity.md 2.1).
-    """
-    thisnid = sim.node_of(p.cpu)
-    if page.vma.mempolicy == "default" and page.node == thisnid:
-        return NUMA_NO_NODE
-    if not kernel_fault.should_numa_migrate_memory(sim, p, page, page.node, p.cpu):
-        return NUMA_NO_NODE
-    return NUMA_NO_NODE if page.node == thisnid else thisnid
-
-
 def migrate_misplaced_folio_prepare(sim: Sim, page: Page, nid: int) -> bool:
     """Isolate a folio; false if the node is full: then nobody tries to move it."""
     return sim.free[nid] >= page.nr
@@ -190,7 +169,7 @@ def numa_migrate_check(sim: Sim, p: Thread, page: Page) -> tuple[int, int, int]:
         sim.count["numa_hint_faults_local"] += 1
         flags |= TNF_FAULT_LOCAL
     last_cpupid = page.last_cpupid
-    return mpol_misplaced(sim, p, page), flags, last_cpupid
+    return kernel_policy.mpol_misplaced(sim, p, page), flags, last_cpupid
 
 
 def _comes_back_read_only(sim: Sim, page: Page) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numalab.policy import Policy
-from tests.second_opinion import kernel_memory, kernel_period
+from tests.second_opinion import kernel_memory, kernel_period, kernel_policy
 from tests.second_opinion.objects import Mapped, Mm, NumabState, Sim, Thread
 
 NSEC_PER_MSEC = 1_000_000
@@ -108,9 +108,9 @@ def keeps_state(rules: Policy) -> bool:
     return rules.vma_scan_delay or windows or rules.seq_completed
 
 
-def _unfit(sim: Sim, vma: Mapped) -> str | None:
+def _unfit(sim: Sim, p: Thread, vma: Mapped) -> str | None:
     """Why a VMA is never scanned, or nothing."""
-    movable = kernel_memory.vma_migratable(vma) and kernel_memory.vma_policy_mof(sim, vma)
+    movable = kernel_memory.vma_migratable(vma) and kernel_policy.vma_policy_mof(sim, p, vma)
     if not movable or vma.kind == "hugetlb":
         return "unsuitable"
     if vma.read_only_file:
@@ -125,7 +125,7 @@ def skip_reason(
 ) -> str | None:
     """Why a VMA is passed over, or nothing; the scan began at ``now`` and is at ``jiffies``."""
     rules, mm, hz = sim.policy, p.mm, sim.w.machine.hz
-    reason = _unfit(sim, vma)
+    reason = _unfit(sim, p, vma)
     if reason:
         return reason
     if not keeps_state(rules):

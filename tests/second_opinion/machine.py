@@ -7,7 +7,7 @@ import random
 
 from numalab.model.layout import Mapping, ProcessSetup, Setup
 from numalab.policy import Policy
-from numalab.workload import Access, Churn, Vma, Workload
+from numalab.workload import Access, Churn, Task, Vma, Workload
 from tests.second_opinion import kernel_scan
 from tests.second_opinion.kernel_memory import pages_of, populate
 from tests.second_opinion.objects import Mapped, Mm, Page, Sim, Thread, Touching
@@ -86,11 +86,14 @@ def _first_touch(sim: Sim, vma: Mapped, spec: Vma) -> None:
 
 
 def _threads(sim: Sim, setup: Setup) -> None:
-    """Make the threads: those bound to a CPU keep to it, others go where fewest are."""
+    """Make the threads: those bound to a CPU keep to it, others go where fewest are.
+
+    A thread that waits is no load.
+    """
     load = [0] * sim.w.machine.cpus
     for spec in sim.w.threads:
         if spec.cpu >= 0:
-            load[spec.cpu] += 1
+            load[spec.cpu] += not _waits(spec)
     for spec in sim.w.threads:
         mm = next(mm for mm in sim.mms if mm.name == spec.process)
         process = setup.of(spec.process)
@@ -98,12 +101,20 @@ def _threads(sim: Sim, setup: Setup) -> None:
         cpu = spec.cpu
         if cpu < 0:
             cpu = load.index(min(load))
-            load[cpu] += 1
+            load[cpu] += not _waits(spec)
         p = Thread(spec=spec, pid=process.pids[index], mm=mm, cpu=cpu, bound=spec.cpu >= 0)
+        p.mempolicy = sim.w.process(spec.process).policy
+        if isinstance(spec, Task):
+            p.moves = [(round(m.at_ms * NSEC_PER_MSEC), m.cpu) for m in spec.move]
         mm.tasks.append(p)
         p.sum_exec_runtime = int(process.runtime_ms[index] * NSEC_PER_MSEC)
         p.streams = _streams(sim, p)
         kernel_scan.init_numa_balancing(sim, p, main=index == 0)
+
+
+def _waits(spec: Task | Churn) -> bool:
+    """Whether a thread sleeps all the time."""
+    return isinstance(spec, Task) and spec.waits
 
 
 def _streams(sim: Sim, p: Thread) -> list[Touching]:

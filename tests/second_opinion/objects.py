@@ -145,6 +145,10 @@ class Thread:
     mm: Mm
     cpu: int
     bound: bool
+    mempolicy: str = "default"
+    """Its own memory policy, over all nodes."""
+    moves: list[tuple[int, int]] = field(default_factory=list)
+    """When [ns] and to which CPU its affinity will change."""
     streams: list[Touching] = field(default_factory=list)
     sum_exec_runtime: int = 0
     ran_ns: int = 0
@@ -175,6 +179,11 @@ class Thread:
     def name(self) -> str:
         """Name in the workload."""
         return self.spec.name
+
+    @property
+    def waits(self) -> bool:
+        """Whether it sleeps all the time."""
+        return isinstance(self.spec, Task) and self.spec.waits
 
 
 @dataclass(slots=True, eq=False)

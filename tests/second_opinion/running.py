@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 from numalab.workload import Churn, Task
-from tests.second_opinion import kernel_memory, kernel_scan
+from tests.second_opinion import cpus, kernel_memory, kernel_scan
 from tests.second_opinion.machine import NSEC_PER_MSEC, folios, lifetime_ms, mmap, munmap
 from tests.second_opinion.objects import Page, Sim, Thread, Touching
 
@@ -28,77 +29,59 @@ def run(sim: Sim, until_ns: float) -> None:
         kernel_scan.end_passes(sim, mm)
 
 
-def _threads_on(sim: Sim, cpu: int) -> list[Thread]:
-    """Threads of a CPU, in the workload's order."""
-    by_name = {t.name: t for mm in sim.mms for t in mm.tasks if t.cpu == cpu}
-    return [by_name[spec.name] for spec in sim.w.threads if spec.name in by_name]
-
-
-def _cpus_in_turn(sim: Sim) -> list[int]:
-    """All CPUs, from a random one."""
-    number = sim.w.machine.cpus
-    first = sim.rng.randrange(number) if number > 1 else 0
-    return [(first + i) % number for i in range(number)]
-
-
 def _between_ticks(sim: Sim, now: int, until: int) -> list[Thread | None]:
     """Run all CPUs up to a tick in parts; return whom the tick finds running on each CPU."""
-    order = _cpus_in_turn(sim)
-    rated: list[list[Thread]] = [[] for _ in order]
-    flat: list[Thread | None] = [None for _ in order]
+    order = cpus.in_turn(sim)
+    seats = cpus.Seats(sim, now, until)
+    seats.move(now)
     for cpu in order:
-        here = _threads_on(sim, cpu)
-        hungry = [t for t in here if _spins(t, now, until)]
-        rated[cpu] = [t for t in here if t not in hungry]
-        flat[cpu] = min(hungry, key=lambda t: t.ran_ns) if hungry else None
-        sim.curr[cpu] = flat[cpu]
-        for t in here:
-            t.used_ns = 0.0
-    for part in range(PARTS):
-        a = now + (until - now) * part // PARTS
-        b = now + (until - now) * (part + 1) // PARTS
+        seats.seat(cpu)
+    for t in cpus.all_threads(sim):
+        t.used_ns = 0.0
+    for a, b in itertools.pairwise(_cuts(sim, now, until)):
         sim.now_ns = a
         for mm in sim.mms:
             kernel_scan.end_passes(sim, mm)
+        seats.move(a)
+        _hold_scans(sim, seats, b - a)
+        for t in cpus.all_threads(sim):
+            if isinstance(t.spec, Task):
+                _fall_due(t.streams, a, b)
         for cpu in order:
             left = float(b - a)
-            for t in rated[cpu]:
+            flat = seats.flat[cpu]
+            for t in (*seats.rated[cpu], *([flat] if flat else ())):
                 sim.curr[cpu] = t
                 used = _run(sim, t, a, b, left)
                 t.used_ns += used
                 left -= used
-            t = flat[cpu]
-            sim.curr[cpu] = t
-            if t is not None:
-                t.used_ns += _run(sim, t, a, b, left)
-    return [_found(sim, rated[cpu], flat[cpu], until - now) for cpu in range(len(order))]
+            sim.curr[cpu] = flat
+    return cpus.found(sim, seats)
 
 
-def _spins(t: Thread, now: int, until: int) -> bool:
-    """Whether a thread never sleeps before a tick, once it runs."""
-    if isinstance(t.spec, Churn):
-        return not t.spec.pages_per_s and (t.mapped is not None or t.change_ns < until)
-    flat = [s for s in t.streams if not s.rate and s.start_ns < until and s.stop_ns > now]
-    return not t.spec.access or bool(flat)
+def _hold_scans(sim: Sim, seats: cpus.Seats, length: int) -> None:
+    """Put off the end of each scan whose thread waits for its turn: it scans in its own time."""
+    for mm in sim.mms:
+        mm.ending = [(end if seats.has_cpu(who) else end + length, who) for end, who in mm.ending]
 
 
-def _found(sim: Sim, rated: list[Thread], flat: Thread | None, length: int) -> Thread | None:
-    """Whom a tick finds running; everybody's runtime moves, behind the clock by what is lost."""
-    share = 1 - sim.w.machine.speed.lost_share
-    draw = sim.rng.random() * length if rated else 0.0
-    found = None
-    for t in (*rated, *([flat] if flat else ())):
-        t.sum_exec_runtime += int(t.used_ns * share)
-        t.ran_ns += int(t.used_ns)
-        if found is None and (draw < t.used_ns or t is flat):
-            found = t
-        draw -= t.used_ns
-    return found
+def _cuts(sim: Sim, now: int, until: int) -> list[int]:
+    """Where the parts of a tick begin and end: also wherever a thread changes its CPU."""
+    cuts = {now + (until - now) * part // PARTS for part in range(PARTS + 1)}
+    moves = {at for t in cpus.all_threads(sim) for at, _ in t.moves if now < at < until}
+    return sorted(cuts | moves)
+
+
+def _fall_due(streams: list[Touching], a: float, b: float) -> None:
+    """Note the rated touches that fall due from a to b, whether their thread runs or not."""
+    for s in streams:
+        if s.rate and s.start_ns < b and s.stop_ns > a:
+            s.owed += s.rate * (min(b, s.stop_ns) - max(a, s.start_ns)) / 1e9
 
 
 def _tick(sim: Sim, tick: int, picked: list[Thread | None], on: bool) -> None:
     """The tick of every CPU, from a random one."""
-    for cpu in _cpus_in_turn(sim):
+    for cpu in cpus.in_turn(sim):
         t = picked[cpu]
         sim.now_ns = tick
         for mm in sim.mms:
@@ -112,17 +95,14 @@ def _run(sim: Sim, t: Thread, a: int, b: int, left: float) -> float:
     if isinstance(t.spec, Churn):
         return _run_churn(sim, t, a, b, left)
     active = [s for s in t.streams if s.start_ns < b and s.stop_ns > a]
-    return _touch_all(sim, t, active, a, b, left)
+    return _touch_all(sim, t, active, a, left)
 
 
-def _touch_all(
-    sim: Sim, t: Thread, active: list[Touching], a: float, b: float, left: float
-) -> float:
-    """Touch at the rates asked for, and flat out in what is left of the time."""
+def _touch_all(sim: Sim, t: Thread, active: list[Touching], a: float, left: float) -> float:
+    """Touch what is due, and flat out in what is left of the time."""
     used, t.debt_ns = t.debt_ns, 0.0
     for s in active:
         if s.rate:
-            s.owed += s.rate * (min(b, s.stop_ns) - max(a, s.start_ns)) / 1e9
             while s.owed >= 1 and fits(sim, s, left - used):
                 used += touch(sim, t, s, a + used)
                 s.owed -= 1
@@ -131,7 +111,7 @@ def _touch_all(
         s = flat[t.turn % len(flat)]
         t.turn += 1
         used += touch(sim, t, s, a + used)
-    if isinstance(t.spec, Task) and not t.spec.access:
+    if cpus.computes(t):
         used = max(used, left)
     if flat or used > left:
         t.debt_ns = used - left
@@ -195,7 +175,8 @@ def _run_churn(sim: Sim, t: Thread, a: int, b: int, left: float) -> float:
             cursor += filling
         stop = min(float(b), t.change_ns)
         if stop > cursor:
-            used += _touch_all(sim, t, t.streams, cursor, stop, min(left - used, stop - cursor))
+            _fall_due(t.streams, cursor, stop)
+            used += _touch_all(sim, t, t.streams, cursor, min(left - used, stop - cursor))
         cursor = max(cursor, stop)
         if t.mapped is not None and t.change_ns <= cursor:
             munmap(sim, t.mm, t.mapped)

@@ -10,7 +10,7 @@ from numalab import policy
 from numalab.machine import Machine
 from numalab.tunables import Tunables
 from numalab.workload import Access, Churn, Task, Vma, Workload
-from tests.second_opinion import kernel_fault, kernel_memory, kernel_period, running
+from tests.second_opinion import kernel_fault, kernel_memory, kernel_period, kernel_policy, running
 from tests.second_opinion.kernel_fault import cpu_pid_to_cpupid
 from tests.second_opinion.machine import folios, machine
 from tests.second_opinion.objects import Mapped, Page, Touching
@@ -254,7 +254,7 @@ def test_memory_bound_to_all_nodes(mempolicy, local):
     sim, p, page = misplaced("linux-6.12")
     page.vma.mempolicy = mempolicy
     page.node = int(local)
-    assert kernel_memory.mpol_misplaced(sim, p, page) == (-1 if local else 1)
+    assert kernel_policy.mpol_misplaced(sim, p, page) == (-1 if local else 1)
     kept = local and mempolicy == "default"
     assert page.last_cpupid == (-1 if kept else cpu_pid_to_cpupid(p.cpu, p.pid))
 
@@ -265,7 +265,7 @@ def test_a_pid_that_ends_in_0xff_is_no_pid():
     p.numa_preferred_nid, p.numa_scan_seq = 1, 5
     for pid, target in ((0x1FE, -1), (0x1FF, 1)):
         page.last_cpupid = cpu_pid_to_cpupid(0, pid)
-        assert kernel_memory.mpol_misplaced(sim, p, page) == target
+        assert kernel_policy.mpol_misplaced(sim, p, page) == target
     page.last_cpupid = cpu_pid_to_cpupid(0, 0x1FF)
     kernel_memory.do_numa_page(sim, p, page)
     assert p.numa_group is not None

@@ -31,6 +31,7 @@ pytestmark = pytest.mark.statistical
 RUNS = 60
 SHIFT = 0.01
 FAMILY = 1e-4
+RATED = ("rates", "rates and slow scans", "busy threads", "a thread that changes node")
 REASONS = ("pid_inactive", "ignore_pid_inactive", "scan_delay", "seq_completed")
 
 
@@ -96,7 +97,7 @@ def test_both_agree_in_distribution(case):
     assert not told_apart(by_engine(w, name), by_second_opinion(case))
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if not c.startswith("rates")])
+@pytest.mark.parametrize("case", [c for c in CASES if c not in RATED])
 def test_touches_that_take_longer_are_noticed(case):
     """Power: 15 % fewer touches in the same time; a rated task does as many as before."""
     name, w = CASES[case]
@@ -136,6 +137,26 @@ def test_a_missing_rule_is_noticed(case, rule):
     rules = policy.with_rules(policy.get(name), "without", **{rule: False})
     found = samples(engine(w, rules, bare_setup(w), 11, RUNS))
     assert told_apart(found, by_second_opinion(case))
+
+
+@pytest.mark.parametrize(
+    ("case", "wrong"),
+    [("busy threads", {"busy": False}), ("a thread that changes node", {"move": ()})],
+)
+def test_other_threads_are_noticed(case, wrong):
+    """Power: threads that sleep between touches, or stay where they are."""
+    name, w = CASES[case]
+    tasks = tuple(dataclasses.replace(task, **wrong) for task in w.tasks)
+    assert told_apart(by_engine(dataclasses.replace(w, tasks=tasks), name), by_second_opinion(case))
+
+
+def test_another_policy_of_tasks_is_noticed():
+    """Power: the same threads under the default policy."""
+    case = "a balanced policy of tasks"
+    name, w = CASES[case]
+    assert told_apart(
+        by_engine(dataclasses.replace(w, processes=()), name), by_second_opinion(case)
+    )
 
 
 def test_a_missing_pin_is_noticed():

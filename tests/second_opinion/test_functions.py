@@ -19,20 +19,23 @@ from numalab.population import cohort_type
 from numalab.records import records
 from numalab.schema import REASONS
 from tests.linux import parts
-from tests.second_opinion import kernel_fault, kernel_memory, kernel_period, kernel_scan
+from tests.second_opinion import (
+    kernel_fault,
+    kernel_memory,
+    kernel_period,
+    kernel_policy,
+    kernel_scan,
+)
 from tests.second_opinion.objects import Page
 from tests.second_opinion.states import (
     CPUS_PER_NODE,
     NODES,
-    give_state,
     jiffies,
-    mappings,
-    same_state,
-    scan_states,
     simulator,
     states,
     thread,
 )
+from tests.second_opinion.vma_states import give_state, mappings, same_state, scan_states
 
 pytestmark = [
     pytest.mark.slow,
@@ -122,10 +125,11 @@ def test_mpol_misplaced_and_should_numa_migrate_memory(s, vma, nid, cpu, who):
     p, (ref, record) = s.ref_tasks[0], vma
     pid = {"me": p.pid, "other": s.ref_tasks[1].pid, "stranger": 7}.get(who)
     last = kernel_fault.cpu_pid_to_cpupid(cpu, pid) if pid else -1
-    assume(ref.mempolicy in ("default", "bind_balancing"))
+    p.mempolicy = vma.task_policy
+    assume(kernel_policy.has_mof(kernel_policy.get_vma_policy(p, ref)))
     page = Page(vma=ref, node=nid, present=True, last_cpupid=last)
     w = s.world()
-    target = kernel_memory.mpol_misplaced(s.sim, p, page)
+    target = kernel_policy.mpol_misplaced(s.sim, p, page)
     found = memory.mpol_misplaced(w, record, s.tasks[0], nid, last)
     assert tuple(int(x) for x in found) == (target, page.last_cpupid)
     page.last_cpupid = last
@@ -168,7 +172,7 @@ def test_mappings_that_are_never_scanned(s, vma, found, now, took, forced):
 @settings(QUICK, max_examples=200)  # each reason comes up
 @given(
     states(),
-    mappings(("anon",), ("default",)),
+    mappings(("anon",), ("default",), ("default",)),
     scan_states(),
     jiffies,
     st.integers(0, 3),
@@ -186,6 +190,7 @@ def same_reason(s, vma, found, now, later, forced):
     slots = rules.pid_memory.startswith("four-slots")
     ref, record = vma
     give_state(found, ref, record, slots)
+    s.ref_tasks[0].mempolicy = vma.task_policy
     forced = forced and rules.forced_scan  # else nothing is ever forced
     skipped, traced = fair_scan._skip_reason(s.world(later), s.mm, record, s.tasks[0], now, forced)
     reason = kernel_scan.skip_reason(s.sim, s.ref_tasks[0], ref, now, later, forced)

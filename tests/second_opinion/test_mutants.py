@@ -14,6 +14,7 @@ from tests.second_opinion import (
     kernel_fault,
     kernel_memory,
     kernel_period,
+    kernel_policy,
     kernel_scan,
     running,
     test_functions,
@@ -59,7 +60,7 @@ SMALL_MUTANTS = [
      "update_scan_period"),
     (kernel_fault, "unset = cpupid_pid_unset(last_cpupid)\n", "unset = last_cpupid == -1\n",
      "mpol_misplaced_and_should_numa_migrate_memory"),
-    (kernel_memory, 'if page.vma.mempolicy == "default" and page', "if page",
+    (kernel_policy, 'if get_vma_policy(p, page.vma) == "default" and page', "if page",
      "mpol_misplaced_and_should_numa_migrate_memory"),
     (kernel_period, "((x - 1) | (y - 1)) + 1", "-(-x // y) * y", "bounds_of_the_period"),
 ]  # fmt: skip

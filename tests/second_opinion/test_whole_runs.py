@@ -16,7 +16,7 @@ from numalab.machine import Machine, Speed
 from numalab.tunables import Tunables
 from numalab.workload import Access, Task, Vma, Workload
 from tests.second_opinion.differences import both, differences
-from tests.second_opinion.drawn import NEVER_MS, policies, workloads
+from tests.second_opinion.drawn import NEVER_MS, on_ticks, policies, workloads
 from tests.second_opinion.reference import bare_setup, phase_of
 
 pytestmark = pytest.mark.slow
@@ -40,6 +40,7 @@ FREE = Speed(
 @QUICK
 @given(workloads(), policies(), st.integers(0, 99))
 def test_drawn_workloads(w, rules, seed):
+    w = on_ticks(w, seed)
     one, other = both(w, rules, seed)
     assert not differences(w, one, other)
 
