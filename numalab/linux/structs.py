@@ -60,15 +60,16 @@ task_struct = record(
     "mm pid cpu node numa_scan_seq numa_scan_period numa_scan_period_max numa_preferred_nid "
     "numa_migrate_retry node_stamp sum_exec_runtime locality_remote locality_local "
     "locality_failed has_faults total_numa_faults numa_pages_migrated numa_group "
-    "last_task_numa_placement last_sum_exec_runtime free_to_move vruntime debt_ns in_debt paid_ns "
-    "running tick_cpu rated wants_cpu spins image_access first_access end_access",
+    "last_task_numa_placement last_sum_exec_runtime free_to_move vruntime ran_ns debt_ns in_debt "
+    "owed_ns paid_ns running tick_cpu rated wants_cpu spins image_access first_access end_access",
     floats="scan_ns fault_ns",
 )
-"""``locality_*`` is ``numa_faults_locality[3]``; ``has_faults`` says that ``numa_faults`` is
-allocated, as the first fault does; ``debt_ns`` time that scans and faults
-used ahead of the tick (``in_debt``: at the start of this part of it), ``paid_ns`` what they take
-of this part unless the task runs flat out; ``tick_cpu`` is where it began the tick; ``scan_ns``
-and ``fault_ns`` are all that its scans and faults took.
+"""``vruntime`` decides who of several flat-out tasks has a CPU, ``ran_ns`` is how long each ran;
+``locality_*`` is ``numa_faults_locality[3]``; ``has_faults`` says that ``numa_faults`` is
+allocated, as the first fault does; ``debt_ns`` time that scans and faults used ahead of the tick
+(``in_debt``: at the start of this part of it; ``owed_ns``: the debt at the start of the tick),
+``paid_ns`` what they take of this part unless the task runs flat out; ``tick_cpu`` is where it
+began the tick; ``scan_ns`` and ``fault_ns`` are all that its scans and faults took.
 ``wants_cpu`` is 0 asleep, 1 for rated accesses only, 2 flat out or busy; a task that ``spins``
 runs when it has nothing to touch. ``image_access .. first_access`` are its accesses to pages of
 the program, ``first_access .. end_access`` those of the workload."""

@@ -40,10 +40,10 @@ def check_time(world: World, spent_before: np.ndarray, ticks: int) -> None:
     spent = time_spent(world) - spent_before
     slack = np.full(len(tasks), float(_PER_TICK_NS))
     np.add.at(slack, accesses["task"], accesses["touch_ns"])
-    idle = np.where(tasks["spins"] == 1, np.maximum(tasks["vruntime"] - spent, 0.0), 0.0)
-    off = np.abs(tasks["vruntime"] - spent - idle)
+    idle = np.where(tasks["spins"] == 1, np.maximum(tasks["ran_ns"] - spent, 0.0), 0.0)
+    off = np.abs(tasks["ran_ns"] - spent - idle)
     for t in np.flatnonzero(off > slack * (4 * ticks + 4) + 1e-6 * spent):
         raise RuntimeError(
-            f"task {t} ran {tasks['vruntime'][t] / 1e6:g} ms, and what it did takes "
+            f"task {t} ran {tasks['ran_ns'][t] / 1e6:g} ms, and what it did takes "
             f"{spent[t] / 1e6:g} ms: a fault of the model"
         )

@@ -21,13 +21,27 @@ FOREVER = 1 << 60
 
 
 @jitted
+def min_vruntime(w, cpu, otherwise):
+    """Least vruntime of the tasks that run flat out on a CPU; ``otherwise`` if there is none."""
+    least, found = otherwise, False
+    for t in range(w.tasks.shape[0]):
+        p = w.tasks[t]
+        if p.cpu == cpu and p.wants_cpu == 2 and (not found or p.vruntime < least):
+            least, found = p.vruntime, True
+    return least
+
+
+@jitted
 def move_task(w, t, cpu):
     """Put a task on another CPU.
 
-    As migrate_task_rq_fair(), v6.1 to v7.2, as far as NUMA balancing goes: the period may restart.
+    As migrate_task_rq_fair(), v6.1 to v7.2: what it is behind or ahead of the others goes with it,
+    and the period of its scans may restart.
     """
     p = w.tasks[t]
     source = p.node
+    behind = p.vruntime - min_vruntime(w, p.cpu, p.vruntime)
+    p.vruntime = min_vruntime(w, cpu, p.vruntime - behind) + behind
     w.cpu_load[p.cpu] -= 1
     w.cpu_load[cpu] += 1
     p.cpu = cpu

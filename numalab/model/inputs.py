@@ -229,17 +229,22 @@ def placed(workload: Workload) -> tuple[list[int], np.ndarray]:
     """Put every thread on its CPU, a free one on the idlest; return the CPUs, threads a CPU."""
     machine = workload.machine
     load = np.zeros(machine.cpus, np.int64)
-    for thread in (t for t in workload.threads if t.cpu >= 0):
-        load[thread.cpu] += 1
+    for thread in workload.threads:
+        if thread.cpu >= 0 and not _waits(thread):
+            load[thread.cpu] += 1
     cpus = []
     for thread in workload.threads:
         cpu = thread.cpu
         if cpu < 0:
             spread = load + np.arange(machine.cpus) % machine.cpus_per_node * 1e-3
             cpu = int(np.argmin(spread))
-            load[cpu] += 1
+            load[cpu] += not _waits(thread)
         cpus.append(cpu)
     return cpus, load
+
+
+def _waits(thread: Task | Churn) -> bool:
+    return isinstance(thread, Task) and thread.waits
 
 
 def move_records(workload: Workload) -> Any:

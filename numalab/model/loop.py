@@ -17,7 +17,7 @@ from numalab.model.running import (
     stands_still,
     take_samples,
     touch_resident,
-    wants_cpu,
+    wake_up,
 )
 from numalab.model.skippable import run_skippable, scan_under_way, skippable_ticks
 
@@ -170,8 +170,7 @@ def run(w, lifetimes, phase_ns, ticks, into, rng):
         if elapsed_ns >= change_ns:
             move_tasks(w, elapsed_ns)
             change_ns = next_change(w, elapsed_ns)
-            for t in range(ntasks):
-                w.tasks[t].wants_cpu = wants_cpu(w, t, elapsed_ns)
+            wake_up(w, elapsed_ns)
         if step:
             to_turn = -((elapsed_ns - turn_ns) // tick_ns)
             most = min(ticks - step, (change_ns - elapsed_ns) // tick_ns, to_turn)
@@ -186,7 +185,7 @@ def run(w, lifetimes, phase_ns, ticks, into, rng):
         w.cpu_used_ns[:] = 0.0
         for t in range(ntasks):
             p = w.tasks[t]
-            p.running, p.tick_cpu = 0, p.cpu
+            p.running, p.tick_cpu, p.owed_ns = 0, p.cpu, p.debt_ns
             if p.wants_cpu == 2:
                 other = w.cpu_task[p.cpu]
                 if other == NONE or p.vruntime < w.tasks[other].vruntime:
@@ -205,6 +204,7 @@ def run(w, lifetimes, phase_ns, ticks, into, rng):
                 raise RuntimeError("a task waits beside a CPU that has time: a fault of the model")
             p.sum_exec_runtime += int(ran * kept)
             p.vruntime += ran
+            p.ran_ns += ran
         step += 1
         if step > ticks:
             break

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numalab.jit import inlined, jitted
 from numalab.model.accesses import touch
-from numalab.model.faults import move_task
+from numalab.model.faults import min_vruntime, move_task
 from numalab.units import HPAGE_PMD_NR
 
 
@@ -68,13 +68,14 @@ def run_rated(w, t, part_ns, budget_ns, rng):
 def stands_still(w, t, length_ns, parts):
     """Say whether a task without flat-out accesses waits although its CPU had time in a tick.
 
-    It has a scan or faults to pay for, or is behind with more touches than fit into the tick. In
-    each part less time may be left over than a touch takes. A task that moved is not looked at.
+    It began the tick with a scan or faults to pay for and ran for less than these, or is behind
+    with more touches than fit into the tick. In each part less time may be left over than a touch
+    takes. A task that moved is not looked at.
     """
     p = w.tasks[t]
     if p.cpu != p.tick_cpu:
         return False
-    due_ns = float(p.debt_ns)
+    due_ns = float(p.owed_ns) if p.running < p.owed_ns else 0.0
     longest = 0.0
     for a in range(p.first_access, p.end_access):
         access = w.accesses[a]
@@ -150,6 +151,22 @@ def wants_cpu(w, t, elapsed_ns):
         if is_active(w.accesses[a], elapsed_ns):
             wants = max(wants, 2 if w.accesses[a].flat_out else 1)
     return wants
+
+
+@jitted
+def wake_up(w, elapsed_ns):
+    """Find out which tasks want a CPU; one that begins to gets no more time than others there.
+
+    As place_entity() does, v6.1 to v7.2, without its credit for sleepers.
+    """
+    for t in range(w.tasks.shape[0]):
+        p = w.tasks[t]
+        wanted = p.wants_cpu
+        p.wants_cpu = 0
+        wants = wants_cpu(w, t, elapsed_ns)
+        if wants == 2 and wanted != 2:
+            p.vruntime = max(p.vruntime, min_vruntime(w, p.cpu, p.vruntime))
+        p.wants_cpu = wants
 
 
 @inlined

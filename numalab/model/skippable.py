@@ -193,6 +193,7 @@ def run_skippable(w, ticks, rng):
         began = p.sum_exec_runtime
         p.sum_exec_runtime += int(length * (1.0 - w.speed[0].lost_share))
         p.vruntime += length
+        p.ran_ns += length
         _put_off(w, p, began, ticks)
         if p.debt_ns >= length:
             p.debt_ns -= length

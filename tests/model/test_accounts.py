@@ -55,6 +55,28 @@ def test_a_rated_task_goes_on_after_scans_that_take_ticks(name, pattern):
     assert float(ds["sum_exec_runtime"].sum()) > 0.99 * 8e7 * 20e-6 + updates * 1e-3
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_fault_at_the_end_of_a_tick_is_paid_in_the_next_one(seed):
+    """Two tasks share huge folios, so a tick has parts; a migration of 7 ms ends none of them."""
+    access = (Access(vma="v", pattern="rand", pages_per_s=300.0),)
+    speed = dataclasses.replace(SPEED, migrate_huge_ns=7e6)
+    w = Workload(
+        name="late",
+        duration_ms=4000,
+        machine=Machine(memory_mb=4096, cpus_per_node=2, speed=speed),
+        tunables=Tunables(scan_delay_ms=50, scan_period_min_ms=50, scan_period_max_ms=50),
+        vmas=(Vma(name="v", size_mb=256, thp=True),),
+        tasks=(
+            Task(name="s", cpu=1, busy=True),
+            Task(name="t", cpu=2, access=access),
+            Task(name="u", cpu=3, access=access),
+        ),
+    )
+    ds = simulate(w, policy.get("linux-6.1"), seed=seed).isel(replicate=0)
+    assert int(ds["numa_pages_migrated"].isel(time=-1)) >= 100 * 512
+    np.testing.assert_allclose(ds["touches"][1:], 1200, rtol=0.02)
+
+
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(
     st.lists(st.floats(1e3, 2e7), min_size=1, max_size=4),
@@ -98,7 +120,7 @@ def test_time_that_is_not_accounted_for_is_an_error():
     world = finished(rated([1e5, 0.0]))
     before, ticks = np.zeros(2), 1000
     check_time(world, before, ticks)
-    world.tasks["vruntime"][1] += 10**9
+    world.tasks["ran_ns"][1] += 10**9
     with pytest.raises(RuntimeError, match=r"^task 1 ran 49.* ms, and what it did takes 39"):
         check_time(world, before, ticks)
 
@@ -107,7 +129,7 @@ def test_a_task_that_spins_has_nothing_to_account_for():
     w = dataclasses.replace(rated([1e5]), tasks=(*rated([1e5]).tasks, Task(name="s", cpu=1)))
     world = finished(w)
     check_time(world, np.zeros(2), 1000)
-    assert world.tasks["vruntime"][1] > time_spent(world)[1] + 3e9
+    assert world.tasks["ran_ns"][1] > time_spent(world)[1] + 3e9
 
 
 def test_a_task_that_waits_beside_an_idle_cpu_stands_still():
@@ -116,8 +138,11 @@ def test_a_task_that_waits_beside_an_idle_cpu_stands_still():
     world = finished(rated([1e5]))
     world.cpu_used_ns[:] = 0.0
     assert not stands_still(world, 0, 4e6, 4)
-    world.tasks[0].debt_ns = 10**7
+    world.tasks[0].running, world.tasks[0].owed_ns = 0, 10**7
     assert stands_still(world, 0, 4e6, 4)
+    world.tasks[0].running = 10**7
+    assert not stands_still(world, 0, 4e6, 4), "it has paid, and owes for a fault since"
+    world.tasks[0].running = 0
     world.cpu_used_ns[:] = 4e6 - 50
     assert not stands_still(world, 0, 4e6, 4), "less than a touch of 20 ns in each part"
 

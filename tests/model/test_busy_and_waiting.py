@@ -110,6 +110,38 @@ def test_a_task_that_moves_twice_is_back():
     assert last(run("linux-6.12", moves), "numa_pages_migrated") == 0
 
 
+def runtimes(text):
+    """Simulate tasks without memory on two nodes of one CPU; CPU time of each [ms]."""
+    head = "workload = {name = 'x', duration_ms = 4000}\n"
+    ds = simulate(workload_file.parse(head + text), policy.get("linux-6.12"))
+    return ds["sum_exec_runtime"].isel(replicate=0).values
+
+
+def test_a_task_that_comes_to_a_busy_cpu_gets_its_share_of_it_and_no_more():
+    """It ran alone for 2 s; then three share the CPU: 2000 + 667, and 1000 + 667 of the others."""
+    came = runtimes("""
+    task = [{name = "c", cpu = 1, busy = true, move = [{at_ms = 2000, cpu = 0}]},
+            {name = "a", cpu = 0, busy = true}, {name = "b", cpu = 0, busy = true}]""")
+    np.testing.assert_allclose(came, [2667, 1667, 1667], atol=15)
+
+
+def test_a_task_that_leaves_a_shared_cpu_does_not_keep_the_other_from_its_own():
+    """It shared a CPU for 2 s and then shares the other: 1000 + 1000, and 2000 + 1000."""
+    left = runtimes("""
+    task = [{name = "c", cpu = 1, busy = true, move = [{at_ms = 2000, cpu = 0}]},
+            {name = "a", cpu = 1, busy = true}, {name = "b", cpu = 0, busy = true}]""")
+    np.testing.assert_allclose(left, [2000, 3000, 3000], atol=15)
+
+
+def test_a_task_that_wakes_up_does_not_catch_up_on_the_time_it_slept():
+    """It touches flat out from 2 s on: 1 s of 4, and the other, which never sleeps, 3 s."""
+    woke = runtimes("""
+    vma = [{name = "v", size_mb = 2}]
+    task = [{name = "c", cpu = 0, access = [{vma = "v", start_ms = 2000}]},
+            {name = "a", cpu = 0, busy = true}]""")
+    np.testing.assert_allclose(woke, [1000, 3000], atol=15)
+
+
 @pytest.mark.parametrize(
     ("policy_name", "kernel", "scanned"),
     [

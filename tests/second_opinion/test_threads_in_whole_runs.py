@@ -108,22 +108,11 @@ def test_a_thread_that_changes_node_between_ticks():
     agree(workload(WAITS, dataclasses.replace(task(), move=moves)))
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a thread takes its lag to another CPU, not its runtime: the kernel takes vruntime "
-    "relative to the run queue; in the engine one that ran alone for 400 ms does not run beside "
-    "two that shared a CPU until they have run 400 ms each",
-)
 def test_a_thread_that_comes_to_a_busy_cpu():
     comes = task("t0", process="p0", move=((100, 0),))
     agree(workload(comes, *(task(f"t{i}", process=f"p{i}", cpu=0) for i in (1, 2))))
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a thread that sleeps is no load; in the engine three that wait take a CPU each, and a "
-    "free thread begins on the fourth",
-)
 def test_free_threads_beside_threads_that_wait():
     waiting = [Task(name=f"w{i}", waits=True) for i in range(3)]
     agree(workload(*waiting, task(cpu=-1), cpus_per_node=2))
