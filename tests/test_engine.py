@@ -641,7 +641,7 @@ def test_no_node_holds_more_than_its_memory(kind):
     assert (on_node <= 128 * 256).all()
 
 
-def _scanned_before():
+def _scanned_before(**start):
     """Two threads on node 1, memory on node 0, balancing on for 3 s before the clone."""
     from numalab.model.inputs import alone_records
     from numalab.model.startup import run_startup
@@ -657,6 +657,7 @@ def _scanned_before():
         reset_ms=-2.0,
         fork_ms=-6000.0,
         runtime_ms=(3000.0, 0.0),
+        **start,
     )
     setup = Setup(processes=(process,))
     rng = np.random.default_rng(0)
@@ -676,6 +677,15 @@ def test_a_thread_stack_made_after_a_scan_of_the_lone_main_thread_is_new():
     assert vmas["numab_state"][~stack].any(), "the scan before did happen"
     assert int(a.mms[0].numa_scan_seq) == 0
     assert not any(int(a.stat[0][n]) for n in schema.COUNTERS)
+
+
+@pytest.mark.parametrize(("cpu", "marked"), [(-1, 256), (1, 256), (0, 0)])
+def test_a_lone_main_thread_does_not_mark_what_is_local_where_it_runs(cpu, marked):
+    """Its task is bound to node 1 after that; before, it may have run on node 0."""
+    a = _scanned_before(alone_cpu=cpu)
+    own = a.pop.segments[a.vmas["owner"][a.pop.segments["vma"]] == 0]
+    assert own["marked"].sum() == marked
+    assert (a.tasks["cpu"][0], a.tasks["node"][0]) == (1, 1)
 
 
 def test_pages_of_a_thread_stack_made_after_a_scan_are_not_marked():

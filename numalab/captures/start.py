@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from typing import NamedTuple
 
@@ -142,6 +143,16 @@ def _present(region: Region, workload: Workload) -> tuple[int, ...]:
     return region.pages_on_node
 
 
+def _alone_cpu(log: RunLog, pid: str) -> int:
+    """CPU of the last scan of a main thread before the start; -1 without one.
+
+    It has scanned before it made its first clone, which takes longer than its stamp says.
+    """
+    scans = re.findall(rf"-{pid}\s+\[(\d+)\]\s+\S+\s+([\d.]+): scan: ", log.get("trace", ""))
+    before = [int(cpu) for cpu, seconds in scans if float(seconds) * 1e9 < log.start_ns]
+    return before[-1] if before else -1
+
+
 def setup(log: RunLog, workload: Workload) -> Setup:
     """Start the model where a recorded run started.
 
@@ -161,7 +172,7 @@ def setup(log: RunLog, workload: Workload) -> Setup:
         return (ns - log.start_ns) / 1e6
 
     processes = []
-    for name, forked_ns in ((w[1], int(w[3])) for w in lines if w[0] == "process"):
+    for name, pid, forked_ns in ((w[1], w[2], int(w[3])) for w in lines if w[0] == "process"):
         mine = [at[thread] for thread in threads_of(workload, name)]
         mappings = tuple(
             Mapping(
@@ -182,6 +193,7 @@ def setup(log: RunLog, workload: Workload) -> Setup:
                 runtime_ms=tuple(t.sum_exec_runtime_ns / 1e6 for t in mine),
                 reset_ms=min((ms(t.created_ns) for t in mine[1:]), default=ms(forked_ns)),
                 fork_ms=ms(forked_ns),
+                alone_cpu=_alone_cpu(log, pid),
                 balancing_ms=ms(switched_ns),
             )
         )

@@ -265,7 +265,7 @@ def alone_records(workload: Workload, setup: Setup) -> Any:
     delay = msecs_to_jiffies(workload.tunables.scan_delay_ms, hz)
     rows: list[dict[str, int]] = []
     for process in map(setup.of, workload.process_names):
-        rows.append({"task": threads.index(process.name)})
+        rows.append({"task": threads.index(process.name), "cpu": process.alone_cpu})
         if threads.count(process.name) > 1 and process.balancing_ms < process.reset_ms:
             rows[-1] |= {
                 "first_ns": int(process.balancing_ms * 1e6),

@@ -88,7 +88,9 @@ def _run_alone(w, alone, phase_ns, rng):
     The main thread is busy with its own stack and data, so it faults at once on what a scan
     marked of them, and its placement sees a pass that the clone then takes back; but not on
     those pages of data and heap that threads only use once they run their tasks. The
-    time of the clone is stamped before it is made; how long that takes is drawn, up to a tick.
+    time of the clone is stamped before it is made; how long that takes is drawn, up to a tick. It
+    may run on another CPU than its task is bound to, which is bound later: pages of that CPU's node
+    are local to it, and a thread that is alone does not mark those.
     """
     k, clock = w.k[0], w.clock[0]
     for m in range(alone.shape[0]):
@@ -100,6 +102,9 @@ def _run_alone(w, alone, phase_ns, rng):
         mm.mm_users, mm.nr_threads, mm.numa_next_scan = 1, 1, b.next_scan
         _hide_thread_stacks(mm, w.vmas, True)
         p = w.tasks[b.task]
+        own_cpu = p.cpu
+        if b.cpu != NONE:
+            p.cpu, p.node = b.cpu, b.cpu // w.cpus_per_node
         step = -(-(b.first_ns - phase_ns) // k.tick_ns)
         last_ns = b.last_ns + int(draw_unit(rng) * k.tick_ns)
         while phase_ns + step * k.tick_ns < last_ns:
@@ -112,6 +117,7 @@ def _run_alone(w, alone, phase_ns, rng):
                     if w.accesses[a].image == 1 and waiting(w, a):
                         touch_rand(w, a, 1e9, 20.0 * w.accesses[a].pages, rng)
             step += 1
+        p.cpu, p.node = own_cpu, own_cpu // w.cpus_per_node
         _hide_thread_stacks(mm, w.vmas, False)
         mm.mm_users, mm.nr_threads, mm.numa_next_scan = users, threads, following
         mm.numa_scan_seq = 0

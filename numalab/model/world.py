@@ -33,8 +33,9 @@ walk_type = record("calls zapped updated entries seen pinned")
 """What one walk of a scan found: notifications; entries that a guest lost; pages and entries that
 changed; folios present and pinned ones among them."""
 
-alone_type = record("task first_ns last_ns next_scan")
-"""Main thread; from when to when it runs alone [ns from the start]; jiffy of its first scan."""
+alone_type = record("task cpu first_ns last_ns next_scan")
+"""Main thread; CPU on which it runs alone, or NONE: its own; from when to when [ns from the start];
+jiffy of its first scan."""
 
 
 class ScanLog(NamedTuple):

@@ -64,3 +64,24 @@ def test_chunks_of_both_are_told_apart_in_the_trace() -> None:
     space = AddressSpace(setup(_log("/init"), WORKLOAD).of("main"), WORKLOAD)
     for at, label in ((STACK, "image:thread-stacks"), (CHURN, "c")):
         assert space.locate(at + 4096, at, at + 8 * MB) == (label, 1)
+
+
+SCAN = "            init-{}      [{:03}] .....     {:.9f}: scan: (task_numa_work+0x4/0x910)\n"
+
+
+@pytest.mark.parametrize(
+    ("scans", "cpu"),
+    [
+        ([], -1),
+        ([(90, 1, 3e-9)], 1),
+        ([(90, 1, 3e-9), (90, 0, 4e-9)], 0),
+        ([(90, 1, 3e-9), (90, 0, 11e-9)], 1),
+        ([(91, 1, 3e-9)], -1),
+    ],
+    ids=["none", "one", "the last", "not after the start", "of another"],
+)
+def test_a_main_thread_that_scanned_alone_did_so_on_a_cpu(scans, cpu) -> None:
+    """The run starts at 10 ns."""
+    log = _log("/init")
+    log["trace"] = "".join(SCAN.format(*scan) for scan in scans)
+    assert setup(log, WORKLOAD).of("main").alone_cpu == cpu
