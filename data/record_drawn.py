@@ -1,9 +1,9 @@
 """Record workloads that were drawn at random: python data/record_drawn.py DIR 1 2 3 4.
 
 Writes DIR/blind (the recorder's program) and DIR/foreign (foreign program, which has no churns).
-Each kernel is calibrated before the first run and after the last one, on a host that does nothing
-else; the first calibration is used, and both are kept in DIR/calibrations. What is there already
-is kept: an interrupted batch is started again.
+Each kernel is calibrated before the first run of a batch and after the last one, on a host that
+does nothing else; the first calibration is used, and both are kept in DIR/calibrations. What is
+there already is kept: an interrupted batch is started again with the same numbers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from numalab import workload_file
 from numalab.catalog.drawn import MEMORY_MB, drawn
-from numalab.machine import Machine, Speed
+from numalab.machine import Machine, speed_of
 from numalab.record.calibrate import calibrate
 from numalab.record.recorder import record
 
@@ -30,9 +30,9 @@ def image(generation: str) -> Path:
     return next(p for p in (KERNELS / generation).glob("vmlinuz-*") if p.suffix != ".package")
 
 
-def calibration(folder: Path, generation: str, when: str) -> dict[str, Any]:
+def calibration(folder: Path, generation: str, name: str) -> dict[str, Any]:
     """Return a calibration of the machine; measured now if it is not there."""
-    path = folder / "calibrations" / f"{generation}-{when}.json"
+    path = folder / "calibrations" / f"{generation}-{name}.json"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         found = calibrate(Machine(memory_mb=MEMORY_MB), image(generation))
@@ -42,7 +42,9 @@ def calibration(folder: Path, generation: str, when: str) -> dict[str, Any]:
 
 def main(root: Path, numbers: list[int]) -> None:
     """Record each workload on each kernel with both programs."""
-    speeds = {g: Speed(**calibration(root, g, "before")["speed"]) for g in GENERATIONS}
+    batch = f"{numbers[0]}-to-{numbers[-1]}"
+    before = {g: calibration(root, g, f"{batch}-before") for g in GENERATIONS}
+    speeds = {g: speed_of(found["speed"], found["assumed"]) for g, found in before.items()}
     for number in numbers:
         for generation in GENERATIONS:
             for program, folder in FOLDERS.items():
@@ -60,8 +62,11 @@ def main(root: Path, numbers: list[int]) -> None:
                     progress=print,
                 )
     for generation in GENERATIONS:
-        calibration(root, generation, "after")
+        calibration(root, generation, f"{batch}-after")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), [int(word) for word in sys.argv[2:]])
+    folder, *words = sys.argv[1:] or [""]
+    if not words or not all(word.isdecimal() for word in words):
+        sys.exit("usage: python data/record_drawn.py DIR NUMBER...")
+    main(Path(folder), [int(word) for word in words])

@@ -154,7 +154,7 @@ def _check_bounds(where: str, value: float, metadata: Mapping[str, Any]) -> None
 
 def where_of(obj: Any) -> str:
     """Name an object for a message: ``vma "a"``, or the class name in lower case."""
-    kind = type(obj).__name__.lower()
+    kind = type(obj).__name__.lower().removesuffix("table")
     name = getattr(obj, "name", "")
     if not name:
         return kind

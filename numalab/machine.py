@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from numalab.fields import InputError, field, late_field, validate
@@ -169,18 +169,19 @@ class Speed:
         validate(self)
 
 
-def speed_of(measured: Mapping[str, float]) -> Speed:
+_FAILED = {"failed_pass_ns": "migrate_page_ns", "failed_pass_huge_ns": "migrate_huge_ns"}
+
+
+def speed_of(measured: Mapping[str, float], assumed: Collection[str] = ()) -> Speed:
     """Return the speed that a calibration measured.
 
-    A calibration made before failed migrations were measured takes them to be as long as
-    successful ones.
+    Where it did not measure failed migrations (``assumed``, or an old one), they are taken to be
+    as long as successful ones.
     """
+    measured = {n: v for n, v in measured.items() if n not in assumed or n not in _FAILED}
     as_moved = {
         name: measured[moved] / NR_MAX_MIGRATE_PAGES_RETRY
-        for name, moved in (
-            ("failed_pass_ns", "migrate_page_ns"),
-            ("failed_pass_huge_ns", "migrate_huge_ns"),
-        )
+        for name, moved in _FAILED.items()
         if moved in measured
     }
     return Speed(**{**as_moved, **measured})

@@ -107,7 +107,7 @@ class Recording:
         if "calibration.json" not in files:
             return workload
         data = json.loads(self._read("calibration.json", files["calibration.json"]))
-        return with_speed(workload, speed_of(data["speed"]))
+        return with_speed(workload, speed_of(data["speed"], data.get("assumed", ())))
 
     @cached_property
     def workload(self) -> Workload:

@@ -100,8 +100,8 @@ def drawn(number: int, churns: bool = True) -> Workload:
     Returns
     -------
     Workload
-        Named ``drawn-NUMBER``: a main thread that waits or is the first task, one to four
-        mappings of 8 to 192 MB, one to three threads on two CPUs.
+        Named ``drawn-NUMBER``: a main thread that waits, one to four mappings of 8 to 192 MB, one
+        to three threads on two CPUs, perhaps a churn.
     """
     draws = np.random.default_rng(number)
     vmas = tuple(_vma(draws, f"v{i}") for i in range(int(draws.integers(1, 5))))

@@ -107,7 +107,8 @@ def counters(
     level : float
         Of the prediction interval.
     tolerance : float
-        How far beyond either end of the interval a value still counts as inside [1].
+        How far beyond either end of the interval a counter still counts as inside, of pages or
+        folios; scans and passes have none.
 
     Returns
     -------
@@ -130,7 +131,8 @@ def counters(
     ends = _all_at_end(simulated, names)
     found = beside(ends, _all_at_end(recorded, names), level)
     model, runs, low, high = (found[n] for n in ("model_median", "recorded", "low", "high"))
-    least, most, median = low - tolerance, high + tolerance, found["recorded_median"]
+    slack = xr.DataArray([tolerance * (n not in EVENTS) for n in names], dims="counter")
+    least, most, median = low - slack, high + slack, found["recorded_median"]
     mean, spread = runs.mean("run"), runs.max("run") - runs.min("run")
     ratio = (model / mean).where((model > 0) & (mean > 0)).where(model != mean, 1.0)
     return found.assign(

@@ -21,14 +21,20 @@ FOREVER = 1 << 60
 
 
 @jitted
-def min_vruntime(w, cpu, otherwise):
-    """Least vruntime of the tasks that run flat out on a CPU; ``otherwise`` if there is none."""
-    least, found = otherwise, False
-    for t in range(w.tasks.shape[0]):
-        p = w.tasks[t]
-        if p.cpu == cpu and p.wants_cpu == 2 and (not found or p.vruntime < least):
-            least, found = p.vruntime, True
-    return least
+def update_min_vruntime(w):
+    """Raise the least vruntime of each CPU to that of the tasks that run flat out there.
+
+    It never falls, as ``cfs_rq->min_vruntime``: who comes to a CPU that was idle for a while does
+    not begin behind one that has run there before.
+    """
+    for cpu in range(w.min_vruntime.shape[0]):
+        least = FOREVER
+        for t in range(w.tasks.shape[0]):
+            p = w.tasks[t]
+            if p.cpu == cpu and p.wants_cpu == 2:
+                least = min(least, p.vruntime)
+        if least != FOREVER:
+            w.min_vruntime[cpu] = max(w.min_vruntime[cpu], least)
 
 
 @jitted
@@ -40,8 +46,8 @@ def move_task(w, t, cpu):
     """
     p = w.tasks[t]
     source = p.node
-    behind = p.vruntime - min_vruntime(w, p.cpu, p.vruntime)
-    p.vruntime = min_vruntime(w, cpu, p.vruntime - behind) + behind
+    update_min_vruntime(w)
+    p.vruntime += w.min_vruntime[cpu] - w.min_vruntime[p.cpu]
     w.cpu_load[p.cpu] -= 1
     w.cpu_load[cpu] += 1
     p.cpu = cpu

@@ -207,6 +207,7 @@ def lay_out(
         np.full(workload.machine.cpus, st.NONE),
         load,
         np.full(workload.machine.cpus, st.NONE),
+        np.zeros(workload.machine.cpus, np.int64),
         np.zeros(workload.machine.cpus),
         filled(churn_type, plan.churns),
         move_records(workload),

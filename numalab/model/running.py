@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numalab.jit import inlined, jitted
 from numalab.model.accesses import touch
-from numalab.model.faults import min_vruntime, move_task
+from numalab.model.faults import move_task, update_min_vruntime
 from numalab.units import HPAGE_PMD_NR
 
 
@@ -159,13 +159,12 @@ def wake_up(w, elapsed_ns):
 
     As place_entity() does, v6.1 to v7.2, without its credit for sleepers.
     """
+    update_min_vruntime(w)
     for t in range(w.tasks.shape[0]):
         p = w.tasks[t]
-        wanted = p.wants_cpu
-        p.wants_cpu = 0
         wants = wants_cpu(w, t, elapsed_ns)
-        if wants == 2 and wanted != 2:
-            p.vruntime = max(p.vruntime, min_vruntime(w, p.cpu, p.vruntime))
+        if wants == 2 and p.wants_cpu != 2:
+            p.vruntime = max(p.vruntime, w.min_vruntime[p.cpu])
         p.wants_cpu = wants
 
 

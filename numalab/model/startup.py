@@ -102,7 +102,8 @@ def _run_alone(w, alone, phase_ns, rng):
         mm.mm_users, mm.nr_threads, mm.numa_next_scan = 1, 1, b.next_scan
         _hide_thread_stacks(mm, w.vmas, True)
         p = w.tasks[b.task]
-        own_cpu = p.cpu
+        own_cpu, free_to_move = p.cpu, p.free_to_move
+        p.free_to_move = 0
         if b.cpu != NONE:
             p.cpu, p.node = b.cpu, b.cpu // w.cpus_per_node
         step = -(-(b.first_ns - phase_ns) // k.tick_ns)
@@ -117,7 +118,7 @@ def _run_alone(w, alone, phase_ns, rng):
                     if w.accesses[a].image == 1 and waiting(w, a):
                         touch_rand(w, a, 1e9, 20.0 * w.accesses[a].pages, rng)
             step += 1
-        p.cpu, p.node = own_cpu, own_cpu // w.cpus_per_node
+        p.cpu, p.node, p.free_to_move = own_cpu, own_cpu // w.cpus_per_node, free_to_move
         _hide_thread_stacks(mm, w.vmas, False)
         mm.mm_users, mm.nr_threads, mm.numa_next_scan = users, threads, following
         mm.numa_scan_seq = 0

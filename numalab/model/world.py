@@ -85,6 +85,8 @@ class World(NamedTuple):
     cpu_load: Any
     cpu_task: Any
     """Task of each CPU that runs flat out in this tick, or NONE."""
+    min_vruntime: Any
+    """Of each CPU, as of the last time that a task came or went [ns]."""
     cpu_used_ns: Any
     """What others used of this tick on each CPU."""
     churns: Any

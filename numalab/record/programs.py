@@ -11,6 +11,8 @@ from numalab.workload import Workload
 
 RECORDER, FOREIGN = "recorder", "foreign"
 PROGRAMS = (RECORDER, FOREIGN)
+LIMITS = {"process": 64, "vma": 256, "thread": 512, "access": 1024, "move": 256}
+"""Rows of the tables of the guest's program (init/program.h)."""
 MAX_STEPS = 16
 """Most accesses, and most moves, of a thread of the foreign program."""
 
@@ -25,6 +27,18 @@ def check(workload: Workload, by: str) -> None:
     """
     if by not in PROGRAMS:
         raise unknown_name("program", by, PROGRAMS)
+    counted = {
+        "process": len(workload.process_names),
+        "vma": len(workload.vmas),
+        "thread": len(workload.threads),
+        "access": sum(len(t.access) for t in workload.tasks) + len(workload.churns),
+        "move": sum(len(t.move) for t in workload.tasks),
+    }
+    for what, number in counted.items():
+        if number > LIMITS[what]:
+            raise InputError(
+                f"{number} tables of [[{what}]]: the recorder has room for {LIMITS[what]}"
+            )
     if by == FOREIGN:
         for line in _not_foreign(workload):
             raise InputError(f'{line}: program = "{FOREIGN}" cannot: use "{RECORDER}"')

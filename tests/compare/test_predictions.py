@@ -67,6 +67,16 @@ def test_how_far_off_is_the_ratio_of_medians_and_inf_where_only_one_is_0():
     assert float(found["log2_p90"]) == np.inf
 
 
+@pytest.mark.parametrize(("model", "median"), [([1, 5], np.inf), ([1, 5, 1], 0.0)])
+def test_a_median_beside_an_infinite_value_is_a_number(model, median):
+    """Recorded 1 and 0 (and 1): the ratio of the second is infinite."""
+    n = len(model)
+    rows = [[1, 1], [0, 0], [1, 1]][:n]
+    cells = {"generation": ["6.1"] * n, "workload": list("abc")[:n]}
+    found = predictions(table(rows, [0] * n, [9] * n, model=model, **cells))
+    assert found["log2_median"].values.tolist() == [median] * 2
+
+
 def test_the_interval_of_the_share_is_over_workloads():
     """Half of ten workloads lie wholly inside: more runs of each would not narrow it."""
     rows = [[1, 2] * 20] * 10
@@ -119,3 +129,19 @@ def test_a_tolerance_is_added_to_both_ends():
     for tolerance, inside in ((0, 1), (16, 4)):
         found = counters(model, recorded, ["numa_hint_faults"], tolerance=tolerance)
         assert int(found["runs_inside"][0]) == inside
+
+
+def test_passes_have_no_tolerance():
+    """The model completes 3 to 5; 18 is not one of these."""
+    attrs = {"provenance": '{"workload": "w"}'}
+
+    def runs(values):
+        passes = xr.DataArray(
+            np.array(values, float).reshape(-1, 1, 1), dims=("replicate", "time", "process")
+        )
+        return xr.Dataset({"numa_scan_seq": passes}, attrs=attrs).assign_coords(
+            replicate=range(len(values))
+        )
+
+    found = counters(runs([3, 4, 5] * 20), runs([4, 18]), ["passes"], tolerance=16)
+    assert int(found["runs_inside"][0]) == 1

@@ -142,6 +142,30 @@ def test_a_task_that_wakes_up_does_not_catch_up_on_the_time_it_slept():
     np.testing.assert_allclose(woke, [1000, 3000], atol=15)
 
 
+def test_a_task_that_was_there_before_does_not_wait_for_one_that_came_while_it_slept():
+    """Alone until 2 s, away until 3 s, while the other came at 2.2 s; then both share 1 s."""
+    back = runtimes("""
+    vma = [{name = "v", size_mb = 2}]
+    task = [{name = "a", cpu = 0, access = [{vma = "v", stop_ms = 2000},
+                                            {vma = "v", start_ms = 3000}]},
+            {name = "b", cpu = 0, access = [{vma = "v", start_ms = 2200}]}]""")
+    np.testing.assert_allclose(back, [2500, 1300], atol=15)
+
+
+@pytest.mark.parametrize("order", ["ab", "ba"])
+def test_whoever_is_listed_first_a_change_of_guard_is_fair(order):
+    """One stops when the other begins; the first is back a second later, and then they share."""
+    tasks = {
+        "a": """{name = "a", cpu = 0, access = [{vma = "v", stop_ms = 2000},
+                                                {vma = "v", start_ms = 3000}]}""",
+        "b": """{name = "b", cpu = 0, access = [{vma = "v", start_ms = 2000}]}""",
+    }
+    listed = ", ".join(tasks[name] for name in order)
+    ran = runtimes(f"vma = [{{name = 'v', size_mb = 2}}]\ntask = [{listed}]")
+    expected = {"a": 2500, "b": 1500}
+    np.testing.assert_allclose(ran, [expected[name] for name in order], atol=15)
+
+
 @pytest.mark.parametrize(
     ("policy_name", "kernel", "scanned"),
     [

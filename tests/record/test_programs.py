@@ -327,3 +327,13 @@ def test_a_program_that_is_not_there_is_refused() -> None:
 def test_what_both_can_do_passes() -> None:
     for by in PROGRAMS:
         check(WORKLOADS["mixed"], by)
+
+
+def test_more_than_the_guest_has_room_for_is_refused_before_a_boot() -> None:
+    text = (
+        HEAD.replace("NAME", "many").replace("MS", "1000") + '[[task]]\nname = "t"\ncount = 600\n'
+    )
+    with pytest.raises(
+        InputError, match=r"601 tables of \[\[thread\]\]: the recorder has room for 512"
+    ):
+        check(parse(text), RECORDER)

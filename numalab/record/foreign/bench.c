@@ -30,7 +30,7 @@
 uint64_t start_ns, end_ns;
 pthread_barrier_t meeting;
 
-static struct region regions[MAX_REGIONS];
+static struct region regions[MAX_REGIONS + 1];
 static struct worker *workers[MAX_WORKERS];
 static int n_regions, n_workers, main_cpu = -1;
 static size_t stack_bytes;
@@ -103,24 +103,27 @@ static void describe(const char *line)
 	struct move m;
 
 	memset(&a, 0, sizeof(a));
-	if (n_regions == MAX_REGIONS || (w && (w->accesses == MAX_STEPS || w->moves == MAX_STEPS)))
-		fail("too many regions, or accesses or moves of a thread: %s", line);
 	if (sscanf(line, "stack %zu", &stack_bytes) == 1 || sscanf(line, "main %d", &main_cpu) == 1)
 		return;
 	if (sscanf(line, "region %31s %" SCNu64 " %" SCNu64 " %d %d %d %" SCNu64 " %" SCNu64, r->name,
 		   &r->pages, &r->count, &r->shared, &r->thp, &r->cpu, &r->filled, &r->pinned) == 8) {
-		n_regions++;
+		if (n_regions++ == MAX_REGIONS)
+			fail("more than %d regions", MAX_REGIONS);
 	} else if (!strncmp(line, "thread ", 7)) {
 		w = new_worker();
 		if (sscanf(line, "thread %31s %d %d %d %" SCNu64, w->name, &w->cpu, &w->busy,
 			   &w->waits, &w->random) != 5)
 			fail("not understood: %s", line);
 	} else if (w && sscanf(line, "move %" SCNu64 " %d", &m.at_ns, &m.cpu) == 2) {
+		if (w->moves == MAX_STEPS)
+			fail("thread %s: more than %d moves", w->name, MAX_STEPS);
 		w->move[w->moves++] = m;
 	} else if (w && sscanf(line, "access %31s %" SCNu64 " %" SCNu64 " %d %lf %d %" SCNu64
 			       " %lf %" SCNu64 " %" SCNu64, name, &a.first, &a.end, &a.pattern,
 			       &a.per_second, &a.write, &a.hot_pages, &a.hot_share, &a.begin_ns,
 			       &a.stop_ns) == 10) {
+		if (w->accesses == MAX_STEPS)
+			fail("thread %s: more than %d accesses", w->name, MAX_STEPS);
 		a.region = find_region(name);
 		w->access[w->accesses++] = a;
 	} else {
