@@ -7,6 +7,7 @@ import math
 from numalab.draws import draw_below, draw_binomial
 from numalab.jit import inlined, jitted, merged
 from numalab.linux.memory import migration_ns
+from numalab.linux.structs import VM_SHMEM
 from numalab.linux.swap import PINNED
 from numalab.model.faults import WALK, touch_all, touch_cohort
 from numalab.population import ABSENT, END, ZAPPED, join_left, split
@@ -88,14 +89,15 @@ def _rand_touches(w, a, m, rng):
 def _costliest_fault(w, a):
     """What a fault of an access takes at most [ns]: a migration, and a fill of a guest's entry.
 
-    A migration that fails takes other time; a range of which nothing is pinned has none.
+    A migration that fails takes other time: of a range that holds pinned folios, if the kernel
+    marks such.
     """
     speed, access = w.speed[0], w.accesses[a]
     seg = w.pop.segments[access.first_segment]
     huge, vma = seg.unit == HPAGE_PMD_NR, w.vmas[seg.vma]
     fault = speed.hint_fault_huge_ns if huge else speed.hint_fault_ns
     migrate = migration_ns(w, vma, huge, False)
-    if access.pinned:
+    if access.pinned and w.k[0].pinned_filter == 1 and (huge or vma.vm_flags & VM_SHMEM != 0):
         migrate = max(migrate, migration_ns(w, vma, huge, True))
     return access.refault_ns + fault + migrate
 
