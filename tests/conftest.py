@@ -11,6 +11,7 @@ import faulthandler
 import fcntl
 import functools
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,6 +79,14 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 def pytest_unconfigure(config: pytest.Config) -> None:
     """End a process in which a thread goes on after all tests."""
     faulthandler.dump_traceback_later(GRACE_S, exit=True, file=config.stash[STDERR])
+
+
+@pytest.fixture(autouse=True, scope="session")
+def ctrl_c_interrupts() -> Iterator[None]:
+    """Undo what a suite in the background of a shell inherits: an interrupt that is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(autouse=True)

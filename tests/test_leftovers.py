@@ -48,7 +48,7 @@ def test_a_thread_is_named_until_it_has_ended():
 def test_a_dask_client_is_named_until_it_is_closed():
     distributed = pytest.importorskip("distributed")
     before = leftovers.alive()
-    cluster = {"n_workers": 1, "processes": False, "dashboard_address": None}
+    cluster = {"n_workers": 1, "processes": False, "dashboard_address": ":0"}  # None is port 8787
     with distributed.Client(**cluster) as client:
         assert f"dask client {client.id}" in leftovers.since(before)
     assert leftovers.since(before) == []

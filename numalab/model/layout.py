@@ -83,7 +83,7 @@ class ProcessSetup:
     fork_ms: float = 0.0
     """When the process was forked; only looked at if ``balancing_ms`` is before ``reset_ms``."""
     alone_cpu: int = -1
-    """CPU on which the main thread scanned before the first clone; -1: that of its task."""
+    """CPU on which the main thread scanned before the start; -1: that of its task."""
     balancing_ms: float = 0.0
     """When balancing was switched on; from then to the first clone the main thread runs."""
 

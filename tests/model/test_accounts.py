@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numalab import policy, workload_file
+from numalab.catalog.drawn import drawn
 from numalab.engine import Start, run_one, simulate
 from numalab.machine import Machine, Speed
 from numalab.model.accounts import check_time, time_spent
 from numalab.tunables import Tunables
-from numalab.workload import Access, Task, Vma, Workload
+from numalab.workload import Access, Task, Vma, Workload, with_speed
 
 SPEED = Speed(touch_rand_ns=20, touch_walk_ns=20, scan_spread=0.0)
 
@@ -53,6 +54,18 @@ def test_a_rated_task_goes_on_after_scans_that_take_ticks(name, pattern):
     updates = int(ds["numa_pte_updates"].isel(time=-1))
     assert updates >= 16384
     assert float(ds["sum_exec_runtime"].sum()) > 0.99 * 8e7 * 20e-6 + updates * 1e-3
+
+
+@pytest.mark.parametrize("name", ["linux-6.1", "linux-7.2"])
+def test_drawn_workloads_end_on_a_slow_machine(name):
+    """Every run checks its times; an emulated machine migrates a huge folio in 7 ms."""
+    slow = Speed(
+        touch_walk_ns=26, touch_rand_ns=69, hint_fault_ns=6e3, migrate_page_ns=24e3,
+        migrate_huge_ns=7e6, failed_pass_huge_ns=7e6, first_touch_huge_ns=1e7, pte_update_ns=220,
+    )  # fmt: skip
+    for number in range(1, 41):
+        ds = simulate(with_speed(drawn(number), slow), policy.get(name), seed=number)
+        assert float(ds["touches"].sum()) > 0
 
 
 @pytest.mark.parametrize("seed", range(4))

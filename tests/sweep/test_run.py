@@ -23,15 +23,6 @@ from numalab.sweep.grid import run
 from numalab.sweep.plan import Plan
 from numalab.sweep.points import Sweep
 
-
-@pytest.fixture(autouse=True)
-def ctrl_c_interrupts():
-    """A suite that runs in the background of a shell inherits an interrupt that is ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 AXES = {
     "policy": ["linux-6.1", "linux-7.2"],
     "scan_delay_ms": Range(lowest=100, highest=900, num=3),
