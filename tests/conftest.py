@@ -11,12 +11,15 @@ import faulthandler
 import fcntl
 import functools
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from tests import leftovers
 
@@ -37,17 +40,45 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order the tests, and keep those together that share runs: the tests of a file."""
-    for item in items:
-        names = {marker.name for marker in item.iter_markers()}
-        if not names & {"xdist_group", "notebook"}:
-            group = next((name for name in TOGETHER if name in names), item.location[0])
-            item.add_marker(pytest.mark.xdist_group(group))
+    """Order the tests."""
     items.sort(key=_turn)
 
 
 def _turn(item: pytest.Item) -> int:
     return next((i for i, name in enumerate(FIRST) if item.get_closest_marker(name)), len(FIRST))
+
+
+class ByUnit(LoadScopeScheduling):
+    """Hands out units of tests that share runs, each to one process, in the order of the tests.
+
+    What ``--dist loadgroup`` of pytest-xdist 3.8 would do, were it not for pytest 9.2: there it
+    groups nothing, without a word, and every test is a unit of its own.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return unit(self.config.rootpath, nodeid)
+
+
+def unit(root: Path, nodeid: str) -> str:
+    """Return what a test is run with: all tests of its file, or of all files that boot kernels.
+
+    Notebooks take long and share nothing: each test of their files is by itself.
+    """
+    path = nodeid.partition("::")[0]
+    marks = _marks(root / path)
+    return nodeid if "notebook" in marks else next((m for m in TOGETHER if m in marks), path)
+
+
+@functools.cache
+def _marks(path: Path) -> frozenset[str]:
+    return frozenset(re.findall(r"pytest\.mark\.(\w+)", path.read_text(encoding="utf-8")))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByUnit:
+    """Keep those tests together that share runs, whatever ``--dist`` says."""
+    config.option.loadscopereorder = False
+    return ByUnit(config, log)
 
 
 @functools.cache

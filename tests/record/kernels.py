@@ -77,22 +77,23 @@ class Recorded:
     """What one boot of a kernel gave."""
 
     generation: str
-    log: str
+    boot: str
+    runs: tuple[str, ...]
+    """Logs of the workloads, of those of ``test_programs``, and of the calibration, in turn."""
 
     def dataset(self, name: str) -> xr.Dataset:
         """Return the run of one of the workloads."""
-        return read_run(self._log_of(lambda run: run == name), WORKLOADS[name]).dataset
+        return read_run(self.log(list(WORKLOADS).index(name)), WORKLOADS[name]).dataset
+
+    def log(self, number: int) -> str:
+        """Return the log of one run, as if it had been booted alone."""
+        return self.boot + self.runs[number] + guest.LAST_LINE
 
     @property
     def experiments(self) -> str:
         """The log of the calibration alone."""
-        return self._log_of(lambda run: run not in WORKLOADS)
-
-    def _log_of(self, wanted: Callable[[str], bool]) -> str:
-        text = self.log.removesuffix(guest.LAST_LINE)
-        boot, *runs = re.split(r"(?=@section \d+ run\n)", text)
-        kept = [run for run in runs if wanted(re.match(r"@section \d+ run\n(\w+)@", run)[1])]
-        return "".join([boot, *kept, guest.LAST_LINE])
+        runs = self.runs[len(WORKLOADS) + len(JOBS) :]
+        return "".join([self.boot, *runs, guest.LAST_LINE])
 
 
 def image_of(generation: str) -> Path:
@@ -118,8 +119,10 @@ def boot_all(image: Path, texts: list[str]) -> str:
 def recorded_on(generation: str) -> Recorded:
     """Boot a kernel once, for all tests."""
     texts = [program(workload, seed=3) for workload in WORKLOADS.values()]
+    texts += [program(workload, 3, by) for by, workload in JOBS.values()]
     text = boot_all(image_of(generation), texts + EXPERIMENTS.get(generation, []))
-    return Recorded(generation, text)
+    boot, *runs = re.split(r"(?=@section \d+ run\n)", text.removesuffix(guest.LAST_LINE))
+    return Recorded(generation, boot, tuple(runs))
 
 
 def calibrated(generation: str, evaluate: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
