@@ -28,6 +28,7 @@ from numalab.record.program import program
 from numalab.tunables import Tunables
 from numalab.workload import Access, Churn, Task, Vma, Workload
 from numalab.workload_file import load
+from tests.record.workloads import JOBS
 
 GENERATIONS = ("6.1", "6.12", "7.2")
 MACHINE = Machine(nodes=2, cpus_per_node=1, memory_mb=512)
@@ -112,7 +113,7 @@ def boot_all(image: Path, texts: list[str]) -> str:
     """Boot a kernel with several programs one after another, under the emulation that has SVM."""
     foreign = compiled(sources=FOREIGN_SOURCES)
     archive = initramfs(compiled(), "".join(texts), modules_of(image), foreign=foreign)
-    return guest.boot(MACHINE, image, archive, limit_s=200, accel=guest.TCG).text
+    return guest.boot(MACHINE, image, archive, limit_s=300, accel=guest.TCG).text
 
 
 @functools.cache

@@ -14,136 +14,14 @@ from numalab import dataset
 from numalab.captures import runlog, start
 from numalab.captures.run import read_run
 from numalab.fields import InputError
-from numalab.record import guest
-from numalab.record.program import program
 from numalab.record.programs import FOREIGN, PROGRAMS, RECORDER, check
-from numalab.workload import TASK_POLICIES, Workload
+from numalab.workload import TASK_POLICIES
 from numalab.workload_file import parse
-from tests.record.kernels import GENERATIONS, boot_all, image_of
+from tests.record import kernels
+from tests.record.kernels import GENERATIONS, recorded_on
+from tests.record.workloads import BOTH, HEAD, JOBS, MIXED, PACED_MS, WORKLOADS
 
-HEAD = """
-[workload]
-name = "NAME"
-format = 2
-duration_ms = MS
-sample_ms = 500
-[machine]
-nodes = 2
-cpus_per_node = 1
-memory_mb = 512
-[tunables]
-scan_delay_ms = 50
-scan_period_min_ms = 100
-scan_period_max_ms = 400
-"""
-PACED = """
-[[vma]]
-name = "a"
-size_mb = 8
-[[vma]]
-name = "fresh"
-size_mb = 12
-populated = 0.0
-[[vma]]
-name = "b"
-size_mb = 8
-kind = "shmem"
-first_touch_node = 1
-[[task]]
-name = "spins"
-cpu = 0
-busy = true
-access = [{vma = "a", pages_per_s = 5000}]
-move = [{at_ms = 2000, cpu = 1}]
-[[task]]
-name = "sleeps"
-cpu = 0
-access = [{vma = "fresh", pages_per_s = 1000, stop_ms = 3000}]
-move = [{at_ms = 1000, cpu = 1}]
-[[task]]
-name = "late"
-cpu = 1
-access = [{vma = "b", pattern = "rand", pages_per_s = 2000, start_ms = 1000, write = false}]
-"""
-MIXED = """
-[[vma]]
-name = "huge"
-size_mb = 8
-thp = true
-process = "p"
-[[vma]]
-name = "small"
-size_mb = 0.5
-count = 8
-populated = 0.5
-process = "p"
-[[vma]]
-name = "pinned"
-size_mb = 4
-pinned_fraction = 0.5
-first_touch_node = 1
-process = "q"
-[[vma]]
-name = "hugeshmem"
-size_mb = 4
-kind = "shmem"
-thp = true
-process = "q"
-[[task]]
-name = "flat"
-process = "p"
-cpu = 0
-access = [{vma = "huge"}, {vma = "small", hi = 0.5}]
-move = [{at_ms = 700, cpu = 1}]
-[[task]]
-name = "hot"
-process = "q"
-cpu = 0
-access = [
-    {vma = "pinned", pattern = "hot", pages_per_s = 20000},
-    {vma = "hugeshmem", pattern = "rand", pages_per_s = 500},
-]
-"""
-STACKS = """
-[[task]]
-name = "t"
-cpu = 0
-[[churn]]
-name = "c"
-cpu = 1
-size_mb = 8
-lifetime_ms = 400
-first_touch_node = 0
-"""
-
-
-def _workload(name: str, ms: int, text: str) -> Workload:
-    return parse(HEAD.replace("NAME", name).replace("MS", str(ms)) + text)
-
-
-OF_TASKS = """
-[[process]]
-name = "main"
-policy = "POLICY"
-[[vma]]
-name = "a"
-size_mb = 8
-[[task]]
-name = "t"
-cpu = 1
-access = [{vma = "a"}]
-"""
-PACED_MS = 4000
-WORKLOADS = {
-    w.name: w
-    for w in (
-        _workload("paced", PACED_MS, PACED),
-        _workload("mixed", 2000, MIXED),
-        _workload("stacks", 1000, STACKS),
-        *(_workload(policy, 1500, OF_TASKS.replace("POLICY", policy)) for policy in TASK_POLICIES),
-    )
-}
-BOTH = ("paced", "mixed")
+pytestmark = pytest.mark.timeout(500)  # one of these tests boots a kernel for all
 
 
 @dataclass(frozen=True)
@@ -175,16 +53,10 @@ class Ran:
 
 @functools.cache
 def _runs_on(generation: str) -> dict[tuple[str, str], Ran]:
-    """Boot a kernel once: both programs, with all workloads that each can do."""
-    foreign = (*BOTH, *TASK_POLICIES)
-    jobs = [(by, name) for by in PROGRAMS for name in (WORKLOADS if by == RECORDER else foreign)]
-    texts = [program(WORKLOADS[name], 3, by) for by, name in jobs]
-    text = boot_all(image_of(generation), texts).removesuffix(guest.LAST_LINE)
-    boot, *runs = re.split(r"(?=@section \d+ run\n)", text)
     found = {}
-    for job, run in zip(jobs, runs, strict=True):
-        log = boot + run + guest.LAST_LINE
-        found[job] = Ran(runlog.read(log)[-1], read_run(log, WORKLOADS[job[1]]).dataset)
+    for number, (by, name) in enumerate(JOBS, len(kernels.WORKLOADS)):
+        log = recorded_on(generation).log(number)
+        found[by, name] = Ran(runlog.read(log)[-1], read_run(log, WORKLOADS[name]).dataset)
     return found
 
 

@@ -16,6 +16,7 @@ from numalab.workload import Task, Workload
 from numalab.workload_file import parse
 from tests.record.kernels import SHORT, WORKLOADS, Recorded, image_of
 
+pytestmark = pytest.mark.timeout(500)  # one of these tests boots a kernel for all
 ROOT = Path(__file__).parents[2]
 
 
