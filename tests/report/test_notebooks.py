@@ -11,6 +11,7 @@ import pytest
 
 from numalab.fields import InputError
 from numalab.report import checkout, finding, mail, notebooks, parameters, watched
+from tests.report import in_process
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -164,13 +165,17 @@ def test_unknown_and_mistyped_parameters_are_refused_before_anything_runs(tmp_pa
     assert not (tmp_path / "r").exists()
 
 
-def _check_report(folder):
+def _check_results(folder):
     mail.lint((folder / "mail.txt").read_text())
-    status = json.loads((folder / "run.json").read_text())
-    assert (status["status"], status["reason"]) == ("ok", "")
     found = finding.read(folder)
     assert (folder / found.figure).stat().st_size < 300_000
     assert re.findall(r"\bnan\b|\binf\b|e\+\d", found.answer) == []
+
+
+def _check_report(folder):
+    _check_results(folder)
+    status = json.loads((folder / "run.json").read_text())
+    assert (status["status"], status["reason"]) == ("ok", "")
     executed = (folder / "executed.ipynb").read_text()
     assert str(ROOT) not in executed
     assert ".part" not in executed
@@ -186,12 +191,25 @@ def test_notebook_runs_quickly_and_leaves_a_whole_report(path, tmp_path):
     _check_report(tmp_path / path.stem)
 
 
+def _values(path, folder, given):
+    """Check and return what a notebook is given for a quick run with some other values."""
+    known = notebooks.declared(path)
+    values = parameters.quick_values(known) | given
+    for name, value in values.items():
+        parameters.check(known[name], value, path.name)
+    store = {"store": str(folder / "store")} if "store" in known else {}
+    return values | store | {"out": str(folder)}
+
+
 @pytest.mark.notebook
 @pytest.mark.parametrize("path", OTHERS, ids=lambda p: p.stem)
-def test_notebook_answers_with_its_other_parameters(path, tmp_path):
-    values = parameters.quick_values(notebooks.declared(path)) | _other(path)
-    assert notebooks.run_question(path, tmp_path / path.stem, values, ROOT) == ""
-    _check_report(tmp_path / path.stem)
+def test_notebook_answers_with_its_other_parameters(path, tmp_path, monkeypatch, capfd):
+    """The pages that are made of an answer are those of the test above."""
+    monkeypatch.chdir(ROOT)
+    shown = in_process.run(path, _values(path, tmp_path, _other(path)))
+    _check_results(tmp_path)
+    assert str(ROOT) not in shown
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.notebook
@@ -205,11 +223,16 @@ def test_notebook_answers_with_its_other_parameters(path, tmp_path):
         ("q07", {"policy": "linux-7.2+mbind"}, "policy = linux-7.2+mbind: must be a kernel with"),
     ],
 )
-def test_what_a_question_cannot_be_asked_of_is_one_line(tmp_path, name, given, message):
+def test_what_a_question_cannot_be_asked_of_is_one_line(
+    tmp_path, monkeypatch, name, given, message
+):
+    """What a report makes of an error: see the last test."""
+    monkeypatch.chdir(ROOT)
     path = notebooks.questions(ROOT)[name]
-    values = parameters.quick_values(notebooks.declared(path)) | given
-    reason = notebooks.run_question(path, tmp_path / name, values, ROOT)
-    assert reason.startswith(f"InputError: {message}")
+    with pytest.raises(InputError) as caught:
+        in_process.run(path, _values(path, tmp_path, given))
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
 
 
 def _report(root, monkeypatch, reason=""):
