@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from numalab.engine import simulate
@@ -23,19 +24,23 @@ def engine(
 
 def _by(array: xr.DataArray) -> dict[Any, int]:
     """The entries of an array that are not zero, by their labels."""
-    found = array.to_series()
-    return {key: int(n) for key, n in found.items() if n}
+    labels = [array[dim].values.tolist() for dim in array.dims]
+    found = {}
+    for at in np.argwhere(array.values).tolist():
+        key = tuple(names[i] for names, i in zip(labels, at, strict=True))
+        found[key if len(key) > 1 else key[0]] = int(array.values[tuple(at)])
+    return found
 
 
 def plain(ds: xr.Dataset) -> dict[str, Any]:
     """The end of one run as plain dictionaries."""
-    end = ds.isel(time=-1)
     vmas = [str(v) for v in ds["vma"].values]
     tasks = [str(t) for t in ds["task"].values]
 
     def of_tasks(name: str) -> dict[str, int]:
-        return {t: int(ds[name].sel(task=t)) for t in tasks}
+        return dict(zip(tasks, ds[name].values.astype(int).tolist(), strict=True))
 
+    seqs = ds["numa_scan_seq"].isel(time=-1)
     row = {
         name: ds[f"chunk_{name}"].values
         for name in ("ms", "scan", "task", "vma", "start", "pages", "updated")
@@ -54,10 +59,10 @@ def plain(ds: xr.Dataset) -> dict[str, Any]:
         if int(row["pages"][i]) >= 0
     ]
     return {
-        **{name: int(end[name]) for name in COUNTERS},
-        "numa_scan_seq": {
-            str(p): int(end["numa_scan_seq"].sel(process=p)) for p in ds["process"].values
-        },
+        **{name: int(ds[name].values[-1]) for name in COUNTERS},
+        "numa_scan_seq": dict(
+            zip(ds["process"].values.tolist(), seqs.values.astype(int).tolist(), strict=True)
+        ),
         "skips": _by(ds["skips"]),
         "scan_calls": _by(ds["scan_calls"]),
         "scan_pages": _by(ds["scan_pages"]),
@@ -66,7 +71,8 @@ def plain(ds: xr.Dataset) -> dict[str, Any]:
         "pages_on_node": _by(ds["pages_on_node"]),
         "touches": of_tasks("touches"),
         "sum_exec_runtime": {
-            t: round(float(ds["sum_exec_runtime"].sel(task=t)) * 1e6) for t in tasks
+            t: round(ms * 1e6)
+            for t, ms in zip(tasks, ds["sum_exec_runtime"].values.tolist(), strict=True)
         },
         "total_numa_faults": of_tasks("total_numa_faults"),
         "numa_preferred_nid": of_tasks("numa_preferred_nid"),
