@@ -16,9 +16,10 @@ from numalab.dataset import make, make_runs
 from numalab.fields import InputError
 from numalab.linux.structs import START_NS
 from numalab.model.accounts import check_time, time_spent
+from numalab.model.default_start import default_setup
 from numalab.model.initial import assemble
 from numalab.model.inputs import alone_records, owners_of
-from numalab.model.layout import Setup, default_setup
+from numalab.model.layout import Setup
 from numalab.model.lifespans import table
 from numalab.model.loop import run
 from numalab.model.startup import count_resident, run_startup
@@ -26,14 +27,18 @@ from numalab.model.world import MAX_EVENTS, Samples, World
 from numalab.plain import as_plain
 from numalab.policy import Policy
 from numalab.records import records
-from numalab.schema import PER_VMA, SCHEMA, vmstat
+from numalab.schema import PER_VMA, vmstat
 from numalab.units import NSEC_PER_MSEC, tick_nsec
 from numalab.workload import Workload
 
 MadeBy: TypeAlias = Callable[[Workload, Policy, Setup, int, np.random.Generator], World]
 _FIRST_ROOM = 1 << 12
 _MOST_ROOM = 1 << 24
-_OF_TASKS = [v.name for v in SCHEMA.values() if v.dims == ("task",) and v.name != "touches"]
+_OF_TASKS = {
+    "task_pages_migrated": "numa_pages_migrated",
+    **{name: name for name in ("total_numa_faults", "numa_preferred_nid", "numa_scan_period")},
+}
+"""Variables of the schema, and the fields of a task's record that they are."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -258,7 +263,7 @@ def _variables(w: Workload, done: Finished) -> dict[str, Any]:
     found |= {"numa_scan_seq": done.seqs, **{v.name: log.counts[v.name] for v in PER_VMA}}
     pages = np.zeros((len(log.counts), w.machine.nodes), np.int64)
     count_resident(world.pop, world.vmas["owner"], pages)
-    tasks = {name: world.tasks[name] for name in _OF_TASKS}
+    tasks = {name: world.tasks[field] for name, field in _OF_TASKS.items()}
     runtime_ms = world.tasks["sum_exec_runtime"] / 1e6
     found |= {"pages_on_node": pages, **tasks}
     found |= {"sum_exec_runtime": runtime_ms, "touches": touches_of(world)}

@@ -76,6 +76,9 @@ class Policy:
     pinned_vma_mark: bool = field(False, doc="a VMA found pinned is left alone for a minute")
     numa_range_flag: bool = field(False, doc="guests keep pinned pages mapped in a scan's range")
     process_opt_out: bool = field(False, doc="processes with a guest or a GPU do not scan")
+    eevdf: bool = field(
+        False, doc="flat-out tasks of a CPU take turns of a base slice, not of CFS (147f3efaa241)"
+    )
     bound: bool = field(False, doc="memory of guests and GPUs is under MPOL_BIND")
     confined: bool = field(False, doc="processes with a guest or a GPU are in one-node cpusets")
 
@@ -156,6 +159,7 @@ _LINUX_6_7 = replace(
     start_scan_seq=True,
     partial_vma=True,
     forced_scan=True,
+    eevdf=True,
 )
 _LINUX_6_12 = replace(
     _LINUX_6_7,

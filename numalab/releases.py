@@ -37,6 +37,8 @@ BACKPORTS = (
 )
 _FIRST_RESET = (6, 2)
 """From here on a write after a migration unsets last_cpupid (6a56ccbcf6c6)."""
+_FIRST_EEVDF = (6, 6)
+"""From here on tasks of one CPU take turns by EEVDF (147f3efaa241)."""
 
 
 def of_release(release: str) -> Policy:
@@ -65,6 +67,8 @@ def of_release(release: str) -> Policy:
     guessed: list[str] = []
     if (major, minor) >= _FIRST_RESET and not base.resets_cpupid:
         rules["resets_cpupid"] = True
+    if (major, minor) >= _FIRST_EEVDF and not base.eevdf:
+        rules["eevdf"] = True
     for one in (b for b in BACKPORTS if b.series == f"{major}.{minor}"):
         rules[one.rule] = level > one.lacks if one.has is None else level >= one.has
         if one.lacks < level < (one.has or level + 1):

@@ -83,6 +83,7 @@ _ROWS = (
     ("sum_exec_runtime", ("task",), "ms", "CPU time at the end", "se.sum_exec_runtime", np.float64),
     ("touches", ("task",), "pages", "page touches done", "counted by the workload"),
     ("total_numa_faults", ("task",), "pages", "weighted faults", "total_numa_faults"),
+    ("task_pages_migrated", ("task",), "pages", "migrated by its faults", "numa_pages_migrated"),
     ("numa_preferred_nid", ("task",), "node", "preferred node, -1 none", "numa_preferred_nid"),
     ("numa_scan_period", ("task",), "ms", "scan period at the end", _NONE),
     ("chunk_ms", ("chunk",), "ms", "when the chunk was walked", f"entry of {_CHUNK}", np.float64),

@@ -19,7 +19,8 @@ from numalab.linux.fair_period import (
     update_task_scan_period,
 )
 from numalab.machine import Machine
-from numalab.model.layout import Setup, default_setup
+from numalab.model.default_start import default_setup
+from numalab.model.layout import Setup
 from numalab.workload import Access, Process, Task, Vma, Workload
 from tests.scanner import GIB, Scanner
 

@@ -26,6 +26,7 @@ from numalab.captures.run import OWN_PROGRAM, Run, read_run
 from numalab.captures.scan_times import late_flushes
 from numalab.fields import InputError
 from numalab.machine import speed_of
+from numalab.model.default_start import possible_starts
 from numalab.policy import Policy
 from numalab.releases import of_release
 from numalab.workload import Workload, with_speed
@@ -115,11 +116,20 @@ class Recording:
 
         The calibration says how fast the machine is. How often another CPU is late to flush
         its TLB depends on what else the host did at the time, so that is measured in the
-        runs: the only thing that the model learns of a run after its start.
+        runs.
         """
         waits = [ns for run in self._runs for ns in run.flush_waits_ns]
         found = self.calibrated_workload
         return with_speed(found, dataclasses.replace(found.machine.speed, **late_flushes(waits)))
+
+    def _workload_of(self, run: Run) -> Workload:
+        """The workload of one run: late flushes are part of how long its scans took, if known."""
+        known = bool(run.setup.scan_factors)
+        found = self.calibrated_workload if known else self.workload
+        speed = found.machine.speed
+        if not known:
+            return found
+        return with_speed(found, dataclasses.replace(speed, late_flush_share=0.0))
 
     def dataset(self) -> xr.Dataset:
         """Return all runs along ``replicate``."""
@@ -137,7 +147,7 @@ class Recording:
         """
         self._entry(run)
         return engine.Start(
-            workload=self.workload,
+            workload=self._workload_of(self._runs[run]),
             setup=self._runs[run].setup,
             seed=None if seed is None else seed * 1000 + run,
         )
@@ -155,13 +165,13 @@ class Recording:
         Parameters
         ----------
         replicates : int
-            In all; rounded up to the same number for every recorded run.
+            In all; rounded up to the same number for every start.
         seed : int
         policy : Policy, optional
             Instead of that of the recorded kernel.
         default_start : bool
-            Start as :func:`numalab.engine.simulate` does from a workload file, without what the
-            recording says of address spaces and clocks.
+            Without what the recording says of address spaces and clocks: from each of the starts
+            that the program may have had (:func:`numalab.model.default_start.possible_starts`).
 
         Returns
         -------
@@ -174,17 +184,17 @@ class Recording:
             For a number of runs or a seed below its bound; as :func:`numalab.engine.simulate`.
         """
         engine.check_draws(replicates, seed)
-        each, rules = -(-replicates // len(self._runs)), policy or self.policy
+        rules = policy or self.policy
+        starts = []
+        for run in self._runs:
+            workload, factors = self._workload_of(run), run.setup.scan_factors
+            setups = possible_starts(workload) if default_start else (run.setup,)
+            starts += [(workload, dataclasses.replace(s, scan_factors=factors)) for s in setups]
+        each = -(-replicates // len(starts))
         return dataset.concat(
             [
-                engine.simulate(
-                    self.workload,
-                    rules,
-                    seed=seed * 1000 + i,
-                    replicates=each,
-                    setup=None if default_start else run.setup,
-                )
-                for i, run in enumerate(self._runs)
+                engine.simulate(workload, rules, seed=seed * 1000 + i, replicates=each, setup=setup)
+                for i, (workload, setup) in enumerate(starts)
             ]
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,12 @@ LATE_MS = 60.0
 """A sample later than this means that the guest stood still: the host was busy."""
 OWN_PROGRAM = "recorder"
 """The program of a recording that names none."""
-_SCHED = ("total_numa_faults", "numa_preferred_nid")
+_SCHED = {
+    "total_numa_faults": "total_numa_faults",
+    "numa_pages_migrated": "task_pages_migrated",
+    "numa_preferred_nid": "numa_preferred_nid",
+}
+"""Fields of a thread's ``sched`` file, and the variables that they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +57,11 @@ def read_run(text: str, workload: Workload) -> Run:
         raise InputError(f"the run log is of workload {run.get('run')!r}, not {workload.name!r}")
     try:
         setup = start.setup(run, workload)
+        setup = replace(
+            setup,
+            scan_factors=scan_times.scan_factors(run, setup, workload),
+            scanned_before=any(e.name == "scan" and e.ms < 0 for e in run.events),
+        )
         return Run(
             dataset=_dataset(run, workload, setup),
             setup=setup,
@@ -120,10 +130,10 @@ def _threads(run: runlog.RunLog, tasks: Sequence[str]) -> dict[str, Any]:
         "touches": [ends[name].touches for name in tasks],
         "sum_exec_runtime": [ends[name].sum_exec_runtime_ns / 1e6 for name in tasks],
     }
-    for field in _SCHED:
+    for field, name in _SCHED.items():
         found = [re.search(rf"^{field}\s*:\s*(-?\d+)", run[f"sched {n}"], re.M) for n in tasks]
         if all(found):
-            variables[field] = [int(m[1]) for m in found if m]
+            variables[name] = [int(m[1]) for m in found if m]
     return variables
 
 

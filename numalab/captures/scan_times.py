@@ -1,4 +1,4 @@
-"""What a scan costs on a machine, from the probes of a calibration boot's trace."""
+"""How long scans take: on a machine, from a calibration boot, and in a run beside that."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from math import log
 from statistics import median, quantiles
 
 from numalab.captures.runlog import Event, RunLog
+from numalab.model.layout import ProcessSetup, Setup
 from numalab.units import PAGE_BYTES, PMD_PAGES
+from numalab.workload import Workload
 
 REGION_PAGES = 64 * 256
 """Pages of the regions that the calibration marks in full, or finds pinned."""
+_LONG_NS = 5e5
+"""A scan that should take less says little of how fast the host was."""
 
 
 def chunks(run: RunLog) -> list[tuple[float, int, int]]:
@@ -113,3 +117,74 @@ def first_scan(run: RunLog) -> dict[str, float]:
         if inside:
             times.append((end.ms - begin.ms - sum(inside)) * 1e6)
     return {"first_scan_ns": max(0.0, times[0] - median(times[1:]))} if len(times) > 3 else {}
+
+
+def scan_factors(run: RunLog, setup: Setup, workload: Workload) -> tuple[float, ...]:
+    """Tell how much longer scans of a run took than the calibrated costs say: the host's state.
+
+    Looked at are scans that should take 0.5 ms at least, by tasks that have their CPU to themselves
+    all the time: another one's time would be taken for the scan's. Not the first scan of a boot,
+    which always takes longer.
+
+    Parameters
+    ----------
+    run : RunLog
+    setup : Setup
+        Where the run started.
+    workload : Workload
+        On the calibrated machine.
+
+    Returns
+    -------
+    tuple of float
+        In the order of the scans; empty where none can be looked at.
+    """
+    tids = _undisturbed(setup, workload)
+    scans = _calls(run, "scan")
+    first = min((begin.ms for begin, _ in scans), default=0.0)
+    chunks = [(b, e) for b, e in _calls(run, "chunk") if b.tid in tids]
+    found = []
+    for begin, end in sorted(scans, key=lambda scan: scan[0].ms):
+        if begin.tid not in tids or begin.ms <= max(0.0, first):
+            continue
+        inside = [c for c in chunks if c[0].tid == begin.tid and begin.ms <= c[0].ms <= end.ms]
+        should_ns = sum(_calibrated_ns(b, e, tids[begin.tid], workload) for b, e in inside)
+        if should_ns >= _LONG_NS:
+            found.append((end.ms - begin.ms) * 1e6 / should_ns)
+    return tuple(found)
+
+
+def _undisturbed(setup: Setup, workload: Workload) -> dict[int, ProcessSetup]:
+    """Processes of the tasks whose scans nobody interrupts, and that notify nobody, by tid."""
+    if any(vma.subscriber != "none" for vma in workload.vmas):
+        return {}
+    runs = [thread for thread in workload.threads if not getattr(thread, "waits", False)]
+    if any(thread.cpu < 0 for thread in runs):
+        return {}
+    moves = {task.name: [move.cpu for move in task.move] for task in workload.tasks}
+    cpus = [thread.cpu for thread in runs] + [cpu for found in moves.values() for cpu in found]
+    good = {t.name for t in workload.tasks if not moves[t.name] and cpus.count(t.cpu) == 1}
+    found: dict[int, ProcessSetup] = {}
+    for process in setup.processes:
+        names = [t.name for t in workload.threads if t.process == process.name]
+        found |= {
+            tid: process for name, tid in zip(names, process.pids, strict=True) if name in good
+        }
+    return found
+
+
+def _calibrated_ns(begin: Event, end: Event, process: ProcessSetup, workload: Workload) -> float:
+    """Return what a chunk takes on the calibrated machine [ns].
+
+    Of the program's mappings only the pages that are there count, of a churn's all.
+    """
+    speed, page = workload.machine.speed, begin.fields["start"] // PAGE_BYTES
+    _, pages, entries = _measures(begin, end)
+    unit = 1
+    for mapping in process.mappings:
+        if mapping.start <= page < mapping.start + mapping.pages:
+            own = [vma for vma in workload.vmas if vma.name == mapping.owner]
+            unit = PMD_PAGES if own and own[0].thp else 1
+            pages = int(pages * own[0].populated) if own else min(pages, sum(mapping.present))
+    looks, marks = pages // unit * speed.scan_page_ns, entries // unit * speed.pte_update_ns
+    return speed.scan_call_ns + looks + marks

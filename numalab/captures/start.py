@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from bisect import bisect_right
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from numalab.captures.runlog import RunLog
 from numalab.model.layout import IMAGE_KINDS, Mapping, ProcessSetup, Setup, threads_of, vcpus_of
@@ -143,14 +145,25 @@ def _present(region: Region, workload: Workload) -> tuple[int, ...]:
     return region.pages_on_node
 
 
-def _alone_cpu(log: RunLog, pid: str) -> int:
-    """CPU of the last scan of a main thread before the start; -1 without one.
+def _scan_alone(log: RunLog, pid: int, mappings: Sequence[Mapping]) -> dict[str, Any]:
+    """What the last scan of a main thread before the start was like; fields of ProcessSetup.
 
     It has scanned before it made its first clone, which takes longer than its stamp says.
     """
-    scans = re.findall(rf"-{pid}\s+\[(\d+)\]\s+\S+\s+([\d.]+): scan: ", log.get("trace", ""))
-    before = [int(cpu) for cpu, seconds in scans if float(seconds) * 1e9 < log.start_ns]
-    return before[-1] if before else -1
+    if not log.get("trace") or "task_numa_work" in log.get("missing", ""):
+        return {}
+    scans = re.findall(rf"-{pid}\s+\[(\d+)\]\s+\S+\s+([\d.]+): scan: ", log["trace"])
+    before = [(int(cpu), float(s)) for cpu, s in scans if float(s) * 1e9 < log.start_ns]
+    if not before:
+        return {"alone_ms": math.inf}
+    cpu, seconds = before[-1]
+    walked = [e.fields for e in log.events if e.tid == pid and e.name == "chunk" and e.ms < 0]
+    stacks = [m.start * PAGE_BYTES for m in mappings if m.kind == "thread-stack"]
+    return {
+        "alone_cpu": cpu,
+        "alone_ms": seconds * 1e3 - log.start_ns / 1e6,
+        "alone_stack": any(c["start"] <= max(stacks, default=-1) < c["end"] for c in walked),
+    }
 
 
 def setup(log: RunLog, workload: Workload) -> Setup:
@@ -193,8 +206,8 @@ def setup(log: RunLog, workload: Workload) -> Setup:
                 runtime_ms=tuple(t.sum_exec_runtime_ns / 1e6 for t in mine),
                 reset_ms=min((ms(t.created_ns) for t in mine[1:]), default=ms(forked_ns)),
                 fork_ms=ms(forked_ns),
-                alone_cpu=_alone_cpu(log, pid),
                 balancing_ms=ms(switched_ns),
+                **_scan_alone(log, int(pid), mappings),
             )
         )
     return Setup(processes=tuple(processes))

@@ -7,7 +7,7 @@ order of tests.
 
 from __future__ import annotations
 
-from numalab.draws import draw_lognormal
+from numalab.draws import draw_below, draw_lognormal
 from numalab.jit import jitted
 from numalab.linux.fair_period import task_scan_max, task_scan_start
 from numalab.linux.mempolicy import change_prot_numa, vma_unsuitable
@@ -247,7 +247,9 @@ def task_numa_work(w, t, rng):
             continue
         done = True
     clock.jiffies, clock.now_ns = now, began_ns
-    if speed.scan_spread > 0.0:
+    if w.scan_factors.shape[0]:
+        cost = int(cost * w.scan_factors[draw_below(rng, w.scan_factors.shape[0])])
+    elif speed.scan_spread > 0.0:
         cost = int(cost * draw_lognormal(rng, speed.scan_spread))
     if log.rows[0].scans == 1:
         cost += int(speed.first_scan_ns)

@@ -90,9 +90,10 @@ def do_numa_page(w, t, vma, cohort, unit, count):
     Mirrors do_numa_page() and do_huge_pmd_numa_page(), mm/memory.c and mm/huge_memory.c.
     A fault that may run the task's placement, or move the task, is handled alone, since it
     changes what the next ones see; of folios that go to a nearly full node those that fit
-    are handled first. A full node, or a folio that is on no LRU list (it waits in a batch, or
-    is a kernel page that a driver mapped), fails before migrate_pages() and so is not counted
-    in pgmigrate_fail. A folio that faults is not mapped by a guest: its migration zaps nothing.
+    are handled first. A full node, or a folio that is on no LRU list (it waits in a batch, is a
+    kernel page that a driver mapped, or another task has isolated it), fails before
+    migrate_pages() and so is not counted in pgmigrate_fail. A folio that
+    faults is not mapped by a guest: its migration zaps nothing.
 
     Returns
     -------
@@ -114,6 +115,7 @@ def do_numa_page(w, t, vma, cohort, unit, count):
     stays = target >= 0 and (
         pop.node_free[target] < unit
         or in_lru_batch(k, pop, mark)
+        or mark < 0
         or vma.vm_flags & VM_UNMOVABLE != 0
     )
     if target >= 0 and mark != PINNED and not stays:

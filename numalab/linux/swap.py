@@ -5,8 +5,8 @@ leave the batch as soon as it is full; the last few of a process stay until thei
 more. Only folios of small tracked segments (the program's own pages) carry the mark; of
 larger regions at most one batch would.
 
-The mark is a cohort's ``pinned``: 0 not, 1 pinned, 2 and more waiting in the batch of a
-CPU, with how often that batch had been drained when the page came in.
+The mark is a cohort's ``pinned``: 0 not, 1 pinned, 2 and more waiting in the batch of a CPU, with
+how often that batch had been drained when the page came in; below 0 isolated by a task.
 """
 
 from __future__ import annotations

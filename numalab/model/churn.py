@@ -84,6 +84,7 @@ def _map(w, churn):
     link_vma(mm, w.vmas, churn.guard)
     seg.lo, seg.hi = start, start + churn.pages
     access.position, access.carry = 0, 0.0
+    w.tasks[churn.task].wake_ns = w.clock[0].elapsed_ns
     _fill(w, churn, g)
 
 

@@ -13,6 +13,7 @@ from numalab.linux.memory import do_numa_page
 from numalab.linux.mmu_notifier import is_guest
 from numalab.linux.structs import VM_PRIVATE
 from numalab.linux.swap import batched, folio_add_lru
+from numalab.model.isolation import note_migration
 from numalab.population import ABSENT, END, MAPPED, NO_CPUPID, ZAPPED, add, note, take
 from numalab.units import HPAGE_PMD_NR
 
@@ -22,7 +23,7 @@ FOREVER = 1 << 60
 
 @jitted
 def update_min_vruntime(w):
-    """Raise the least vruntime of each CPU to that of the tasks that run flat out there.
+    """Raise the least vruntime of each CPU to that of the tasks that want it all the time.
 
     It never falls, as ``cfs_rq->min_vruntime``: who comes to a CPU that was idle for a while does
     not begin behind one that has run there before.
@@ -31,7 +32,7 @@ def update_min_vruntime(w):
         least = FOREVER
         for t in range(w.tasks.shape[0]):
             p = w.tasks[t]
-            if p.cpu == cpu and p.wants_cpu == 2:
+            if p.cpu == cpu and (p.wants_cpu == 2 or p.behind):
                 least = min(least, p.vruntime)
         if least != FOREVER:
             w.min_vruntime[cpu] = max(w.min_vruntime[cpu], least)
@@ -51,6 +52,7 @@ def move_task(w, t, cpu):
     w.cpu_load[p.cpu] -= 1
     w.cpu_load[cpu] += 1
     p.cpu = cpu
+    p.slice_ns = 0
     p.node = cpu // w.cpus_per_node
     update_scan_period(w, p, source, p.node)
 
@@ -156,6 +158,7 @@ def touch_cohort(w, t, s, c, count):
             new_last = NO_CPUPID
         mark = batched(w.k[0], pop, p.cpu) if seg.tracked and nid != node else pinned
         add(pop, s, nid, new_last, 0, mark, handled)
+        note_migration(w, t, s, node, nid, new_last, pinned)
         take(pop, s, c, handled)
         left -= handled
         spent += cost

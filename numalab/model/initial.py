@@ -31,7 +31,14 @@ from numalab.model.plan import (
 )
 from numalab.model.program import Program, draw_program
 from numalab.model.startup import place_pages
-from numalab.model.world import MAX_EVENTS, World, access_type, churn_type, clock_type
+from numalab.model.world import (
+    MAX_EVENTS,
+    World,
+    access_type,
+    churn_type,
+    clock_type,
+    isolation_type,
+)
 from numalab.policy import Policy
 from numalab.records import records
 from numalab.schema import vmstat
@@ -188,16 +195,18 @@ def lay_out(
         }
         on = {"cpu": cpu, "node": cpu // workload.machine.cpus_per_node}
         rows.append(task_row(workload, setup, thread) | accesses | on)
-    nodes = workload.machine.nodes
+    nodes, speed = workload.machine.nodes, speed_record(workload)
+    if setup.scanned_before:
+        speed["first_scan_ns"] = 0.0
     return World(
         records(clock_type, 1),
         kernel,
-        speed_record(workload),
+        speed,
         filled(st.task_struct, rows),
         mms,
         vmas,
         pop,
-        np.array([seg.lo for seg in plan.segments]),
+        np.array([seg.lo for seg in plan.segments], np.int64),
         filled(access_type, plan.accesses),
         records(vmstat, 1),
         scan_log(workload, events),
@@ -207,9 +216,15 @@ def lay_out(
         np.full(workload.machine.cpus, st.NONE),
         load,
         np.full(workload.machine.cpus, st.NONE),
+        np.full(workload.machine.cpus, st.NONE),
+        np.zeros(workload.machine.cpus, np.int64),
         np.zeros(workload.machine.cpus, np.int64),
         np.zeros(workload.machine.cpus),
         filled(churn_type, plan.churns),
         move_records(workload),
+        np.zeros(1, np.int64),
+        np.array(setup.scan_factors, np.float64),
+        records(isolation_type, len(rows)),
+        np.zeros(1, np.int64),
         workload.machine.cpus_per_node,
     )

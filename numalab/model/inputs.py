@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
@@ -43,7 +44,7 @@ _RULES = (
     "one_node_cpuset", "shmem_task_policy", "vma_scan_delay", "pid_reset_early", "seq_completed",
     "start_scan_seq", "partial_vma", "thread_count_rule", "forced_scan", "single_thread_rule_thp",
     "page_count_rule", "locality_reset", "resets_cpupid", "unmap_once", "pinned_vma_mark",
-    "numa_range_flag", "lru_batch",
+    "numa_range_flag", "lru_batch", "eevdf",
 )  # fmt: skip
 """Fields of a policy that are fields of ``sched_numa``."""
 _SPEED = record("", floats=" ".join(item.name for item in fields(Speed)))
@@ -101,6 +102,7 @@ def kernel_record(workload: Workload, policy: Policy) -> Any:
                 "pinned_filter": 2 if policy.pinned_filter == "all" else 1,
                 "notifier": NOTIFIERS.index(policy.notifier),
                 "notifier_per_pud": policy.notifier_level == "pud",
+                "sched_scaling": min(machine.cpus, 8).bit_length(),
             }
         ],
     )
@@ -266,10 +268,17 @@ def alone_records(workload: Workload, setup: Setup) -> Any:
     rows: list[dict[str, int]] = []
     for process in map(setup.of, workload.process_names):
         rows.append({"task": threads.index(process.name), "cpu": process.alone_cpu})
-        if threads.count(process.name) > 1 and process.balancing_ms < process.reset_ms:
+        if threads.count(process.name) < 2 or process.balancing_ms >= process.reset_ms:
+            continue
+        first_ms, last_ms = process.balancing_ms, process.reset_ms
+        if process.alone_ms is not None:
+            first_ms, last_ms = process.alone_ms - 1000.0 / hz, process.alone_ms
+        if first_ms < math.inf:
             rows[-1] |= {
-                "first_ns": int(process.balancing_ms * 1e6),
-                "last_ns": int(process.reset_ms * 1e6),
+                "first_ns": int(first_ms * 1e6),
+                "last_ns": int(last_ms * 1e6),
                 "next_scan": st.START_JIFFIES + int(process.fork_ms * hz // 1000) + delay,
+                "stack": int(process.alone_stack),
+                "exact": int(process.alone_ms is not None),
             }
     return filled(alone_type, rows)

@@ -1,9 +1,7 @@
 """The address space a process starts with, and when its threads came to be.
 
-A recording says where every VMA was (:func:`numalab.captures.start.setup`); without one,
-:func:`default_setup` lays a process out as the recorder's program does: the program at
-the bottom, mappings from the top down in the order they were made, each between
-PROT_NONE guard pages, thread stacks below them, the main stack on top.
+A recording says where every VMA was (:func:`numalab.captures.start.setup`); without one see
+:mod:`numalab.model.default_start`.
 """
 
 from __future__ import annotations
@@ -11,9 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from numalab.fields import InputError
-from numalab.units import HPAGE_PMD_NR, PAGES_PER_MB
 from numalab.vma import GUESTS
-from numalab.workload import Task, Vma, Workload
+from numalab.workload import Task, Workload
 
 IMAGE_KINDS = {
     "text": "image:text",
@@ -30,27 +27,6 @@ IMAGE_KINDS = {
     "vcpu": "image:other",
 }
 """Kind of a mapping that is not the workload's own to its name in the Dataset."""
-
-_MMAP_BASE = 0x7F0443EB3
-_STACK_TOP = 0x7FFCCA053
-_PROGRAM = (
-    # start, pages, kind, pages present: the recorder's static program, as 6.12 maps it
-    (0x400, 1, "text", ()),
-    (0x401, 172, "text", ()),
-    (0x4AD, 48, "text", ()),
-    (0x4DD, 4, "text", ()),
-    (0x4E1, 3, "file-data", (3,)),
-    (0x4E4, 151, "data", (8,)),
-    (0x3AE0E, 34, "heap", (4,)),
-    (_MMAP_BASE, 4, "vvar", ()),
-    (_MMAP_BASE + 4, 2, "vdso", ()),
-    (_STACK_TOP - 33, 33, "stack", (2,)),
-)
-_PROGRAM_END = max(start + pages for start, pages, *_ in _PROGRAM if start < _MMAP_BASE)
-_VCPU_PAGES = 3
-"""What a vCPU shares with KVM (KVM_GET_VCPU_MMAP_SIZE), one page of it present."""
-_SHARED_PAGES = 1033
-"""The program's page of flags and results, a shared mapping made before all others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +60,10 @@ class ProcessSetup:
     """When the process was forked; only looked at if ``balancing_ms`` is before ``reset_ms``."""
     alone_cpu: int = -1
     """CPU on which the main thread scanned before the start; -1: that of its task."""
+    alone_ms: float | None = None
+    """When the main thread scanned before the first clone, if that was seen; inf: it did not."""
+    alone_stack: bool = False
+    """Whether that scan found the stack of the first thread, which is mapped before the clone."""
     balancing_ms: float = 0.0
     """When balancing was switched on; from then to the first clone the main thread runs."""
 
@@ -93,6 +73,11 @@ class Setup:
     """All processes at the start instant."""
 
     processes: tuple[ProcessSetup, ...]
+    scan_factors: tuple[float, ...] = ()
+    """How much longer scans take than the machine's speed says, drawn from anew for each; empty:
+    drawn by ``scan_spread``."""
+    scanned_before: bool = False
+    """Whether anybody scanned before the start: then no scan is the first of the boot."""
 
     def of(self, name: str) -> ProcessSetup:
         """Return the setup of a process.
@@ -117,133 +102,3 @@ def vcpus_of(workload: Workload) -> list[Task]:
     """Tasks that are vCPUs: those that touch the memory of a guest."""
     guests = {v.name for v in workload.vmas if v.subscriber in GUESTS}
     return [t for t in workload.tasks if any(a.vma in guests for a in t.access)]
-
-
-def _place_down(top: int, vma: Vma) -> tuple[int, int]:
-    """Return (start, lower guard) of a mapping placed below ``top`` with guards."""
-    start = top - 1 - vma.pages
-    if vma.thp or vma.kind == "hugetlb":
-        start -= start % HPAGE_PMD_NR
-    return start, start - 1
-
-
-def _check_room(workload: Workload, process: str, lowest: int) -> None:
-    """Refuse mappings, the lowest of them at ``lowest``, that reach down to the program."""
-    for churn in (c for c in workload.churns if c.process == process):
-        lowest -= churn.pages + 2 * (HPAGE_PMD_NR if churn.thp else 1)
-    if lowest < _PROGRAM_END:
-        top = _MMAP_BASE - _SHARED_PAGES
-        need, room = -((lowest - top) // PAGES_PER_MB), (top - _PROGRAM_END) // PAGES_PER_MB
-        raise InputError(
-            f'process "{process}": its mappings need {need} MB: an address space has 2^35 pages, '
-            f"{room} MB are free for them; lower size_mb or count"
-        )
-
-
-def _mappings(workload: Workload, process: str) -> tuple[Mapping, ...]:
-    image = IMAGE_KINDS
-    top = _MMAP_BASE - _SHARED_PAGES
-    found = [
-        Mapping(start=start, pages=pages, kind=kind, owner=image[kind], present=present)
-        for start, pages, kind, present in (
-            *_PROGRAM,
-            (top, _SHARED_PAGES, "shared", (1,)),
-        )
-    ]
-    guard_top = top
-    for vma in (v for v in workload.vmas if v.process == process):
-        for copy in range(vma.count):
-            start, guard = _place_down(top, vma)
-            end = start + vma.pages
-            found.append(
-                Mapping(start=end, pages=guard_top - end, kind="guard", owner=image["guard"])
-            )
-            found.append(
-                Mapping(
-                    start=start,
-                    pages=vma.pages,
-                    kind=vma.kind,
-                    owner=vma.name,
-                    offset=copy * vma.pages,
-                )
-            )
-            guard_top, top = start, guard
-    if guard_top > top:
-        found.append(Mapping(start=top, pages=guard_top - top, kind="guard", owner=image["guard"]))
-    stack = workload.process(process).stack_kb // 4
-    for _ in threads_of(workload, process)[1:]:
-        start = top - stack
-        found.append(
-            Mapping(
-                start=start,
-                pages=stack,
-                kind="thread-stack",
-                owner=image["thread-stack"],
-                present=(2,),
-            )
-        )
-        found.append(Mapping(start=start - 1, pages=1, kind="guard", owner=image["guard"]))
-        top = start - 1
-    for task in reversed([t for t in vcpus_of(workload) if t.process == process]):
-        top -= _VCPU_PAGES
-        node = max(task.cpu, 0) // workload.machine.cpus_per_node
-        found.append(
-            Mapping(
-                start=top,
-                pages=_VCPU_PAGES,
-                kind="vcpu",
-                owner=image["vcpu"],
-                present=tuple(int(n == node) for n in range(workload.machine.nodes)),
-            )
-        )
-    _check_room(workload, process, top)
-    return tuple(sorted(found, key=lambda m: m.start))
-
-
-def first_touch_ms(workload: Workload, process: str) -> float:
-    """CPU time [ms] of touching all populated pages of a process for the first time."""
-    speed = workload.machine.speed
-    total = 0.0
-    for vma in (v for v in workload.vmas if v.process == process):
-        pages = vma.pages * vma.count * vma.populated
-        if vma.thp:
-            total += pages / HPAGE_PMD_NR * speed.first_touch_huge_ns
-        else:
-            total += pages * speed.first_touch_ns
-    return total / 1e6
-
-
-def default_setup(workload: Workload) -> Setup:
-    """Lay out every process of a workload as the recorder's program would.
-
-    Parameters
-    ----------
-    workload : Workload
-
-    Returns
-    -------
-    Setup
-        Pids are consecutive from 100; a process with several threads was reset by its
-        first clone 2 ms before the start, one with a single thread by its fork.
-
-    Raises
-    ------
-    InputError
-        If the mappings of a process do not fit into its address space.
-    """
-    processes = []
-    pid = 100
-    for name in workload.process_names:
-        names = threads_of(workload, name)
-        busy = first_touch_ms(workload, name)
-        processes.append(
-            ProcessSetup(
-                name=name,
-                mappings=_mappings(workload, name),
-                pids=tuple(range(pid, pid + len(names))),
-                runtime_ms=(busy, *(0.0 for _ in names[1:])),
-                reset_ms=-2.0 if len(names) > 1 else -busy - 2.0,
-            )
-        )
-        pid += len(names)
-    return Setup(processes=tuple(processes))

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from numalab.draws import draw_below, draw_unit
 from numalab.jit import inlined, jitted
-from numalab.linux.fair_scan import finish_scan, task_numa_work, task_tick_numa
+from numalab.linux.fair_scan import finish_scan, task_tick_numa
 from numalab.linux.structs import NONE, START_JIFFIES, START_NS
 from numalab.model.churn import turn_churns
+from numalab.model.isolation import complete, complete_all, complete_unmapped, leave_open
 from numalab.model.running import (
     contended,
-    fall_behind,
+    fall_due,
+    has_time,
     move_tasks,
     next_change,
+    owed,
     run_flat_out,
     run_rated,
     stands_still,
@@ -20,6 +23,7 @@ from numalab.model.running import (
     wake_up,
 )
 from numalab.model.skippable import run_skippable, scan_under_way, skippable_ticks
+from numalab.model.turns import hold_scans, run_queued_scans, scan_soon, take_seats
 
 SUBSTEPS = 4
 """Parts of a tick in which tasks take turns while folios wait for several of them, or while a
@@ -34,7 +38,7 @@ def _pay(w, t, end_ns):
     """
     p = w.tasks[t]
     p.paid_ns, p.in_debt = 0, p.debt_ns > 0
-    if p.in_debt and p.wants_cpu != 2:
+    if p.in_debt and p.wants_cpu != 2 and has_time(w, t):
         free = int(end_ns - w.cpu_used_ns[p.cpu])
         p.paid_ns = max(0, min(p.debt_ns, free))
         if p.paid_ns:
@@ -54,7 +58,18 @@ def _rated_budget(w, t, end_ns, part_ns):
     left = end_ns - w.cpu_used_ns[p.cpu]
     if p.wants_cpu == 2:
         return min(part_ns, left - p.debt_ns - p.running) if w.cpu_task[p.cpu] == t else 0.0
-    return 0.0 if p.debt_ns else min(part_ns - p.paid_ns, left)
+    if p.debt_ns or not has_time(w, t):
+        return 0.0
+    return min(part_ns - p.paid_ns, left)
+
+
+@inlined
+def _rank(w, t):
+    """When a task's rated accesses come: it has woken up, it has its turn, it is in a scan."""
+    p = w.tasks[t]
+    if not (p.behind or p.in_debt):
+        return 0
+    return 1 if w.cpu_turn[p.cpu] == t and not p.in_debt else 2
 
 
 @jitted
@@ -73,24 +88,34 @@ def _run_tick(w, tick_ns, rng):
         for m in range(w.mms.shape[0]):
             finish_scan(w.mms[m], clock.now_ns)
         end_ns = (part + 1) * part_ns
-        for i in range(ntasks):
-            _pay(w, (i + jiffies + part) % ntasks, end_ns)
+        if w.open_isolations[0]:
+            complete_unmapped(w, part * part_ns)
         for i in range(2 * ntasks):
             t = (i + jiffies + part) % ntasks
+            if (w.cpu_turn[w.tasks[t].cpu] == t) == (i < ntasks):
+                _pay(w, t, end_ns)
+        for t in range(ntasks):
+            w.tasks[t].rank = _rank(w, t)
+        for i in range(3 * ntasks):
+            t = (i + jiffies + part) % ntasks
             p = w.tasks[t]
-            if p.wants_cpu == 0 or not (p.rated or w.pop.task_waiting[t]):
+            if p.rank != i // ntasks or p.wants_cpu == 0:
                 continue
-            if p.in_debt != (i >= ntasks):
-                continue  # whoever is still in a scan comes last
+            if not (p.rated or w.pop.task_waiting[t]):
+                continue
+            fall_due(w, t, part_ns)
             budget = _rated_budget(w, t, end_ns, part_ns)
             if budget <= 0:
-                fall_behind(w, t, part_ns)
                 continue
             if p.in_debt:
                 finish_scan(w.mms[p.mm], clock.now_ns + int(part_ns))
             cpu = p.cpu  # it may move
             w.current[cpu] = t
-            ns = run_rated(w, t, part_ns, budget, rng)
+            if w.isolations[t].state:
+                complete(w, t)
+            ns = run_rated(w, t, budget, rng)
+            if w.isolations[t].state:
+                leave_open(w, t, ns - budget, part_ns, rng)
             if p.wants_cpu == 2:
                 p.running += int(ns)
                 continue
@@ -114,7 +139,11 @@ def _run_tick(w, tick_ns, rng):
                 touch_resident(w, t, budget)
                 p.running += int(budget)
                 continue
+            if w.isolations[t].state:
+                complete(w, t)
             ns = run_flat_out(w, t, budget, rng)
+            if w.isolations[t].state:
+                leave_open(w, t, ns - budget, part_ns, rng)
             p.running += int(ns)
 
 
@@ -181,16 +210,16 @@ def run(w, lifetimes, phase_ns, ticks, into, rng):
                 step += skipped
                 sample = take_samples(w, sample, phase_ns + (step - 1) * tick_ns, into)
                 continue
-        w.cpu_task[:] = NONE
-        w.cpu_used_ns[:] = 0.0
         for t in range(ntasks):
             p = w.tasks[t]
-            p.running, p.tick_cpu, p.owed_ns = 0, p.cpu, p.debt_ns
-            if p.wants_cpu == 2:
-                other = w.cpu_task[p.cpu]
-                if other == NONE or p.vruntime < w.tasks[other].vruntime:
-                    w.cpu_task[p.cpu] = t
+            p.running, p.tick_cpu, p.owed_ns = 0, p.cpu, owed(w, t)
+            p.behind = p.wants_cpu != 2 and p.owed_ns > 0
+        take_seats(w)
+        if w.queued[0]:
+            run_queued_scans(w, rng)
+        w.cpu_used_ns[:] = 0.0
         length = phase_ns if step == 0 else tick_ns
+        hold_scans(w, length)
         _run_tick(w, length, rng)
         end_ns = phase_ns + step * tick_ns
         sample = take_samples(w, sample, end_ns, into)
@@ -202,6 +231,8 @@ def run(w, lifetimes, phase_ns, ticks, into, rng):
                 p.debt_ns = max(0, p.debt_ns + p.running - ran)
             elif p.wants_cpu != 2 and stands_still(w, t, length, SUBSTEPS):
                 raise RuntimeError("a task waits beside a CPU that has time: a fault of the model")
+            if w.cpu_turn[p.tick_cpu] == t:
+                p.slice_ns += int(ran * kept)
             p.sum_exec_runtime += int(ran * kept)
             p.vruntime += ran
             p.ran_ns += ran
@@ -217,8 +248,9 @@ def run(w, lifetimes, phase_ns, ticks, into, rng):
             if t == NONE:
                 continue
             p = w.tasks[t]
+            if p.queued:
+                continue
             if task_tick_numa(k, p, w.mms[p.mm], jiffies, w.groups, w.group_faults):
-                spent = task_numa_work(w, t, rng)
-                p.debt_ns += spent
-                p.scan_ns += spent
+                scan_soon(w, t, rng)
+    complete_all(w)
     return sample

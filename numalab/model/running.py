@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from numalab.jit import inlined, jitted
+from numalab.linux.structs import NONE, START_NS
 from numalab.model.accesses import touch
 from numalab.model.faults import move_task, update_min_vruntime
-from numalab.units import HPAGE_PMD_NR
+from numalab.units import HPAGE_PMD_NR, NSEC_PER_MSEC
+
+BURST_NS = 10 * NSEC_PER_MSEC
+"""A task that sleeps wakes up so often, and makes the rated touches until the next time."""
 
 
 @inlined
@@ -32,18 +36,35 @@ def own_waiting(w, t):
 
 
 @inlined
-def fall_behind(w, t, part_ns):
-    """Let rated touches become due in a part of a tick in which their task has no time."""
-    elapsed_ns = w.clock[0].elapsed_ns
-    for a in range(w.tasks[t].first_access, w.tasks[t].end_access):
+def fall_due(w, t, part_ns):
+    """Let the rated touches of a part of a tick become due.
+
+    A busy task touches whenever a touch is due; one that sleeps wakes up every 10 ms, for all
+    touches of the next 10 ms. Touches of the program's own pages come at any time.
+    """
+    p, clock = w.tasks[t], w.clock[0]
+    now_ns = clock.now_ns - START_NS
+    due_ns = 0.0
+    if p.wake_ns + BURST_NS <= now_ns:  # it had nothing to do since
+        p.wake_ns = now_ns // BURST_NS * BURST_NS
+    while p.wake_ns < now_ns + part_ns:
+        p.wake_ns += BURST_NS
+        due_ns += BURST_NS
+    if p.spins:
+        due_ns = part_ns
+    for a in range(p.image_access, p.end_access):
         access = w.accesses[a]
-        if not access.flat_out and is_active(access, elapsed_ns):
+        if access.flat_out or not is_active(access, clock.elapsed_ns):
+            continue
+        if not access.image:
+            access.carry += access.pages_per_ns * due_ns
+        elif waiting(w, a):
             access.carry += access.pages_per_ns * part_ns
 
 
 @inlined
-def run_rated(w, t, part_ns, budget_ns, rng):
-    """Run the rated accesses of a task for a part of a tick; return ns used.
+def run_rated(w, t, budget_ns, rng):
+    """Make the rated touches of a task that are due; return ns used.
 
     What it has no time for stays due, and is caught up with.
     """
@@ -55,7 +76,6 @@ def run_rated(w, t, part_ns, budget_ns, rng):
             continue
         if access.image and waiting(w, a) == 0:
             continue
-        access.carry += access.pages_per_ns * part_ns
         due = float(int(access.carry))
         if due >= 1.0 and used < budget_ns:
             before = access.touches
@@ -65,25 +85,44 @@ def run_rated(w, t, part_ns, budget_ns, rng):
 
 
 @inlined
+def has_time(w, t):
+    """Say whether a task without flat-out accesses may run in this tick.
+
+    One that is behind may not while another one has its turn, if any task there runs flat out.
+    """
+    p = w.tasks[t]
+    return not p.behind or w.cpu_turn[p.cpu] == t or w.cpu_task[p.cpu] == NONE
+
+
+@inlined
 def stands_still(w, t, length_ns, parts):
     """Say whether a task without flat-out accesses waits although its CPU had time in a tick.
 
-    It began the tick with a scan or faults to pay for and ran for less than these, or is behind
-    with more touches than fit into the tick. In each part less time may be left over than a touch
-    takes. A task that moved is not looked at.
+    It ran for less than what was due when the tick began: a scan or faults to pay for, touches. In
+    each part less time may be left over than a touch takes. A task that moved is not looked at.
     """
     p = w.tasks[t]
-    if p.cpu != p.tick_cpu:
+    if p.cpu != p.tick_cpu or not has_time(w, t):
         return False
-    due_ns = float(p.owed_ns) if p.running < p.owed_ns else 0.0
     longest = 0.0
     for a in range(p.first_access, p.end_access):
-        access = w.accesses[a]
-        if is_active(access, w.clock[0].elapsed_ns):
-            longest = max(longest, access.touch_ns)
-            if access.carry * access.touch_ns > length_ns:
-                due_ns += access.carry * access.touch_ns
-    return due_ns > 0.0 and w.cpu_used_ns[p.cpu] + parts * (longest + 1.0) < length_ns
+        if is_active(w.accesses[a], w.clock[0].elapsed_ns):
+            longest = max(longest, w.accesses[a].touch_ns)
+    left_ns = parts * (longest + 1.0)
+    return p.running + left_ns < p.owed_ns and w.cpu_used_ns[p.cpu] + left_ns < length_ns
+
+
+@inlined
+def owed(w, t):
+    """Time that is due when a tick begins [ns]: of a scan or faults, and of rated touches."""
+    p = w.tasks[t]
+    due_ns = float(p.debt_ns)
+    if p.wants_cpu == 1:
+        for a in range(p.first_access, p.end_access):
+            access = w.accesses[a]
+            if access.carry >= 1.0 and is_active(access, w.clock[0].elapsed_ns):
+                due_ns += int(access.carry) * access.touch_ns
+    return int(min(due_ns, 1e18))
 
 
 @inlined

@@ -40,7 +40,7 @@ def skippable_ticks(w, most, to_sample, jiffies):
     a stretch while folios wait.
     """
     tick_ns = w.k[0].tick_ns
-    if scan_under_way(w):
+    if w.open_isolations[0] or scan_under_way(w):
         return 0
     if w.pop.free[0].waiting:
         most = min(most, to_sample)
@@ -56,7 +56,7 @@ def skippable_ticks(w, most, to_sample, jiffies):
                 return 0
     for t in range(w.tasks.shape[0]):
         p = w.tasks[t]
-        if p.wants_cpu == 1 or (p.wants_cpu == 0 and p.debt_ns):
+        if p.queued or p.wants_cpu == 1 or (p.wants_cpu == 0 and p.debt_ns):
             return 0
         if p.wants_cpu == 0:
             continue
@@ -193,6 +193,7 @@ def run_skippable(w, ticks, rng):
         began = p.sum_exec_runtime
         p.sum_exec_runtime += int(length * (1.0 - w.speed[0].lost_share))
         p.vruntime += length
+        p.slice_ns += length
         p.ran_ns += length
         _put_off(w, p, began, ticks)
         if p.debt_ns >= length:

@@ -71,14 +71,33 @@ def count_resident(pop, owners, pages):
 
 
 @jitted
-def _hide_thread_stacks(mm, vmas, hidden):
-    """Keep the scanner off the stacks of threads that do not exist yet, or let it near."""
+def _hide_thread_stacks(mm, vmas, hidden, but_first):
+    """Keep the scanner off the stacks of threads that do not exist yet, or let it near.
+
+    ``but_first``: not off that of the first thread, the highest one: it is mapped before the clone.
+    """
+    first = NONE
     v = mm.mmap
     while v != NONE:
         if vmas[v].vm_flags & VM_THREAD_STACK:
             flags = vmas[v].vm_flags & ~VM_INACCESSIBLE
             vmas[v].vm_flags = flags | (VM_INACCESSIBLE if hidden else 0)
+            first = v
         v = vmas[v].next
+    if but_first and first != NONE:
+        vmas[first].vm_flags &= ~VM_INACCESSIBLE
+
+
+@jitted
+def _scan_alone(w, b, mm, now_ns, rng):
+    """Scan, and touch at once what the main thread is busy with."""
+    task_numa_work(w, b.task, rng)
+    finish_scan(mm, FOREVER_NS)
+    w.clock[0].now_ns = START_NS + now_ns
+    p = w.tasks[b.task]
+    for a in range(p.image_access, p.end_access):
+        if w.accesses[a].image == 1 and waiting(w, a):
+            touch_rand(w, a, 1e9, 20.0 * w.accesses[a].pages, rng)
 
 
 @jitted
@@ -88,9 +107,10 @@ def _run_alone(w, alone, phase_ns, rng):
     The main thread is busy with its own stack and data, so it faults at once on what a scan
     marked of them, and its placement sees a pass that the clone then takes back; but not on
     those pages of data and heap that threads only use once they run their tasks. The
-    time of the clone is stamped before it is made; how long that takes is drawn, up to a tick. It
-    may run on another CPU than its task is bound to, which is bound later: pages of that CPU's node
-    are local to it, and a thread that is alone does not mark those.
+    time of the clone is stamped before it is made; how long that takes is drawn, up to a tick,
+    unless it is known when the main thread scanned. It may run on another CPU than its task is
+    bound to, which is bound later: pages of that CPU's node are local to it, and a thread that is
+    alone does not mark those.
     """
     k, clock = w.k[0], w.clock[0]
     for m in range(alone.shape[0]):
@@ -100,26 +120,22 @@ def _run_alone(w, alone, phase_ns, rng):
         mm = w.mms[m]
         users, threads, following = mm.mm_users, mm.nr_threads, mm.numa_next_scan
         mm.mm_users, mm.nr_threads, mm.numa_next_scan = 1, 1, b.next_scan
-        _hide_thread_stacks(mm, w.vmas, True)
+        _hide_thread_stacks(mm, w.vmas, True, b.stack)
         p = w.tasks[b.task]
         own_cpu, free_to_move = p.cpu, p.free_to_move
         p.free_to_move = 0
         if b.cpu != NONE:
             p.cpu, p.node = b.cpu, b.cpu // w.cpus_per_node
         step = -(-(b.first_ns - phase_ns) // k.tick_ns)
-        last_ns = b.last_ns + int(draw_unit(rng) * k.tick_ns)
+        last_ns = b.last_ns + (0 if b.exact else int(draw_unit(rng) * k.tick_ns))
         while phase_ns + step * k.tick_ns < last_ns:
             clock.jiffies, clock.now_ns = START_JIFFIES + step, START_NS
-            if task_tick_numa(k, p, mm, clock.jiffies, w.groups, w.group_faults):
-                task_numa_work(w, b.task, rng)
-                finish_scan(mm, FOREVER_NS)
-                clock.now_ns = START_NS + phase_ns + step * k.tick_ns
-                for a in range(p.image_access, p.end_access):
-                    if w.accesses[a].image == 1 and waiting(w, a):
-                        touch_rand(w, a, 1e9, 20.0 * w.accesses[a].pages, rng)
+            due = task_tick_numa(k, p, mm, clock.jiffies, w.groups, w.group_faults)
+            if due or b.exact:
+                _scan_alone(w, b, mm, phase_ns + step * k.tick_ns, rng)
             step += 1
         p.cpu, p.node, p.free_to_move = own_cpu, own_cpu // w.cpus_per_node, free_to_move
-        _hide_thread_stacks(mm, w.vmas, False)
+        _hide_thread_stacks(mm, w.vmas, False, False)
         mm.mm_users, mm.nr_threads, mm.numa_next_scan = users, threads, following
         mm.numa_scan_seq = 0
 
@@ -129,5 +145,7 @@ def run_startup(w: World, alone: np.ndarray, phase_ns: int, rng: np.random.Gener
     if not np.any(alone["first_ns"] < alone["last_ns"]):
         return
     _run_alone(w, alone, phase_ns, rng)
+    if w.log.rows[0].scans:
+        w.speed["first_scan_ns"] = 0.0
     for counted in (w.stat, w.log.counts, w.log.rows):
         counted[:] = np.zeros(1, counted.dtype)

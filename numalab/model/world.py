@@ -25,6 +25,10 @@ churn_type = record("task vma guard access pages alive next_ns turn gap_ns node 
 move_type = record("task cpu at_ns done")
 """A change of CPU that the workload asks for."""
 
+isolation_type = record("state segment source target last_cpupid pinned rest_ns")
+"""The last huge folio that a task migrated (see :mod:`numalab.model.isolation`): between which
+nodes, how others see it, and how long it takes from where it is unmapped [ns]."""
+
 clock_type = record("jiffies now_ns elapsed_ns")
 """``now_ns`` goes on within a tick and within a scan; ``elapsed_ns`` is from the start of
 the run to the start of the tick."""
@@ -33,9 +37,10 @@ walk_type = record("calls zapped updated entries seen pinned")
 """What one walk of a scan found: notifications; entries that a guest lost; pages and entries that
 changed; folios present and pinned ones among them."""
 
-alone_type = record("task cpu first_ns last_ns next_scan")
+alone_type = record("task cpu first_ns last_ns next_scan stack exact")
 """Main thread; CPU on which it runs alone, or NONE: its own; from when to when [ns from the start];
-jiffy of its first scan."""
+jiffy of its first scan; whether the first thread's stack is mapped; whether it scans at the one
+tick in this time for sure."""
 
 
 class ScanLog(NamedTuple):
@@ -85,6 +90,10 @@ class World(NamedTuple):
     cpu_load: Any
     cpu_task: Any
     """Task of each CPU that runs flat out in this tick, or NONE."""
+    cpu_turn: Any
+    """Task of each CPU whose turn it is, of those that run flat out or are behind, or NONE."""
+    cpu_flat: Any
+    """Tasks of each CPU that run flat out or are behind."""
     min_vruntime: Any
     """Of each CPU, as of the last time that a task came or went [ns]."""
     cpu_used_ns: Any
@@ -92,4 +101,12 @@ class World(NamedTuple):
     churns: Any
     moves: Any
     """Records of :data:`move_type`."""
+    queued: Any
+    """How many tasks have a scan queued; int64[1]."""
+    scan_factors: Any
+    """See :class:`numalab.model.layout.Setup`; float64[n]."""
+    isolations: Any
+    """Records of :data:`isolation_type`, one for each task."""
+    open_isolations: Any
+    """How many of them are under way; int64[1]."""
     cpus_per_node: int

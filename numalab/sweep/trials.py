@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from numalab.engine import Start
-from numalab.model.layout import default_setup
+from numalab.model.default_start import default_setup
 from numalab.workload import Workload
 
 Shape = Callable[[int, float, float], Workload]

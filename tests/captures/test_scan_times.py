@@ -6,6 +6,9 @@ import pytest
 
 from numalab.captures import scan_times
 from numalab.captures.runlog import RunLog
+from numalab.machine import Machine, Speed
+from numalab.model.layout import Mapping, ProcessSetup, Setup
+from numalab.workload import Access, Task, Vma, Workload
 
 REGION = scan_times.REGION_PAGES
 BASE = 0x7F0000000000
@@ -81,3 +84,56 @@ def test_chunks_of_whole_mappings_that_changed_all_or_nothing():
     found = scan_times.chunk_times(run, "ram")
     assert found == [pytest.approx((0, 10e3)), pytest.approx((0.2, 30e3))]
     assert scan_times.chunk_times(run, "other") == []
+
+
+SPEED = Speed(scan_call_ns=0, scan_page_ns=50, pte_update_ns=200, first_scan_ns=1e6)
+SETUP = Setup(
+    processes=(
+        ProcessSetup(
+            name="main",
+            mappings=(Mapping(start=BASE // 4096, pages=8192, kind="anon", owner="a"),),
+            pids=(91, 92),
+            runtime_ms=(0.0, 0.0),
+            reset_ms=-1.0,
+        ),
+    )
+)
+
+
+def _workload(cpu=1, thp=False, populated=1.0, subscriber="none"):
+    vma = Vma(name="a", size_mb=32, thp=thp, populated=populated, subscriber=subscriber)
+    access = (Access(vma="a"),)
+    tasks = (Task(name="t", cpu=0, access=access), Task(name="u", cpu=cpu, access=access))
+    return Workload(name="w", machine=Machine(speed=SPEED), vmas=(vma,), tasks=tasks)
+
+
+def _scans(*lengths_ms, pages=8192):
+    """Scans of thread 91 that look at the whole mapping and mark half of it."""
+    return _run(
+        *(
+            ("scan", 500_000 * (i + 1), round(ms * 1000) + 2, 1, 0)
+            for i, ms in enumerate(lengths_ms)
+        ),
+        *(
+            ("chunk", 500_000 * (i + 1) + 1, round(ms * 1000), pages, pages // 2)
+            for i, ms in enumerate(lengths_ms)
+        ),
+    )
+
+
+def test_how_much_longer_scans_took_than_the_calibration_says():
+    """8192 looks of 50 ns and 4096 marks of 200 ns are 1.2288 ms; the boot's first is left out."""
+    found = scan_times.scan_factors(_scans(9, 2.4576, 12.288), SETUP, _workload())
+    assert found == pytest.approx([2, 10], rel=0.01)
+    absent = scan_times.scan_factors(_scans(9, 1.0240), SETUP, _workload(populated=0.5))
+    assert absent == pytest.approx([1], rel=0.01), "half of the pages are there, all are marked"
+
+
+@pytest.mark.parametrize("given", [{"cpu": 0}, {"cpu": -1}, {"thp": True}, {"subscriber": "gpu"}])
+def test_scans_that_say_nothing_of_the_host_are_left_out(given):
+    """Of tasks that share a CPU, of huge folios that take no time, of memory that notifies."""
+    assert scan_times.scan_factors(_scans(2, 2), SETUP, _workload(**given)) == ()
+
+
+def test_short_scans_say_nothing():
+    assert scan_times.scan_factors(_scans(2, 2, pages=512), SETUP, _workload()) == ()

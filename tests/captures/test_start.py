@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from numalab.captures.runlog import RunLog
@@ -70,18 +72,33 @@ SCAN = "            init-{}      [{:03}] .....     {:.9f}: scan: (task_numa_work
 
 
 @pytest.mark.parametrize(
-    ("scans", "cpu"),
+    ("scans", "cpu", "ms"),
     [
-        ([], -1),
-        ([(90, 1, 3e-9)], 1),
-        ([(90, 1, 3e-9), (90, 0, 4e-9)], 0),
-        ([(90, 1, 3e-9), (90, 0, 11e-9)], 1),
-        ([(91, 1, 3e-9)], -1),
+        ([], -1, None),
+        ([(90, 1, 3e-9)], 1, -7e-6),
+        ([(90, 1, 3e-9), (90, 0, 4e-9)], 0, -6e-6),
+        ([(90, 1, 3e-9), (90, 0, 11e-9)], 1, -7e-6),
+        ([(91, 1, 3e-9)], -1, math.inf),
     ],
     ids=["none", "one", "the last", "not after the start", "of another"],
 )
-def test_a_main_thread_that_scanned_alone_did_so_on_a_cpu(scans, cpu) -> None:
-    """The run starts at 10 ns."""
+def test_a_main_thread_that_scanned_alone_did_so_on_a_cpu(scans, cpu, ms) -> None:
+    """The run starts at 10 ns. Without a trace nothing is known."""
     log = _log("/init")
     log["trace"] = "".join(SCAN.format(*scan) for scan in scans)
-    assert setup(log, WORKLOAD).of("main").alone_cpu == cpu
+    found = setup(log, WORKLOAD).of("main")
+    assert found.alone_cpu == cpu
+    assert found.alone_ms == (ms if ms is None else pytest.approx(ms))
+    assert not found.alone_stack
+    log["missing"] = "task_numa_work change_prot_numa"
+    assert setup(log, WORKLOAD).of("main").alone_ms is None
+
+
+@pytest.mark.parametrize(("at", "there"), [(STACK, True), (0x403000, False)])
+def test_a_scan_before_the_first_clone_may_find_the_stack_of_the_first_thread(at, there) -> None:
+    log = _log("/init")
+    log["setup"] = log["setup"].replace("start 10", "start 10000")
+    chunk = f"start=0x{at:x} end=0x{at + 8 * MB:x} vm_start=0x{at:x} vm_end=0x{at + 8 * MB:x}"
+    line = f"            init-90      [001] .....     0.000004: chunk: (change_prot_numa) {chunk}\n"
+    log["trace"] = SCAN.format(90, 1, 3e-6) + line
+    assert setup(log, WORKLOAD).of("main").alone_stack == there

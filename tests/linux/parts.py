@@ -8,9 +8,9 @@ import numpy as np
 from numalab import policy
 from numalab.linux import structs as st
 from numalab.machine import Machine
+from numalab.model.default_start import default_setup
 from numalab.model.initial import Drawn, lay_out
 from numalab.model.inputs import kernel_record
-from numalab.model.layout import default_setup
 from numalab.records import records
 from numalab.tunables import Tunables
 from numalab.workload import Task, Workload

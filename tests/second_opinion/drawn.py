@@ -191,9 +191,6 @@ def workloads(draw: Any) -> Workload:
     all_tasks: list[Task] = []
     processes = []
     shared = number > 1 and draw(st.booleans())
-    if shared:  # see test_threads_in_whole_runs.test_a_scan_whose_thread_waits_for_its_cpu
-        free_scans = dict.fromkeys(("scan_call_ns", "scan_page_ns", "pte_update_ns"), 0.0)
-        machine = replace(machine, speed=replace(machine.speed, **free_scans))
     for i in range(min(number, machine.cpus)):
         name = f"p{i}"
         found = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.second_opinion import kernel_fault, kernel_policy, kernel_scan
-from tests.second_opinion.objects import NUMA_NO_NODE, Mapped, Mm, Page, Sim, Thread
+from tests.second_opinion.objects import NUMA_NO_NODE, Mapped, Migration, Mm, Page, Sim, Thread
 
 PMD_PAGES, PUD_PAGES, P4D_PAGES = 512, 512**2, 512**3
 NR_MAX_MIGRATE_PAGES_RETRY = 10
@@ -139,8 +139,8 @@ def _fill_slot(sim: Sim, p: Thread, vma: Mapped) -> None:
 
 
 def migrate_misplaced_folio_prepare(sim: Sim, page: Page, nid: int) -> bool:
-    """Isolate a folio; false if the node is full: then nobody tries to move it."""
-    return sim.free[nid] >= page.nr
+    """Isolate a folio; false, and nobody tries to move it, if that is done or the node is full."""
+    return sim.free[nid] >= page.nr and not page.isolated
 
 
 def migrate_misplaced_folio(sim: Sim, page: Page, nid: int) -> bool:
@@ -198,7 +198,7 @@ def do_numa_page(sim: Sim, p: Thread, page: Page) -> float:
     huge = page.nr > 1
     took = speed.hint_fault_huge_ns if huge else speed.hint_fault_ns
     target, flags, last_cpupid = numa_migrate_check(sim, p, page)
-    isolated = False
+    isolated, source = False, page.node
     if target != NUMA_NO_NODE:
         isolated = migrate_misplaced_folio_prepare(sim, page, target)
         moved = isolated and migrate_misplaced_folio(sim, page, target)
@@ -212,7 +212,38 @@ def do_numa_page(sim: Sim, p: Thread, page: Page) -> float:
     page.prot_none = False
     page.read_only = isolated and _comes_back_read_only(sim, page)
     kernel_fault.task_numa_fault(sim, p, last_cpupid, page.node, page.nr, flags)
+    if huge and flags & TNF_MIGRATED:
+        p.moving = Migration(page, source, target)
     return took
+
+
+def leave_isolated(sim: Sim, p: Thread, beyond_ns: float) -> None:
+    """End a part of a tick: what a fault moves that is not over stays mapped until unmapped.
+
+    A folio is isolated, another one allocated and zeroed, and then it is unmapped: the time of
+    a failed pass after the fault began to move it.
+    """
+    speed, moving = sim.w.machine.speed, p.moving
+    if moving is None or moving.page.isolated:
+        return
+    moving.left_ns = beyond_ns - max(speed.migrate_huge_ns - speed.failed_pass_huge_ns, 0.0)
+    if moving.left_ns > 0:
+        moving.page.node, moving.page.prot_none = moving.src_nid, True
+        moving.page.isolated = True
+    else:
+        p.moving = None
+
+
+def go_on_moving(p: Thread, time_ns: float) -> None:
+    """Give a thread time for the migration that it left; unmapped, nobody finds it marked."""
+    moving = p.moving
+    if moving is None:
+        return
+    moving.left_ns -= time_ns
+    if moving.left_ns <= 0:
+        moving.page.node = moving.dst_nid
+        moving.page.prot_none = moving.page.isolated = False
+        p.moving = None
 
 
 def do_huge_pmd_numa_page(sim: Sim, p: Thread, page: Page) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from numalab.policy import Policy
 from tests.second_opinion import kernel_memory, kernel_period, kernel_policy
 from tests.second_opinion.objects import Mapped, Mm, NumabState, Sim, Thread
@@ -197,6 +199,7 @@ def task_numa_work(sim: Sim, p: Thread) -> None:
     mm, hz, rules = p.mm, sim.w.machine.hz, sim.policy
     now = sim.jiffies
     end_passes(sim, mm, p)
+    kernel_memory.go_on_moving(p, math.inf)
     if rules.one_node_cpuset and len(mm.cpuset_mems) == 1:
         return
     if mm.numa_next_scan == 0:

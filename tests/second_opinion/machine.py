@@ -9,7 +9,7 @@ from numalab.model.layout import Mapping, ProcessSetup, Setup
 from numalab.policy import Policy
 from numalab.workload import Access, Churn, Task, Vma, Workload
 from tests.second_opinion import kernel_scan
-from tests.second_opinion.kernel_memory import pages_of, populate
+from tests.second_opinion.kernel_memory import go_on_moving, pages_of, populate
 from tests.second_opinion.objects import Mapped, Mm, Page, Sim, Thread, Touching
 
 ABOVE_MMAP_BASE = ("vvar", "vdso", "stack")
@@ -22,6 +22,8 @@ def machine(w: Workload, policy: Policy, setup: Setup, phase_ns: int, seed: int)
     sim = Sim(w=w, policy=policy, rng=random.Random(seed), tick_ns=tick_ns, phase_ns=phase_ns)
     sim.free = [w.machine.memory_mb * 256 for _ in range(w.machine.nodes)]
     sim.curr = [None for _ in range(w.machine.cpus)]
+    sim.turn = list(sim.curr)
+    sim.min_vruntime = [0 for _ in sim.curr]
     specs = {v.name: v for v in w.vmas}
     for name in w.process_names:
         sim.mms.append(_process(sim, setup.of(name), specs))
@@ -168,7 +170,10 @@ def mmap(sim: Sim, mm: Mm, churn: Churn) -> Mapped:
 
 
 def munmap(sim: Sim, mm: Mm, vma: Mapped) -> None:
-    """Unmap and free the pages."""
+    """Unmap and free the pages; of one that is moved nothing is left to unmap."""
+    for t in mm.tasks:
+        if t.moving and t.moving.page.vma is vma:
+            go_on_moving(t, math.inf)
     for page in folios(vma.pages):
         if page.present:
             sim.free[page.node] += page.nr

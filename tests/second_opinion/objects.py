@@ -27,6 +27,8 @@ class Page:
     cow_shared: bool = False
     dirty_file: bool = False
     """A page of a file (not tmpfs) that waits to be written."""
+    isolated: bool = False
+    """Whether a fault took it off its list, to move it, and has not unmapped it yet."""
     last_cpupid: int = -1
     read_only: bool = False
     """Whether its entry must take a write fault before it is written (6a56ccbcf6c6, 6.2)."""
@@ -137,6 +139,16 @@ class Touching:
 
 
 @dataclass(slots=True, eq=False)
+class Migration:
+    """A huge folio that a hint fault moves: where from, where to, and how long until unmapped."""
+
+    page: Page
+    src_nid: int
+    dst_nid: int
+    left_ns: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
 class Thread:
     """struct task_struct, and what the thread does."""
 
@@ -151,9 +163,19 @@ class Thread:
     """When [ns] and to which CPU its affinity will change."""
     streams: list[Touching] = field(default_factory=list)
     sum_exec_runtime: int = 0
-    ran_ns: int = 0
+    vruntime: int = 0
+    cpu_of_vruntime: int = field(init=False)
+    """The CPU whose other threads it is compared with."""
+    slice_ns: int = 0
+    """How long it ran since it got the turn on its CPU."""
+    behind: bool = False
+    """Whether it sleeps between touches, and the last tick left it with something to do."""
+    scan_queued: bool = False
+    """Whether task_numa_work() waits until it has its CPU."""
     debt_ns: float = 0.0
     """Time already spent of what comes next: scans, and the last touch's overhang."""
+    moving: Migration | None = None
+    """What the last touch moved, if it is a huge folio; it is still isolated between runs."""
     turn: int = 0
     touches: int = 0
     used_ns: float = 0.0
@@ -174,6 +196,9 @@ class Thread:
     numa_group: Group | None = None
     last_task_numa_placement: int = 0
     last_sum_exec_runtime: int = 0
+
+    def __post_init__(self) -> None:
+        self.cpu_of_vruntime = self.cpu
 
     @property
     def name(self) -> str:
@@ -201,6 +226,9 @@ class Sim:
     mms: list[Mm] = field(default_factory=list)
     free: list[int] = field(default_factory=list)
     curr: list[Thread | None] = field(default_factory=list)
+    turn: list[Thread | None] = field(default_factory=list)
+    """Whose turn it is on each CPU, of the threads that want it all the time."""
+    min_vruntime: list[int] = field(default_factory=list)
     count: Counter = field(default_factory=Counter)
     skips: Counter = field(default_factory=Counter)
     scan_calls: Counter = field(default_factory=Counter)

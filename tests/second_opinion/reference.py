@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from numalab.model.layout import Setup, default_setup
+from numalab.model.default_start import default_setup
+from numalab.model.layout import Setup
 from numalab.policy import Policy
 from numalab.workload import Workload
 from tests.second_opinion.machine import folios, machine

@@ -11,6 +11,8 @@ from tests.second_opinion.machine import NSEC_PER_MSEC, folios, lifetime_ms, mma
 from tests.second_opinion.objects import Page, Sim, Thread, Touching
 
 PARTS = 4
+WAKE_NS = 10_000_000
+"""How often a thread that is not busy wakes up."""
 
 
 def run(sim: Sim, until_ns: float) -> None:
@@ -38,45 +40,68 @@ def _between_ticks(sim: Sim, now: int, until: int) -> list[Thread | None]:
         seats.seat(cpu)
     for t in cpus.all_threads(sim):
         t.used_ns = 0.0
+    _queued_scans(sim, seats, order, now)
     for a, b in itertools.pairwise(_cuts(sim, now, until)):
         sim.now_ns = a
         for mm in sim.mms:
             kernel_scan.end_passes(sim, mm)
         seats.move(a)
-        _hold_scans(sim, seats, b - a)
         for t in cpus.all_threads(sim):
-            if isinstance(t.spec, Task):
-                _fall_due(t.streams, a, b)
+            if not seats.has_cpu(t):
+                _put_off(t, b - a)
+            _fall_due(t, t.streams, a, min(b, t.change_ns) if isinstance(t.spec, Churn) else b)
         for cpu in order:
-            left = float(b - a)
-            flat = seats.flat[cpu]
-            for t in (*seats.rated[cpu], *([flat] if flat else ())):
-                sim.curr[cpu] = t
-                used = _run(sim, t, a, b, left)
-                t.used_ns += used
-                left -= used
-            sim.curr[cpu] = flat
+            _run_cpu(sim, seats, cpu, a, b)
     return cpus.found(sim, seats)
 
 
-def _hold_scans(sim: Sim, seats: cpus.Seats, length: int) -> None:
-    """Put off the end of each scan whose thread waits for its turn: it scans in its own time."""
-    for mm in sim.mms:
-        mm.ending = [(end if seats.has_cpu(who) else end + length, who) for end, who in mm.ending]
+def _run_cpu(sim: Sim, seats: cpus.Seats, cpu: int, a: int, b: int) -> None:
+    """Run the threads of a CPU in a part of a tick."""
+    left = float(b - a)
+    for t in seats.seated(cpu):
+        sim.curr[cpu] = t
+        _put_off(t, b - a - left)
+        used = _run(sim, t, a, b, left)
+        t.used_ns += used
+        left -= used
+    sim.curr[cpu] = seats.flat[cpu]
+
+
+def _queued_scans(sim: Sim, seats: cpus.Seats, order: list[int], now: int) -> None:
+    """Run the scans of threads that have their CPU again, before anything else."""
+    for cpu in order:
+        for t in seats.seated(cpu):
+            if t.scan_queued:
+                t.scan_queued, sim.now_ns = False, now
+                kernel_scan.task_numa_work(sim, t)
+
+
+def _put_off(t: Thread, waited: float) -> None:
+    """Put off the end of a scan whose thread waits for its CPU: it scans in its own time."""
+    if t.debt_ns > 0:
+        t.mm.ending = [(end + waited if who is t else end, who) for end, who in t.mm.ending]
 
 
 def _cuts(sim: Sim, now: int, until: int) -> list[int]:
-    """Where the parts of a tick begin and end: also wherever a thread changes its CPU."""
+    """Where the parts of a tick begin and end: also where a thread wakes or changes its CPU."""
     cuts = {now + (until - now) * part // PARTS for part in range(PARTS + 1)}
     moves = {at for t in cpus.all_threads(sim) for at, _ in t.moves if now < at < until}
-    return sorted(cuts | moves)
+    return sorted(cuts | moves | set(_wakes(now, until)))
 
 
-def _fall_due(streams: list[Touching], a: float, b: float) -> None:
+def _wakes(a: float, b: float) -> range:
+    """When threads that are not busy wake up, from a to b."""
+    return range(math.ceil(a / WAKE_NS) * WAKE_NS, math.ceil(b), WAKE_NS)
+
+
+def _fall_due(t: Thread, streams: list[Touching], a: float, b: float) -> None:
     """Note the rated touches that fall due from a to b, whether their thread runs or not."""
     for s in streams:
-        if s.rate and s.start_ns < b and s.stop_ns > a:
-            s.owed += s.rate * (min(b, s.stop_ns) - max(a, s.start_ns)) / 1e9
+        if isinstance(t.spec, Task) and t.spec.busy:
+            due_ns = max(0.0, min(b, s.stop_ns) - max(a, s.start_ns))
+        else:
+            due_ns = WAKE_NS * sum(s.start_ns <= at < s.stop_ns for at in _wakes(a, b))
+        s.owed += s.rate * due_ns / 1e9
 
 
 def _tick(sim: Sim, tick: int, picked: list[Thread | None], on: bool) -> None:
@@ -86,8 +111,18 @@ def _tick(sim: Sim, tick: int, picked: list[Thread | None], on: bool) -> None:
         sim.now_ns = tick
         for mm in sim.mms:
             kernel_scan.end_passes(sim, mm)
-        if t is not None and on and kernel_scan.task_tick_numa(sim, t):
+        if t is None or not on or t.scan_queued or not kernel_scan.task_tick_numa(sim, t):
+            continue
+        if _loses_cpu(sim, t, cpu, tick):
+            t.scan_queued = True
+        else:
             kernel_scan.task_numa_work(sim, t)
+
+
+def _loses_cpu(sim: Sim, t: Thread, cpu: int, tick: int) -> bool:
+    """Whether the tick takes the CPU from a thread that never sleeps."""
+    until = tick + sim.tick_ns
+    return sim.curr[cpu] is t and cpus.next_up(sim, cpu, tick, until) not in (t, None)
 
 
 def _run(sim: Sim, t: Thread, a: int, b: int, left: float) -> float:
@@ -100,6 +135,7 @@ def _run(sim: Sim, t: Thread, a: int, b: int, left: float) -> float:
 
 def _touch_all(sim: Sim, t: Thread, active: list[Touching], a: float, left: float) -> float:
     """Touch what is due, and flat out in what is left of the time."""
+    kernel_memory.go_on_moving(t, left)
     used, t.debt_ns = t.debt_ns, 0.0
     for s in active:
         if s.rate:
@@ -111,6 +147,7 @@ def _touch_all(sim: Sim, t: Thread, active: list[Touching], a: float, left: floa
         s = flat[t.turn % len(flat)]
         t.turn += 1
         used += touch(sim, t, s, a + used)
+    kernel_memory.leave_isolated(sim, t, used - left)
     if cpus.computes(t):
         used = max(used, left)
     if flat or used > left:
@@ -134,6 +171,7 @@ def fits(sim: Sim, s: Touching, left: float) -> bool:
 def touch(sim: Sim, t: Thread, s: Touching, now: float) -> float:
     """Touch the next page of a stream; return how long it took [ns]."""
     t.touches += 1
+    t.moving = None
     if s.walk:
         page = s.pages[s.position]
         s.position = s.position + 1 if s.position + 1 < len(s.pages) else 0
@@ -171,16 +209,16 @@ def _run_churn(sim: Sim, t: Thread, a: int, b: int, left: float) -> float:
                 break
             cursor = max(cursor, t.change_ns)
             filling = _map(sim, t, cursor)
+            _fall_due(t, t.streams, cursor, min(b, t.change_ns))
             used += filling
             cursor += filling
         stop = min(float(b), t.change_ns)
         if stop > cursor:
-            _fall_due(t.streams, cursor, stop)
             used += _touch_all(sim, t, t.streams, cursor, min(left - used, stop - cursor))
         cursor = max(cursor, stop)
         if t.mapped is not None and t.change_ns <= cursor:
             munmap(sim, t.mm, t.mapped)
-            t.mapped = None
+            t.mapped, t.streams = None, []
             t.change_ns += t.spec.gap_ms * NSEC_PER_MSEC
     return used
 

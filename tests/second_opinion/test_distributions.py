@@ -6,9 +6,10 @@ Kolmogorov-Smirnov test. Error rate: if the sides agree, all tests of this file 
 with probability at most ``FAMILY`` (Bonferroni; for counts KS errs on the safe side).
 
 The engine does a tick's touches at once, so a counter may be off by a little: sides that agree
-after a shift of ``SHIFT`` pass. The power is measured here too, by machines, knobs and kernels
-that are wrong on purpose: touches that take 15 % longer, a scan period 15 % longer, half a
-scan, no PID filter, a cpupid that writes leave alone are told apart in each case named.
+after a shift of ``SHIFT`` pass, and so do values that are all as close as that. The power is
+measured here too, by machines, knobs and kernels that are wrong on purpose: touches that take
+15 % longer, a scan period 15 % longer, half a scan, no PID filter, a cpupid that writes leave
+alone are told apart in each case named.
 
 Pages of the program are left out (``bare_setup``): docs/model.md says which are touched, and
 kernel.md does not, so a second opinion of that would be a copy.
@@ -84,6 +85,9 @@ def told_apart(one, other):
     level = FAMILY / (len(one) * (len(CASES) + 1))
     found = {}
     for name in one:
+        both = np.concatenate((one[name], other[name]))
+        if np.ptp(both) <= SHIFT * both.min():
+            continue
         shifted = (other[name] * (1 + shift) for shift in (-SHIFT, 0, SHIFT))
         p = max(ks_2samp(one[name], values, method="asymp").pvalue for values in shifted)
         if p < level:
@@ -109,14 +113,17 @@ def test_touches_that_take_longer_are_noticed(case):
     ("case", "knob"),
     [
         ("shared pages", {"scan_period_min_ms": 69}),
-        ("shared CPUs", {"scan_period_min_ms": 69}),
+        ("shared CPUs", {"scan_period_min_ms": 90}),
         ("huge folios", {"scan_period_min_ms": 69}),
         ("mappings that come and go", {"scan_size_mb": 1}),
         ("rates", {"scan_size_mb": 1}),
     ],
 )
 def test_another_period_or_size_is_noticed(case, knob):
-    """Power: a shortest period 15 % longer; where little depends on it, half a scan's size."""
+    """Power: a shortest period 15 % longer; where little depends on it, half a scan's size.
+
+    Where CPUs are shared most of a period is waiting for a turn: 50 % longer.
+    """
     name, w = CASES[case]
     other = dataclasses.replace(w, tunables=dataclasses.replace(w.tunables, **knob))
     assert told_apart(by_engine(other, name), by_second_opinion(case))
@@ -174,11 +181,6 @@ UNFAIR = workload(
 )
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="docs/model.md: tasks that share pages take turns; of two that run at the same time and "
-    "share marked huge folios, the engine lets the one on the lower CPU take every fault",
-)
 def test_either_of_two_tasks_takes_the_fault_on_a_huge_folio():
     """t2 on CPU 0 and t3 on CPU 1 touch the same huge folios equally often."""
     runs = engine(UNFAIR, policy.get("linux-6.1"), bare_setup(UNFAIR), 11, RUNS)

@@ -118,11 +118,6 @@ def test_free_threads_beside_threads_that_wait():
     agree(workload(*waiting, task(cpu=-1), cpus_per_node=2))
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="task_numa_work() ends the pass, on its thread's CPU time; the engine ends it by the "
-    "clock, here while the other thread runs",
-)
 def test_a_scan_whose_thread_waits_for_its_cpu():
     """The scan begins at the tick before the last one and takes 2 ms; the other has the CPU."""
     tasks = task(rate=100.0, busy=True), Task(name="u", process="q", cpu=1, busy=True)

@@ -10,7 +10,7 @@ from numalab import workload_file
 from numalab.catalog.lifetimes import lifetimes
 from numalab.engine import Start
 from numalab.fields import InputError, declared
-from numalab.model.layout import default_setup
+from numalab.model.default_start import default_setup
 from numalab.policy import get
 from numalab.sweep.axes import Range, read_axis
 from numalab.sweep.design import sobol

@@ -9,7 +9,7 @@ from numalab import policy, remedies, workload_file
 from numalab.catalog.lifetimes import lifetimes
 from numalab.engine import Start
 from numalab.fields import InputError
-from numalab.model.layout import default_setup
+from numalab.model.default_start import default_setup
 from numalab.sweep.building import ClashError, policy_at, start_at
 from numalab.sweep.settings import (
     arguments,

@@ -9,7 +9,9 @@ from numalab import policy
 from numalab.engine import simulate
 from numalab.fields import InputError
 from numalab.machine import Machine
-from numalab.model.layout import IMAGE_KINDS, default_setup, first_touch_ms, threads_of
+from numalab.model.default_start import default_setup, first_touch_ms, possible_starts
+from numalab.model.layout import IMAGE_KINDS, threads_of
+from numalab.tunables import Tunables
 from numalab.workload import Access, Churn, Task, Vma, Workload
 
 BIG = Machine(memory_mb=1 << 36)
@@ -172,3 +174,38 @@ def test_a_setup_of_other_clocks_moves_the_first_scan():
         firsts.append(float(ds["chunk_ms"].min()))
     assert 996 <= firsts[0] <= 1100
     assert 1998 <= firsts[1] <= 2110
+
+
+def test_a_start_that_nobody_recorded_may_be_one_of_three():
+    """Touching 512 MB takes 66 ms: with a delay of 50 ms the main thread may have scanned."""
+    w = workload(Vma(name="a", size_mb=512), Vma(name="b", size_mb=1))
+    w = dataclasses.replace(w, tasks=(Task(name="m", waits=True), Task(name="t")))
+    assert possible_starts(w) == (default_setup(w),), "1000 ms are more than it has used"
+    w = dataclasses.replace(w, tunables=Tunables(scan_delay_ms=50))
+    starts = possible_starts(w)
+    default, without, found = starts[0], starts[3], starts[5]
+    assert starts == (default, default, default, without, without, found)
+    assert default == default_setup(w)
+    assert not default.scanned_before
+    assert without.scanned_before
+    assert default.of("main").alone_ms is None
+    for one, stack in ((without, False), (found, True)):
+        main = one.of("main")
+        assert main.alone_ms == main.reset_ms
+        assert main.alone_stack == stack
+        assert main.fork_ms < main.balancing_ms < main.reset_ms
+
+
+@pytest.mark.parametrize("name", ["linux-6.1", "linux-6.12"])
+def test_what_was_scanned_before_the_first_clone_is_not_scanned_again_at_once(name):
+    """numab_state outlives the clone: of 6.12 the first scan after it finds nothing to do."""
+    w = workload(Vma(name="a", size_mb=512))
+    tasks = (Task(name="m", waits=True), Task(name="t", access=(Access(vma="a"),)))
+    delay = Tunables(scan_delay_ms=50, scan_size_mb=1024)
+    w = dataclasses.replace(w, tasks=tasks, tunables=delay, duration_ms=250)
+    plain, *_, scanned = (
+        simulate(w, policy.get(name), setup=setup).isel(replicate=0) for setup in possible_starts(w)
+    )
+    first = [float(ds["chunk_ms"].min()) for ds in (plain, scanned)]
+    assert first[0] < 70
+    assert (first[1] > first[0] + 20) == (name == "linux-6.12")
