@@ -7,6 +7,7 @@ recorded runs of one workload, and returns a Dataset of small arrays.
 from numalab.compare.by_counter import COUNTERS, EVENTS, at_end, counters, describe
 from numalab.compare.by_event import events, pooled_skip_shares
 from numalab.compare.by_notification import notifications
+from numalab.compare.by_task import tasks
 from numalab.compare.over_recordings import over
 from numalab.compare.predictions import ALL, predictions
 
@@ -22,4 +23,5 @@ __all__ = [
     "over",
     "pooled_skip_shares",
     "predictions",
+    "tasks",
 ]

@@ -125,11 +125,42 @@ def counters(
     InputError
         If they are of different workloads, or the simulated runs are too few.
     """
+    check_same(simulated, recorded)
+    return judged(_all_at_end(simulated, names), _all_at_end(recorded, names), level, tolerance)
+
+
+def check_same(simulated: xr.Dataset, recorded: xr.Dataset) -> None:
+    """Refuse to compare runs of different workloads.
+
+    Raises
+    ------
+    InputError
+        Naming both.
+    """
     ours, theirs = _workload_name(simulated), _workload_name(recorded)
     if ours != theirs:
         raise InputError(f'different workloads: "{theirs}" beside a simulation of "{ours}"')
-    ends = _all_at_end(simulated, names)
-    found = beside(ends, _all_at_end(recorded, names), level)
+
+
+def judged(
+    ends: xr.DataArray, of_runs: xr.DataArray, level: float = 0.95, tolerance: float = 0.0
+) -> xr.Dataset:
+    """Judge recorded values by the model's prediction; what :func:`counters` returns.
+
+    Parameters
+    ----------
+    ends, of_runs : xarray.DataArray
+        Simulated and recorded values over (counter, replicate).
+    level, tolerance : float
+        See :func:`counters`.
+
+    Returns
+    -------
+    xarray.Dataset
+        As of :func:`counters`.
+    """
+    found = beside(ends, of_runs, level)
+    names = [str(name) for name in ends["counter"].values]
     model, runs, low, high = (found[n] for n in ("model_median", "recorded", "low", "high"))
     slack = xr.DataArray([tolerance * (n not in EVENTS) for n in names], dims="counter")
     least, most, median = low - slack, high + slack, found["recorded_median"]
@@ -141,7 +172,7 @@ def counters(
         log2_ratio=xr.apply_ufunc(np.log2, ratio),
         width_ratio=(high - low) / spread.where(spread > 0),
         expected_width_ratio=_expected_width_ratio(ends, high - low, runs.sizes["run"]),
-    ).assign_attrs(level=level, tolerance=tolerance, replicates=simulated.sizes["replicate"])
+    ).assign_attrs(level=level, tolerance=tolerance, replicates=ends.sizes["replicate"])
 
 
 def _expected_width_ratio(ends: xr.DataArray, width: xr.DataArray, runs: int) -> xr.DataArray:

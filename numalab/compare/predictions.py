@@ -23,7 +23,7 @@ def predictions(table: xr.Dataset, *, level: float = 0.95, seed: int = 0) -> xr.
     Parameters
     ----------
     table : xarray.Dataset
-        From :func:`numalab.compare.over`, of counters.
+        From :func:`numalab.compare.over`, of counters or of tasks; NaN where a cell has none.
     level : float
         Of the intervals of the shares.
     seed : int
@@ -63,8 +63,8 @@ def predictions(table: xr.Dataset, *, level: float = 0.95, seed: int = 0) -> xr.
                 **_share(some, of, level, seed),
                 "steady_runs": int(here.where(~vary, 0).sum()),
                 "steady_inside": int(inside.where(~vary, 0).sum()),
-                "log2_median": float(np.median(off_here)),
-                "log2_p90": float(np.quantile(off_here, 0.9, method="higher")),
+                "log2_median": float(np.nanmedian(off_here)),
+                "log2_p90": float(np.nanquantile(off_here, 0.9, method="higher")),
                 **{str(name): float(widths[name].median()) for name in widths},
             }
         )
