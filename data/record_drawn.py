@@ -2,8 +2,9 @@
 
 Writes DIR/blind (the recorder's program) and DIR/foreign (foreign program, which has no churns).
 Each kernel is calibrated before the first run of a batch and after the last one, on a host that
-does nothing else; the first calibration is used, and both are kept in DIR/calibrations. What is
-there already is kept: an interrupted batch is started again with the same numbers.
+does nothing else. Both calibrations are kept in DIR/calibrations, and both together are the machine
+of every recording of the batch. What is there already is kept: an interrupted batch is started
+again with the same numbers.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from typing import Any
 from numalab import workload_file
 from numalab.catalog.drawn import MEMORY_MB, drawn
 from numalab.machine import Machine, speed_of
-from numalab.record.calibrate import calibrate
+from numalab.record.calibrate import calibrate, pooled
+from numalab.record.manifest import RecordingWriter
 from numalab.record.recorder import record
 
 KERNELS = Path(".cache/kernels")
@@ -61,8 +63,17 @@ def main(root: Path, numbers: list[int]) -> None:
                     program=program,
                     progress=print,
                 )
-    for generation in GENERATIONS:
-        calibration(root, generation, f"{batch}-after")
+    for generation, earlier in before.items():
+        both = pooled([earlier, calibration(root, generation, f"{batch}-after")])
+        for number in numbers:
+            for program, folder in FOLDERS.items():
+                workload = drawn(number, churns=program == "recorder")
+                keep = root / folder / workload.name / generation
+                source = workload_file.text(workload) + "\n"
+                found = workload_file.parse(source)
+                RecordingWriter(keep, found, source, image(generation), program).add_calibration(
+                    both
+                )
 
 
 if __name__ == "__main__":

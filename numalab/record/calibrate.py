@@ -9,7 +9,7 @@ are the N faults that vmstat counted), costs of scanning from the times of the p
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -26,16 +26,10 @@ from numalab.captures.scan_times import (
 from numalab.machine import Machine, Speed
 from numalab.plain import as_plain
 from numalab.record import guest
+from numalab.record.experiments import MB, calibration_program
 from numalab.record.initramfs import RecordError, compiled, initramfs
-from numalab.record.program import TIMED, program
-from numalab.tunables import Tunables
-from numalab.units import NR_MAX_MIGRATE_PAGES_RETRY, PAGE_BYTES, PAGES_PER_MB, PMD_PAGES
-from numalab.workload import Access, Task, Vma, Workload
+from numalab.units import NR_MAX_MIGRATE_PAGES_RETRY, PAGES_PER_MB, PMD_PAGES
 
-REPEATS = 3
-BALANCING_OFF = Tunables(numa_balancing=0)
-_MB = 64
-_SCAN_OFTEN = Tunables(scan_delay_ms=50, scan_period_min_ms=100, scan_period_max_ms=100)
 _TIMED = {
     "first": "first_touch_ns",
     "first_huge": "first_touch_huge_ns",
@@ -47,107 +41,6 @@ _TIMED = {
 }
 """Experiments with timed touches, and the field of Speed that each gives."""
 _NEEDED = ("touch_walk_ns", "touch_rand_ns", "hint_fault_ns")
-
-
-def _touching(machine: Machine, pattern: str) -> Workload:
-    """Every CPU busy with a region of its own, no balancing."""
-    cpus = range(machine.cpus)
-    return Workload(
-        name=pattern,
-        duration_ms=1500,
-        sample_ms=250,
-        machine=machine,
-        tunables=BALANCING_OFF,
-        vmas=tuple(
-            Vma(name=f"v{cpu}", size_mb=_MB, first_touch_node=cpu // machine.cpus_per_node)
-            for cpu in cpus
-        ),
-        tasks=tuple(
-            Task(name=f"t{cpu}", cpu=cpu, access=(Access(vma=f"v{cpu}", pattern=pattern),))
-            for cpu in cpus
-        ),
-    )
-
-
-def _on_cpu_0(
-    machine: Machine,
-    name: str,
-    vmas: tuple[Vma, ...],
-    tunables: Tunables = _SCAN_OFTEN,
-    *,
-    ms: int = 1500,
-    others: tuple[Access, ...] = (),
-) -> Workload:
-    """CPU 0 touches all regions; the other CPUs, in the same process, spin or touch ``others``."""
-    own = tuple(Access(vma=v.name) for v in vmas)
-    return Workload(
-        name=name,
-        duration_ms=ms,
-        machine=machine,
-        tunables=tunables,
-        vmas=vmas,
-        tasks=tuple(
-            Task(name=f"t{cpu}", cpu=cpu, access=others if cpu else own)
-            for cpu in range(machine.cpus)
-        ),
-    )
-
-
-def _scanned(machine: Machine) -> list[Workload]:
-    """A region that is marked in full, one whose pages are pinned, and small ones.
-
-    In "shared" the other CPUs touch the first region too, and a scan meets the faults of
-    other tasks on the page tables that it walks; in "scan" they spin.
-    """
-    vmas = (
-        Vma(name="marked", size_mb=_MB),
-        Vma(name="pinned", size_mb=_MB, pinned_fraction=1.0),
-        Vma(name="small", size_mb=4 * PAGE_BYTES / (1 << 20), count=16),
-    )
-    return [
-        _on_cpu_0(machine, "scan", vmas),
-        _on_cpu_0(machine, "shared", vmas, others=(Access(vma="marked"),)),
-    ]
-
-
-def _timed_faults(machine: Machine) -> list[str]:
-    """Programs in which CPU 0 times its touches of one region."""
-    small = Vma(name="v", size_mb=_MB)
-    huge = Vma(name="v", size_mb=2 * _MB, thp=True)
-    half = dataclasses.replace(small, size_mb=_MB / 2, populated=0.0)
-    empty = dataclasses.replace(huge, populated=0.0)
-    found = [
-        (_on_cpu_0(machine, "first", (half,), BALANCING_OFF, ms=600), 1),
-        (_on_cpu_0(machine, "first_huge", (empty,), BALANCING_OFF, ms=1000), PMD_PAGES),
-        (_on_cpu_0(machine, "hint", (small,), ms=600), 1),
-        (_on_cpu_0(machine, "hint_huge", (huge,), ms=600), PMD_PAGES),
-    ]
-    if last_node := machine.nodes - 1:
-        small = dataclasses.replace(small, first_touch_node=last_node)
-        huge = dataclasses.replace(huge, first_touch_node=last_node)
-        pinned = dataclasses.replace(huge, pinned_fraction=1.0)
-        found += [
-            (_on_cpu_0(machine, "migrate", (small,)), 1),
-            (_on_cpu_0(machine, "migrate_huge", (huge,)), PMD_PAGES),
-            (_on_cpu_0(machine, "fail_huge", (pinned,), ms=3000), PMD_PAGES),
-        ]
-    return [_timed(program(workload), stride) for workload, stride in found]
-
-
-def _timed(text: str, stride: int) -> str:
-    """Turn the accesses of a program into timed walks, a touch every ``stride`` pages."""
-    lines = [line.split() for line in text.splitlines()]
-    for parts in lines:
-        if parts[0] == "access":
-            parts[4], parts[7] = str(TIMED), str(stride)
-    return "".join(" ".join(parts) + "\n" for parts in lines)
-
-
-def calibration_program(machine: Machine, repeats: int = REPEATS) -> str:
-    """Return the program of the calibration boot: every experiment, ``repeats`` times."""
-    touching = [_touching(machine, pattern) for pattern in ("walk", "rand")]
-    parts = [program(workload) for workload in (*touching, *_scanned(machine))]
-    return "".join([*parts, *_timed_faults(machine)] * repeats)
 
 
 def touch_ns(run: RunLog, first: int, last: int, busy: int) -> list[float]:
@@ -187,7 +80,7 @@ def _slowest(run: RunLog, count: int) -> list[float]:
 def _faults(run: RunLog, name: str) -> int:
     """Return how many of the timed touches of an experiment were slow."""
     if name.startswith("first"):
-        return 2 * _MB * PAGES_PER_MB // PMD_PAGES if "huge" in name else _MB * PAGES_PER_MB // 2
+        return 2 * MB * PAGES_PER_MB // PMD_PAGES if "huge" in name else MB * PAGES_PER_MB // 2
     head, *rows = run["samples"].splitlines()
     last = dict(zip(head.split(), rows[-1].split(), strict=False))
     if name.startswith("fail"):
@@ -254,6 +147,45 @@ def evaluate(text: str) -> dict[str, Any]:
         "raw": {name: found for name, found in raw.items() if found},
         "assumed": sorted(known - set(values)),
         "clocksource": runs[-1].get("clocksource", "").strip(),
+    }
+
+
+def pooled(calibrations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Join calibrations of one machine and kernel, such as before and after a batch of runs.
+
+    Parameters
+    ----------
+    calibrations : sequence of dict
+        At least one; each as :func:`calibrate` returns it.
+
+    Returns
+    -------
+    dict
+        As :func:`calibrate`: of each field of Speed the median of those calibrations that measured
+        it, every repetition, and what none of them measured.
+
+    Raises
+    ------
+    RecordError
+        Without a calibration.
+    """
+    if not calibrations:
+        raise RecordError("no calibrations to join")
+    assumed = set.intersection(*(set(one["assumed"]) for one in calibrations))
+    speed = {}
+    for name in calibrations[0]["speed"]:
+        measured = [one for one in calibrations if name not in one["assumed"] or name in assumed]
+        speed[name] = _rounded(median(one["speed"][name] for one in measured))
+    raw: dict[str, list[float]] = {}
+    for one in calibrations:
+        for name, values in one["raw"].items():
+            raw.setdefault(name, []).extend(values)
+    clocks = sorted({one["clocksource"] for one in calibrations})
+    return {
+        "speed": speed,
+        "raw": raw,
+        "assumed": sorted(assumed),
+        "clocksource": ", ".join(clocks),
     }
 
 

@@ -21,7 +21,8 @@ from numalab.captures.scan_times import chunk_times
 from numalab.machine import Machine, Speed
 from numalab.plain import as_plain
 from numalab.record import guest
-from numalab.record.calibrate import BALANCING_OFF, REPEATS, measured, touch_ns
+from numalab.record.calibrate import measured, touch_ns
+from numalab.record.experiments import BALANCING_OFF, REPEATS
 from numalab.record.initramfs import RecordError, compiled, initramfs, modules_of
 from numalab.record.program import program
 from numalab.tunables import Tunables

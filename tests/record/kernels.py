@@ -16,7 +16,8 @@ import xarray as xr
 
 from numalab.captures.run import read_run
 from numalab.machine import Machine
-from numalab.record import calibrate, calibrate_guest, guest
+from numalab.record import calibrate_guest, guest
+from numalab.record.experiments import calibration_program
 from numalab.record.initramfs import (
     FOREIGN_SOURCES,
     RecordError,
@@ -68,7 +69,7 @@ WORKLOADS = {
 }
 EXPERIMENTS = {
     "6.12": [text for text, _ in calibrate_guest.experiments(MACHINE)],
-    "7.2": [calibrate.calibration_program(MACHINE, repeats=1)],
+    "7.2": [calibration_program(MACHINE, repeats=1)],
 }
 """Calibrations, each on one kernel."""
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from numalab.machine import Machine, Speed
-from numalab.record.calibrate import calibration_program, evaluate
+from numalab.record.calibrate import evaluate, pooled
+from numalab.record.experiments import calibration_program
 from numalab.record.initramfs import RecordError
 from tests.record.kernels import calibrated, section
 
@@ -77,6 +78,21 @@ def test_what_was_not_measured_is_assumed() -> None:
     assert {"pte_update_ns", "first_touch_ns"} <= set(found["assumed"])
     assert all(found["speed"][name] == defaults[name] for name in found["assumed"])
     assert not set(found["assumed"]) & set(found["raw"])
+
+
+def test_calibrations_before_and_after_are_one() -> None:
+    """Of each field the median of those that measured it; with two, the mean."""
+    before, after = evaluate(_boot(touch_ns=50)), evaluate(_boot(touch_ns=70))
+    after["assumed"].remove("pte_update_ns")
+    after["speed"]["pte_update_ns"] = 222.0
+    found = pooled([before, after])
+    assert found["speed"]["touch_walk_ns"] == 60
+    assert found["speed"]["pte_update_ns"] == 222.0
+    assert "pte_update_ns" not in found["assumed"]
+    assert "first_touch_ns" in found["assumed"]
+    assert found["raw"]["touch_walk_ns"] == [50, 70]
+    assert found["clocksource"] == "tsc"
+    assert pooled([before])["speed"] == pytest.approx(before["speed"], rel=1e-3)
 
 
 def test_an_experiment_without_a_result_is_named() -> None:
