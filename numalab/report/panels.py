@@ -106,7 +106,7 @@ def draw(ax: Axes, at: np.ndarray, y: Bounded, look: dict[str, Any], style: Styl
     ----------
     ax : Axes
     at : ndarray, float64[n]
-        Positions; what is missing in ``y`` is left out.
+        Positions, in any order; what is missing in ``y`` is left out.
     y : Bounded
         Over one dimension of length n.
     look : dict
@@ -114,6 +114,7 @@ def draw(ax: Axes, at: np.ndarray, y: Bounded, look: dict[str, Any], style: Styl
     style : Style
     """
     known = np.flatnonzero(np.isfinite(y.middle.values))
+    known = known[np.argsort(at[known], kind="stable")]
     at, low, middle, high = at[known], *(v.values[known] for v in (y.low, y.middle, y.high))
     color = look["color"]
     if style.kind == "line" and not style.dodge:

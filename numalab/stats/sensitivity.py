@@ -41,14 +41,19 @@ def variance_shares(
     Raises
     ------
     InputError
-        As :func:`numalab.stats.intervals.bootstrap`, or if no mean varies over its grid.
+        As :func:`numalab.stats.intervals.bootstrap`, or without axes.
     """
+    if not axes:
+        raise InputError("no axes: at least one must have two values")
     check_finite(da)
     cells = da.mean("replicate").stack(cell=[*axes])
     varied = ~xr.apply_ufunc(identical, cells, input_core_dims=[["cell"]])
-    if not varied.any():
-        raise InputError("identical all over the grid: nothing varies that could be explained")
     terms = [t for k in range(len(axes)) for t in itertools.combinations(axes, k + 1)]
+    labels = [" x ".join(term) for term in terms]
+    if not varied.any():
+        statistics = xr.DataArray(["value", "low", "high"], dims="statistic", name="statistic")
+        none = xr.full_like(varied, np.nan, dtype=np.float64)
+        return none.expand_dims(term=labels, statistic=statistics.values)
 
     def shares(mean: xr.DataArray) -> xr.DataArray:
         parts: dict[tuple[str, ...], xr.DataArray] = {}
@@ -59,7 +64,7 @@ def variance_shares(
         return xr.concat([part / total for part in parts.values()], dim="term")
 
     found = bootstrap(shares, da, level=level, seed=seed, resamples=2000, method="percentile")
-    return found.assign_coords(term=[" x ".join(t) for t in terms])
+    return found.assign_coords(term=labels)
 
 
 def sobol_indices(

@@ -173,8 +173,11 @@ def test_shares_of_variance_add_up_and_belong_to_the_axes():
     assert found["term"].values.tolist() == ["x", "y", "x x y"]
     np.testing.assert_allclose(found.sel(statistic="value"), parts / parts.sum(), atol=0.02)
     assert float(found.sel(statistic="value").sum()) == pytest.approx(1)
-    with pytest.raises(InputError, match="identical all over the grid"):
-        stats.variance_shares(0 * da, ["x", "y"])
+    none = stats.variance_shares(0 * da, ["x", "y"])
+    assert none.sizes == found.sizes
+    assert none.isnull().all()
+    with pytest.raises(InputError, match="no axes: at least one must have two values"):
+        stats.variance_shares(da, [])
 
 
 def test_a_case_in_which_nothing_varies_has_no_shares():
