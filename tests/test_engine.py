@@ -17,8 +17,9 @@ from numalab.engine import simulate
 from numalab.fields import InputError
 from numalab.linux.structs import VM_THREAD_STACK
 from numalab.machine import Machine, Speed
+from numalab.model.default_start import default_setup
 from numalab.model.initial import assemble
-from numalab.model.layout import Setup, default_setup
+from numalab.model.layout import Setup
 from numalab.model.world import Samples
 from numalab.population import ABSENT, END
 from numalab.tunables import Tunables
