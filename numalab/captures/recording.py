@@ -124,12 +124,12 @@ class Recording:
 
     def _workload_of(self, run: Run) -> Workload:
         """The workload of one run: late flushes are part of how long its scans took, if known."""
-        known = bool(run.setup.scan_factors)
-        found = self.calibrated_workload if known else self.workload
-        speed = found.machine.speed
-        if not known:
-            return found
-        return with_speed(found, dataclasses.replace(speed, late_flush_share=0.0))
+        if not run.setup.scan_factors:
+            return self.workload
+        speed = self.calibrated_workload.machine.speed
+        return with_speed(
+            self.calibrated_workload, dataclasses.replace(speed, late_flush_share=0.0)
+        )
 
     def dataset(self) -> xr.Dataset:
         """Return all runs along ``replicate``."""
