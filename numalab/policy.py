@@ -60,6 +60,9 @@ class Policy:
         False, doc="one failed migration doubles the period once, not for ever (e81ee0630837)"
     )
     lru_batch: int = field(31, at_least=1, at_most=31, doc="pages that wait for an LRU list")
+    migration_drains: bool = field(
+        False, doc="a migrated page empties its CPU's batch (c3096e6782b7, gone in 6.8)"
+    )
     resets_cpupid: bool = field(
         False,
         doc="the write after a migration unsets last_cpupid of a private 4 KiB page (6a56ccbcf6c6)",
@@ -104,6 +107,7 @@ _LINUX_6_1 = Policy(
     source="6.1.192",
     page_count_rule=True,
     lru_batch=15,
+    migration_drains=True,
 )
 _RFC_V1 = replace(
     _LINUX_6_1,
@@ -170,6 +174,7 @@ _LINUX_6_12 = replace(
     thread_count_rule=True,
     page_count_rule=False,
     lru_batch=31,
+    migration_drains=False,
     notifier_level="pud",
 )
 _LINUX_7_2 = replace(

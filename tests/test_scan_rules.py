@@ -83,7 +83,8 @@ def test_a_kernel_has_the_rules_of_the_patches_that_were_merged_before_it(kernel
 def test_what_6_12_and_7_2_have_besides_are_other_pages_and_shmem():
     """The rest of what they have does not act in these workloads."""
     every = _patched(*PATCHES)
-    pages = with_rules(every, "pages", page_count_rule=False, lru_batch=31, resets_cpupid=True)
+    batches = {"lru_batch": 31, "migration_drains": False}
+    pages = with_rules(every, "pages", page_count_rule=False, resets_cpupid=True, **batches)
     shmem = with_rules(get("linux-6.12"), "shmem", shmem_task_policy=True)
     for mine, kernel in {pages: "linux-6.12", shmem: "linux-7.2"}.items():
         found, expected, alone = (

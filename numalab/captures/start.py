@@ -148,16 +148,18 @@ def _present(region: Region, workload: Workload) -> tuple[int, ...]:
 def _scan_alone(log: RunLog, pid: int, mappings: Sequence[Mapping]) -> dict[str, Any]:
     """What the last scan of a main thread before the start was like; fields of ProcessSetup.
 
-    It has scanned before it made its first clone, which takes longer than its stamp says.
+    It has scanned before it made its first clone, which takes longer than its stamp says. Work
+    that it began without a walk found that the clone had just put the next scan off.
     """
-    if not log.get("trace") or "task_numa_work" in log.get("missing", ""):
+    probes, missing = ("task_numa_work", "change_prot_numa"), log.get("missing", "")
+    if not log.get("trace") or any(probe in missing for probe in probes):
         return {}
     scans = re.findall(rf"-{pid}\s+\[(\d+)\]\s+\S+\s+([\d.]+): scan: ", log["trace"])
     before = [(int(cpu), float(s)) for cpu, s in scans if float(s) * 1e9 < log.start_ns]
-    if not before:
+    walked = [e.fields for e in log.events if e.tid == pid and e.name == "chunk" and e.ms < 0]
+    if not before or not walked:
         return {"alone_ms": math.inf}
     cpu, seconds = before[-1]
-    walked = [e.fields for e in log.events if e.tid == pid and e.name == "chunk" and e.ms < 0]
     stacks = [m.start * PAGE_BYTES for m in mappings if m.kind == "thread-stack"]
     return {
         "alone_cpu": cpu,

@@ -144,7 +144,7 @@ def do_numa_page(w, t, vma, cohort, unit, count):
             pop.node_free[target] -= pages
             pop.node_free[page_nid] += pages
             nid = target
-            folio_add_lru(k, pop, p.cpu, n, huge)
+            folio_add_lru(k, pop, p.cpu, n, huge or k.migration_drains)
         log.counts[vma.owner].notifier_calls[BY_MIGRATION] += unmaps
         log.counts[vma.owner].notifier_pages[BY_MIGRATION] += unmaps * unit
         notified(log, vma, unmaps, 0, 0)

@@ -87,7 +87,7 @@ sched_numa = record(
     "forced_scan start_scan_seq partial_vma thread_count_rule seq_completed pid_reset_early "
     "one_node_cpuset shmem_task_policy pinned_filter notifier_per_pud "
     "single_thread_rule_thp page_count_rule locality_reset resets_cpupid lru_batch unmap_once "
-    "notifier pinned_vma_mark numa_range_flag eevdf sched_scaling"
+    "migration_drains notifier pinned_vma_mark numa_range_flag eevdf sched_scaling"
 )
 """The knobs as C sees them, and which rules the kernel has: one int each, 0 or 1.
 

@@ -170,8 +170,9 @@ def possible_starts(workload: Workload) -> tuple[Setup, ...]:
     """List the starts that a program may have had, where nobody recorded its start.
 
     A main thread that has used more CPU time than the scan delay may have scanned just before it
-    made its first clone, and found the stack of the first thread or not (of 300 processes recorded
-    with two programs half had scanned, and of those a third had found the stack).
+    made its first clone, and found the stack of the first thread or not. Of 152 such threads
+    recorded with the recorder's program 124 had scanned, and 56 of them had found the stack; of 18
+    of the foreign program none had. So a program that nobody knows scanned in every second run.
 
     Returns
     -------

@@ -156,7 +156,9 @@ def touch_cohort(w, t, s, c, count):
         )
         if isolated and w.k[0].resets_cpupid and _loses_cpupid(w, vma, seg):
             new_last = NO_CPUPID
-        mark = batched(w.k[0], pop, p.cpu) if seg.tracked and nid != node else pinned
+        mark = pinned
+        if seg.tracked and nid != node:
+            mark = 0 if w.k[0].migration_drains else batched(w.k[0], pop, p.cpu)
         add(pop, s, nid, new_last, 0, mark, handled)
         note_migration(w, t, s, node, nid, new_last, pinned)
         take(pop, s, c, handled)

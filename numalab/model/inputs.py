@@ -44,7 +44,7 @@ _RULES = (
     "one_node_cpuset", "shmem_task_policy", "vma_scan_delay", "pid_reset_early", "seq_completed",
     "start_scan_seq", "partial_vma", "thread_count_rule", "forced_scan", "single_thread_rule_thp",
     "page_count_rule", "locality_reset", "resets_cpupid", "unmap_once", "pinned_vma_mark",
-    "numa_range_flag", "lru_batch", "eevdf",
+    "numa_range_flag", "lru_batch", "migration_drains", "eevdf",
 )  # fmt: skip
 """Fields of a policy that are fields of ``sched_numa``."""
 _SPEED = record("", floats=" ".join(item.name for item in fields(Speed)))
@@ -277,6 +277,7 @@ def alone_records(workload: Workload, setup: Setup) -> Any:
             rows[-1] |= {
                 "first_ns": int(first_ms * 1e6),
                 "last_ns": int(last_ms * 1e6),
+                "stamp_ns": int(process.reset_ms * 1e6),
                 "next_scan": st.START_JIFFIES + int(process.fork_ms * hz // 1000) + delay,
                 "stack": int(process.alone_stack),
                 "exact": int(process.alone_ms is not None),

@@ -12,6 +12,7 @@ from numalab.model.faults import RAND, WALK
 from numalab.model.inputs import borders_of, mapping_flags, owners_of, ranges_of
 from numalab.model.layout import Mapping, ProcessSetup
 from numalab.model.program import Drawn, Program, parts_of, parts_used, touches_per_s
+from numalab.model.world import AFTER_STAMP, BEFORE_CLONE
 from numalab.units import HPAGE_PMD_NR, NSEC_PER_MSEC
 from numalab.vma import GUESTS, SUBSCRIBERS
 from numalab.workload import Access, Churn, Task, Vma, Workload
@@ -188,7 +189,7 @@ def _program_accesses(plan: Plan, workload: Workload, thread: Task | Churn) -> l
     for name, which in parts_used(workload, thread):
         for g in plan.program.get((thread.process, name), [])[which]:
             seg = plan.segments[g]
-            late = seg.in_batch and not name.endswith("stack")
+            late = name == "shared" or (name == "data" and not seg.in_batch)
             rows.append(
                 {
                     "touch_ns": workload.machine.speed.touch_rand_ns,
@@ -198,7 +199,7 @@ def _program_accesses(plan: Plan, workload: Workload, thread: Task | Churn) -> l
                     "pages": sum(seg.present),
                     "pages_per_ns": sum(seg.present) * rate / 1e9,
                     "stop_ns": 0 if waits else 1 << 62,
-                    "image": 2 if late else 1,
+                    "image": AFTER_STAMP if late else BEFORE_CLONE,
                     "write": 1,
                 }
             )

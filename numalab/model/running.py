@@ -134,28 +134,39 @@ def _cost_of_touch(w, a, speed):
 
 
 @inlined
-def run_flat_out(w, t, budget_ns, rng):
-    """Run the flat-out accesses of a task, equal numbers of touches each; return ns used."""
-    speed, elapsed_ns = w.speed[0], w.clock[0].elapsed_ns
-    first, last = w.tasks[t].first_access, w.tasks[t].end_access
+def _weight(w, first, last):
+    """Add up what a touch of each flat-out access costs now, by its share [ns]."""
     weight = 0.0
-    count = 0
+    for a in range(first, last):
+        access = w.accesses[a]
+        if access.flat_out and is_active(access, w.clock[0].elapsed_ns):
+            weight += access.share * _cost_of_touch(w, a, w.speed[0])
+    return weight
+
+
+@inlined
+def run_flat_out(w, t, budget_ns, rng):
+    """Run the flat-out accesses of a task, equal numbers of touches each; return ns used.
+
+    Each gets its part of the time that those before it were not given: what a touch costs changes
+    as they run.
+    """
+    elapsed_ns = w.clock[0].elapsed_ns
+    first, last = w.tasks[t].first_access, w.tasks[t].end_access
+    used, left = 0.0, budget_ns
+    runs = False
     for a in range(first, last):
         access = w.accesses[a]
         if access.flat_out and is_active(access, elapsed_ns):
-            weight += access.share * _cost_of_touch(w, a, speed)
-            count += 1
-    if weight == 0.0:
-        return 0.0
-    used = 0.0
-    for a in range(first, last):
-        access = w.accesses[a]
-        if access.flat_out and is_active(access, elapsed_ns):
-            share = 1.0
-            if count > 1:
-                share = access.share * _cost_of_touch(w, a, speed) / weight
-            used += touch(w, a, budget_ns * share, 1e18, rng)
-    return max(used, budget_ns)
+            runs = True
+            part = left
+            others = _weight(w, a + 1, last)
+            if others:
+                own = access.share * _cost_of_touch(w, a, w.speed[0])
+                part = left * own / (own + others)
+            left -= part
+            used += touch(w, a, part, 1e18, rng)
+    return max(used, budget_ns) if runs else 0.0
 
 
 @inlined

@@ -22,7 +22,7 @@ from numalab.linux.structs import (
 )
 from numalab.model.accesses import touch_rand
 from numalab.model.running import waiting
-from numalab.model.world import World
+from numalab.model.world import AFTER_STAMP, BEFORE_CLONE, World
 from numalab.population import ABSENT, END, NO_CPUPID, add, new_span, note
 
 
@@ -89,15 +89,23 @@ def _hide_thread_stacks(mm, vmas, hidden, but_first):
 
 
 @jitted
+def _touch_program(w, t, image, rng):
+    """Touch every marked page of the program that a main thread uses at this point."""
+    p = w.tasks[t]
+    for a in range(p.image_access, p.end_access):
+        if w.accesses[a].image == image and waiting(w, a):
+            touch_rand(w, a, 1e9, 20.0 * w.accesses[a].pages, rng)
+
+
+@jitted
 def _scan_alone(w, b, mm, now_ns, rng):
     """Scan, and touch at once what the main thread is busy with."""
     task_numa_work(w, b.task, rng)
     finish_scan(mm, FOREVER_NS)
     w.clock[0].now_ns = START_NS + now_ns
-    p = w.tasks[b.task]
-    for a in range(p.image_access, p.end_access):
-        if w.accesses[a].image == 1 and waiting(w, a):
-            touch_rand(w, a, 1e9, 20.0 * w.accesses[a].pages, rng)
+    _touch_program(w, b.task, BEFORE_CLONE, rng)
+    if (b.last_ns if b.exact else now_ns) < b.stamp_ns:
+        _touch_program(w, b.task, AFTER_STAMP, rng)
 
 
 @jitted
@@ -105,12 +113,14 @@ def _run_alone(w, alone, phase_ns, rng):
     """Tick through the time in which main threads ran alone.
 
     The main thread is busy with its own stack and data, so it faults at once on what a scan
-    marked of them, and its placement sees a pass that the clone then takes back; but not on
-    those pages of data and heap that threads only use once they run their tasks. The
-    time of the clone is stamped before it is made; how long that takes is drawn, up to a tick,
-    unless it is known when the main thread scanned. It may run on another CPU than its task is
-    bound to, which is bound later: pages of that CPU's node are local to it, and a thread that is
-    alone does not mark those.
+    marked of them, and its placement sees a pass that the clone then takes back. What threads
+    share (the list of them, the flags) it touches before it makes the clone and when it has made
+    it. If the scan came between, its placement runs again, because of the pass taken back, and has
+    seen no local fault: the period doubles twice, and the process's next scan is a doubled period
+    away. Between the two the time of the clone is stamped; how long the clone takes is drawn, up
+    to a tick, unless it is known when the main thread scanned. It may run on another CPU than its
+    task is bound to, which is bound later: pages of that CPU's node are local to it, and a thread
+    that is alone does not mark those.
     """
     k, clock = w.k[0], w.clock[0]
     for m in range(alone.shape[0]):
@@ -134,10 +144,11 @@ def _run_alone(w, alone, phase_ns, rng):
             if due or b.exact:
                 _scan_alone(w, b, mm, phase_ns + step * k.tick_ns, rng)
             step += 1
-        p.cpu, p.node, p.free_to_move = own_cpu, own_cpu // w.cpus_per_node, free_to_move
         _hide_thread_stacks(mm, w.vmas, False, False)
         mm.mm_users, mm.nr_threads, mm.numa_next_scan = users, threads, following
         mm.numa_scan_seq = 0
+        _touch_program(w, b.task, AFTER_STAMP, rng)
+        p.cpu, p.node, p.free_to_move = own_cpu, own_cpu // w.cpus_per_node, free_to_move
 
 
 def run_startup(w: World, alone: np.ndarray, phase_ns: int, rng: np.random.Generator) -> None:

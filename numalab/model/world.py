@@ -9,14 +9,19 @@ from numalab.records import record
 MAX_EVENTS = 1 << 16
 """Rows of the tables of chunks and of notifications."""
 
+BEFORE_CLONE = 1
+AFTER_STAMP = 2
+"""Pages of the program that a main thread uses while it makes its first thread; or that it uses
+just before, when it stamps the time, and when the thread is made."""
+
 access_type = record(
     "task pattern first_segment nr_segments lo pages position flat_out write image shared "
     "pinned start_ns stop_ns",
     floats="pages_per_ns share touch_ns refault_ns carry touches",
 )
 """``lo`` and ``position`` are page offsets in the concatenated mappings of the VMA; ``image``
-is 0 for an access of the workload, 1 for pages of the program, 2 for those of them that its
-threads only touch once they run their tasks. ``pinned``: some of its folios are pinned.
+is 0 for an access of the workload; for pages of the program BEFORE_CLONE or AFTER_STAMP, as its
+main thread touches them first. ``pinned``: some of its folios are pinned.
 ``refault_ns`` is what a vCPU's touch of a folio costs that its guest has not mapped, 0 for other
 tasks."""
 
@@ -37,10 +42,10 @@ walk_type = record("calls zapped updated entries seen pinned")
 """What one walk of a scan found: notifications; entries that a guest lost; pages and entries that
 changed; folios present and pinned ones among them."""
 
-alone_type = record("task cpu first_ns last_ns next_scan stack exact")
-"""Main thread; CPU on which it runs alone, or NONE: its own; from when to when [ns from the start];
-jiffy of its first scan; whether the first thread's stack is mapped; whether it scans at the one
-tick in this time for sure."""
+alone_type = record("task cpu first_ns last_ns stamp_ns next_scan stack exact")
+"""Main thread; CPU on which it runs alone, or NONE: its own; from when to when, and when it stamped
+the time of the first clone [ns from the start]; jiffy of its first scan; whether the first thread's
+stack is mapped; whether it scans at the one tick in this time for sure."""
 
 
 class ScanLog(NamedTuple):

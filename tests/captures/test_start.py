@@ -36,7 +36,7 @@ def _log(image: str) -> RunLog:
     thread = "{} {} 5 0 1000 0 0"
     return RunLog(
         {
-            "setup": "process main 90 0\nbalancing 3\nstart 10\n",
+            "setup": "process main 90 0\nbalancing 3\nstart 10000\n",
             "mappings main": "",
             "maps main start": _maps(image, STACK),
             "maps main end": _maps(image, CHURN, STACK),
@@ -68,37 +68,47 @@ def test_chunks_of_both_are_told_apart_in_the_trace() -> None:
         assert space.locate(at + 4096, at, at + 8 * MB) == (label, 1)
 
 
-SCAN = "            init-{}      [{:03}] .....     {:.9f}: scan: (task_numa_work+0x4/0x910)\n"
+SCAN = "            init-{}      [{:03}] .....     {:.6f}: scan: (task_numa_work+0x4/0x910)\n"
+CHUNK = (
+    "            init-90      [001] .....     {:.6f}: chunk: (change_prot_numa) "
+    "start=0x{at:x} end=0x{end:x} vm_start=0x{at:x} vm_end=0x{end:x}\n"
+)
 
 
 @pytest.mark.parametrize(
     ("scans", "cpu", "ms"),
     [
         ([], -1, None),
-        ([(90, 1, 3e-9)], 1, -7e-6),
-        ([(90, 1, 3e-9), (90, 0, 4e-9)], 0, -6e-6),
-        ([(90, 1, 3e-9), (90, 0, 11e-9)], 1, -7e-6),
-        ([(91, 1, 3e-9)], -1, math.inf),
+        ([(90, 1, 3e-6)], 1, -7e-3),
+        ([(90, 1, 3e-6), (90, 0, 4e-6)], 0, -6e-3),
+        ([(90, 1, 3e-6), (90, 0, 11e-6)], 1, -7e-3),
+        ([(91, 1, 3e-6)], -1, math.inf),
     ],
     ids=["none", "one", "the last", "not after the start", "of another"],
 )
 def test_a_main_thread_that_scanned_alone_did_so_on_a_cpu(scans, cpu, ms) -> None:
-    """The run starts at 10 ns. Without a trace nothing is known."""
+    """The run starts at 10 us. Without a trace nothing is known."""
     log = _log("/init")
-    log["trace"] = "".join(SCAN.format(*scan) for scan in scans)
+    walk = CHUNK.format(4e-6, at=0x403000, end=0x405000)
+    log["trace"] = "".join([SCAN.format(*scan) for scan in scans] + [walk] * bool(scans))
     found = setup(log, WORKLOAD).of("main")
     assert found.alone_cpu == cpu
     assert found.alone_ms == (ms if ms is None else pytest.approx(ms))
     assert not found.alone_stack
-    log["missing"] = "task_numa_work change_prot_numa"
-    assert setup(log, WORKLOAD).of("main").alone_ms is None
+    for probe in ("task_numa_work", "change_prot_numa"):
+        log["missing"] = f"p:numalab/x {probe}"
+        assert setup(log, WORKLOAD).of("main").alone_ms is None
+
+
+def test_work_that_walked_nothing_was_no_scan() -> None:
+    """The clone had put the next scan off after the tick had queued the work."""
+    log = _log("/init")
+    log["trace"] = SCAN.format(90, 1, 3e-6) + CHUNK.format(12e-6, at=STACK, end=STACK + 8 * MB)
+    assert setup(log, WORKLOAD).of("main").alone_ms == math.inf
 
 
 @pytest.mark.parametrize(("at", "there"), [(STACK, True), (0x403000, False)])
 def test_a_scan_before_the_first_clone_may_find_the_stack_of_the_first_thread(at, there) -> None:
     log = _log("/init")
-    log["setup"] = log["setup"].replace("start 10", "start 10000")
-    chunk = f"start=0x{at:x} end=0x{at + 8 * MB:x} vm_start=0x{at:x} vm_end=0x{at + 8 * MB:x}"
-    line = f"            init-90      [001] .....     0.000004: chunk: (change_prot_numa) {chunk}\n"
-    log["trace"] = SCAN.format(90, 1, 3e-6) + line
+    log["trace"] = SCAN.format(90, 1, 3e-6) + CHUNK.format(4e-6, at=at, end=at + 8 * MB)
     assert setup(log, WORKLOAD).of("main").alone_stack == there

@@ -70,3 +70,15 @@ def test_a_page_in_a_batch_fails_to_migrate_and_only_the_task_notices():
     lru_add_drain(k, f.w.pop, 0)
     assert f.take(3, pinned=mark)[1] == 1
     assert f.w.tasks[1].locality_failed == 3
+
+
+def test_up_to_6_7_a_migrated_page_takes_the_batch_of_its_cpu_along():
+    """c3096e6782b7 drains after every migration; after 6.7 only for mlocked pages."""
+    for name in policy.NAMES:
+        f = Fault(name=name)
+        k, pop = f.w.k[0], f.w.pop
+        cpu = int(f.w.tasks[1].cpu)
+        waiting = batched(k, pop, cpu)
+        assert f.take(1)[1] == 1, "it migrates"
+        drained = name not in ("linux-6.12", "linux-7.2", "linux-next")
+        assert in_lru_batch(k, pop, waiting) == (not drained)

@@ -240,3 +240,21 @@ def test_a_long_touch_of_one_task_takes_no_more_time_than_its_cpu_has():
     tasks = (dataclasses.replace(w.tasks[0], cpu=1), a)
     ds = simulate(dataclasses.replace(w, tasks=tasks), policy.get("linux-6.12")).isel(replicate=0)
     assert float(ds["sum_exec_runtime"].sum()) == pytest.approx(20_000, rel=0.02)
+
+
+@pytest.mark.parametrize("pattern", ["walk", "rand", "hot"])
+@pytest.mark.parametrize("hz", [100, 1000])
+def test_several_flat_out_accesses_use_all_of_their_time(hz, pattern):
+    """What a touch costs changes while they run: a folio that one has faulted in waits no more."""
+    access = Access(vma="v"), Access(vma="v", pattern=pattern)
+    w = Workload(
+        name="two",
+        duration_ms=2500,
+        machine=Machine(memory_mb=512, hz=hz),
+        vmas=(Vma(name="v", size_mb=32, thp=True),),
+        tasks=(Task(name="t", cpu=1, access=access),),
+    )
+    for seed in range(4):
+        ds = simulate(w, policy.get("linux-7.2"), seed=seed).isel(replicate=0)
+        runtime = float(ds["sum_exec_runtime"].sum())
+        assert runtime == pytest.approx(2500 * (1 - w.machine.speed.lost_share), rel=0.01)
