@@ -196,13 +196,9 @@ def mail(
 ) -> None:
     """Print the text of a question's report, checked for a kernel mailing list."""
     from numalab.fields import InputError
-    from numalab.report.mail import lint, message
+    from numalab.report.mail import message, of_report
 
-    found = sorted(out.glob(f"{question}_*/mail.txt"))
-    if not found:
-        raise InputError(f"no report of {question!r} in {out}: run 'numalab report {question}'")
-    body = found[0].read_text(encoding="utf-8")
-    lint(body)
+    body = of_report(question, out)
     if in_reply_to and not subject:
         raise InputError(f"--in-reply-to {in_reply_to}: belongs to a message: give --subject too")
     if subject:

@@ -18,9 +18,18 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+"""How a NetCDF-4 file begins."""
+
+
 def say(line: str) -> None:
     """Write a line about the work: to stderr, as stdout is for what was asked."""
     typer.echo(line, err=True)
+
+
+def _begins(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(len(_HDF5))
 
 
 def check_out(out: Path | None, *given: Path) -> None:
@@ -34,6 +43,8 @@ def check_out(out: Path | None, *given: Path) -> None:
             raise InputError(f"--out {out}: is not a regular file: name another")
         if out.exists() and any(out.samefile(path) for path in given):
             raise InputError(f"--out {out}: is read by this command: name another file")
+        if out.exists() and _begins(out) not in (b"", _HDF5):
+            raise InputError(f"--out {out}: holds no Dataset, and would be lost: name another file")
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=out.parent, prefix=out.name, suffix=".part"):
             pass

@@ -61,7 +61,7 @@ class Policy:
     )
     lru_batch: int = field(31, at_least=1, at_most=31, doc="pages that wait for an LRU list")
     migration_drains: bool = field(
-        False, doc="a migrated page empties its CPU's batch (c3096e6782b7, gone in 6.8)"
+        False, doc="a migrated page empties its CPU's batch (c3096e6782b7, until eebb3dabbb5c)"
     )
     resets_cpupid: bool = field(
         False,
@@ -164,6 +164,7 @@ _LINUX_6_7 = replace(
     partial_vma=True,
     forced_scan=True,
     eevdf=True,
+    migration_drains=False,
 )
 _LINUX_6_12 = replace(
     _LINUX_6_7,
@@ -174,7 +175,6 @@ _LINUX_6_12 = replace(
     thread_count_rule=True,
     page_count_rule=False,
     lru_batch=31,
-    migration_drains=False,
     notifier_level="pud",
 )
 _LINUX_7_2 = replace(

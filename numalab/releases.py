@@ -23,6 +23,8 @@ class Backport(NamedTuple):
     rule: str
     source: str
     """Upstream commit."""
+    there: bool = True
+    """False: the series gave up the rule."""
 
 
 _RULES_OF_6_7 = (
@@ -31,6 +33,7 @@ _RULES_OF_6_7 = (
 BACKPORTS = (
     *(Backport("6.6", 0, None, rule, "9ae5c00ea2e6..84db47ca7146") for rule in _RULES_OF_6_7),
     Backport("6.6", 0, None, "thread_count_rule", "f22cde4371f3"),
+    Backport("6.6", 14, 15, "migration_drains", "eebb3dabbb5c", there=False),
     Backport("6.12", 0, 107, "thread_count_rule", "f22cde4371f3"),
     Backport("6.12", 107, 117, "shmem_task_policy", "d230991493b5"),
     Backport("7.2", 0, 13, "shmem_task_policy", "d230991493b5"),
@@ -70,7 +73,8 @@ def of_release(release: str) -> Policy:
     if (major, minor) >= _FIRST_EEVDF and not base.eevdf:
         rules["eevdf"] = True
     for one in (b for b in BACKPORTS if b.series == f"{major}.{minor}"):
-        rules[one.rule] = level > one.lacks if one.has is None else level >= one.has
+        taken = level > one.lacks if one.has is None else level >= one.has
+        rules[one.rule] = taken == one.there
         if one.lacks < level < (one.has or level + 1):
             guessed.append(f"{one.rule} {'there' if rules[one.rule] else 'missing'}")
     if guessed:

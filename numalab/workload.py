@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections import Counter
 from dataclasses import dataclass
 
 from numalab.churn import Churn
@@ -97,12 +98,9 @@ class Workload:
 
 
 def _check_workload(w: Workload) -> None:
-    names = [v.name for v in w.vmas] + [t.name for t in w.threads]
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(
-                f"name {name!r} is used twice: every vma, task and churn needs its own"
-            )
+    names = Counter([v.name for v in w.vmas] + [t.name for t in w.threads])
+    for name in (name for name, times in names.items() if times > 1):
+        raise InputError(f"name {name!r} is used twice: every vma, task and churn needs its own")
     if all(isinstance(t, Task) and t.waits for t in w.threads):
         raise InputError(f'workload "{w.name}": no task and no churn: nothing would run')
     if w.sample_ms > w.duration_ms:
@@ -141,11 +139,12 @@ def _check_workload(w: Workload) -> None:
     for vma in w.vmas:
         if vma.process not in running:
             raise InputError(f'vma "{vma.name}": process "{vma.process}" has no task')
-    for process in w.processes:
-        if process.name not in running:
-            raise unknown_name("process", process.name, list(running))
-        if [p.name for p in w.processes].count(process.name) > 1:
-            raise InputError(f'process "{process.name}" is described twice: name it once')
+    described = Counter(p.name for p in w.processes)
+    for name, times in described.items():
+        if name not in running:
+            raise unknown_name("process", name, list(running))
+        if times > 1:
+            raise InputError(f'process "{name}" is described twice: name it once')
     _check_memory(w)
 
 

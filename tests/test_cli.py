@@ -113,6 +113,23 @@ def test_what_is_read_is_not_written_over(tmp_path):
     assert "pipe: is not a regular file" in done.stderr
 
 
+@pytest.mark.parametrize("command", ["simulate", "sweep", "record"])
+def test_a_file_that_holds_no_dataset_is_not_written_over(tmp_path, command):
+    """The workload that a sweep file names, for one."""
+    mine, sweep = tmp_path / "w.toml", tmp_path / "s.toml"
+    mine.write_bytes(WORKLOAD.read_bytes())
+    sweep.write_text('[sweep]\nname = "s"\nworkload = "w.toml"\n')
+    words = {
+        "simulate": [WORKLOAD],
+        "sweep": [sweep],
+        "record": [WORKLOAD, "--kernel", "none"],
+    }[command]
+    done = numalab(command, *words, "--out", mine)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "holds no Dataset, and would be lost: name another file" in done.stderr
+    assert mine.read_bytes() == WORKLOAD.read_bytes()
+
+
 def test_bad_input_is_one_line_and_status_2_of_a_process_too():
     done, same = process("report", "q99"), numalab("report", "q99")
     assert (done.returncode, done.stdout, done.stderr) == (2, "", same.stderr)
@@ -130,7 +147,8 @@ def test_bad_input_is_one_line_and_status_2_of_a_process_too():
         (("compare",), "give a simulated Dataset and another"),
         (("mail", "q99"), "no report of 'q99'"),
         (("mail", "q01", "--in-reply-to", "<a@b>"), "give --subject too"),
-        (("mail", "q01", "--subject", "\xdcnicode"), "must be printable ASCII"),
+        (("mail", "q01", "--subject", "=?utf-8?q?a=0ABcc:_b@c?="), "must be one line without '=?'"),
+        (("mail", "q*"), "question = 'q*': must be a name such as q02"),
         (("sweep", "none.toml"), "none.toml: cannot be read"),
         (("report", "q99"), "unknown question 'q99'"),
         (("record", WORKLOAD, "--kernel", "none"), "none: cannot be read"),

@@ -57,6 +57,12 @@ def test_6_6_took_over_the_rules_of_6_7_at_a_release_that_is_not_known(caplog):
     assert caplog.messages[0].startswith("kernel 6.6.50: not seen, taken as pid_reset_early there")
 
 
+def test_6_6_gave_up_a_rule_at_a_release_that_is_known():
+    """eebb3dabbb5c, in 6.7 and in stable 6.6.15."""
+    releases = {"6.1.192": True, "6.5.3": True, "6.6.14": True, "6.6.15": False, "6.8.0": False}
+    assert {r: of_release(r).migration_drains for r in releases} == releases
+
+
 def test_every_backport_names_a_rule_and_a_range():
     rules = get("linux-7.2").rules()
     for one in BACKPORTS:

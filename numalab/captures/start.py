@@ -148,22 +148,24 @@ def _present(region: Region, workload: Workload) -> tuple[int, ...]:
 def _scan_alone(log: RunLog, pid: int, mappings: Sequence[Mapping]) -> dict[str, Any]:
     """What the last scan of a main thread before the start was like; fields of ProcessSetup.
 
-    It has scanned before it made its first clone, which takes longer than its stamp says. Work
-    that it began without a walk found that the clone had just put the next scan off.
+    It has scanned before it made its first clone, which takes longer than its stamp says. If the
+    work that a tick queued walked nothing, the clone had already put the next scan off.
     """
     probes, missing = ("task_numa_work", "change_prot_numa"), log.get("missing", "")
     if not log.get("trace") or any(probe in missing for probe in probes):
         return {}
-    scans = re.findall(rf"-{pid}\s+\[(\d+)\]\s+\S+\s+([\d.]+): scan: ", log["trace"])
-    before = [(int(cpu), float(s)) for cpu, s in scans if float(s) * 1e9 < log.start_ns]
-    walked = [e.fields for e in log.events if e.tid == pid and e.name == "chunk" and e.ms < 0]
-    if not before or not walked:
+    found = re.findall(rf"-{pid}\s+\[(\d+)\]\s+\S+\s+([\d.]+): scan: ", log["trace"])
+    scans = [(float(s) * 1e3 - log.start_ns / 1e6, int(cpu)) for cpu, s in found]
+    chunks = [e for e in log.events if e.tid == pid and e.name == "chunk" and e.ms < 0]
+    before = [(ms, cpu) for ms, cpu in scans if any(ms <= e.ms for e in chunks)]
+    if not before:
         return {"alone_ms": math.inf}
-    cpu, seconds = before[-1]
+    alone_ms, cpu = before[-1]
+    walked = [e.fields for e in chunks if alone_ms <= e.ms]
     stacks = [m.start * PAGE_BYTES for m in mappings if m.kind == "thread-stack"]
     return {
         "alone_cpu": cpu,
-        "alone_ms": seconds * 1e3 - log.start_ns / 1e6,
+        "alone_ms": alone_ms,
         "alone_stack": any(c["start"] <= max(stacks, default=-1) < c["end"] for c in walked),
     }
 

@@ -151,6 +151,7 @@ def touch_cohort(w, t, s, c, count):
         return spent
     left = count
     while left > 0:
+        waits = batched(w.k[0], pop, p.cpu)
         handled, nid, new_last, isolated, cost, wants_to_move = do_numa_page(
             w, t, vma, it, unit, left
         )
@@ -158,7 +159,7 @@ def touch_cohort(w, t, s, c, count):
             new_last = NO_CPUPID
         mark = pinned
         if seg.tracked and nid != node:
-            mark = 0 if w.k[0].migration_drains else batched(w.k[0], pop, p.cpu)
+            mark = 0 if w.k[0].migration_drains else waits
         add(pop, s, nid, new_last, 0, mark, handled)
         note_migration(w, t, s, node, nid, new_last, pinned)
         take(pop, s, c, handled)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -167,15 +167,14 @@ def ranges_of(access: Access, vma: Vma) -> list[tuple[int, int, float]]:
     return [(lo, border, access.hot_share), (border, hi, 1.0 - access.hot_share)]
 
 
-def borders_of(workload: Workload, vma: Vma) -> list[int]:
-    """Page offsets at which the accessors or the pin state of a VMA change."""
+def borders_of(vma: Vma, accesses: Iterable[Access]) -> list[int]:
+    """Page offsets at which the accessors or the pin state of a VMA change; ``accesses`` to it."""
     total = vma.pages * vma.count
     unit = HPAGE_PMD_NR if vma.thp else 1
     found = {0, total, *range(0, total, vma.pages)}
-    for task in workload.tasks:
-        for access in (a for a in task.access if a.vma == vma.name):
-            for lo, hi, _ in ranges_of(access, vma):
-                found |= {lo, hi}
+    for access in accesses:
+        for lo, hi, _ in ranges_of(access, vma):
+            found |= {lo, hi}
     for copy in range(vma.count):
         found.add(copy * vma.pages + round(vma.pages * vma.populated))
         if vma.pin_placement == "head":

@@ -40,35 +40,24 @@ def note_migration(w, t, s, node, nid, last_cpupid, pinned):
 
 
 @jitted
-def _moved_folio(pop, it):
-    """Span and cohort of the folio that a task has just migrated, or END and END."""
+def _folio(pop, it, mark, migrated):
+    """Span and cohort of a folio with a mark, or END and END.
+
+    ``migrated``: of one that a task has just migrated; else the mark is of that folio only.
+    """
     s = pop.segments[it.segment].span
     while s != END:
         c = pop.spans[s].cohort
         while c != END:
             cohort = pop.cohorts[c]
-            if (
+            found = not migrated or (
                 cohort.node == it.target
                 and cohort.last_cpupid == it.last_cpupid
                 and cohort.prot_none == MAPPED
-                and cohort.pinned == it.pinned
-            ):
+            )
+            if found and cohort.pinned == mark:
                 return s, c
             c = cohort.next
-        s = pop.spans[s].next
-    return END, END
-
-
-@jitted
-def _isolated_folio(pop, it, mark):
-    """Span and cohort of the folio that a task has isolated, or END and END."""
-    s = pop.segments[it.segment].span
-    while s != END:
-        c = pop.spans[s].cohort
-        while c != END:
-            if pop.cohorts[c].pinned == mark:
-                return s, c
-            c = pop.cohorts[c].next
         s = pop.spans[s].next
     return END, END
 
@@ -96,7 +85,7 @@ def leave_open(w, t, beyond_ns, part_ns, rng):
         return
     if draw_unit(rng) * part_ns >= speed.failed_pass_huge_ns:
         return
-    s, c = _moved_folio(pop, it)
+    s, c = _folio(pop, it, it.pinned, True)
     if c == END:
         return
     it.state = OPEN
@@ -115,7 +104,7 @@ def complete(w, t):
     if not open_before:
         return
     w.open_isolations[0] -= 1
-    s, c = _isolated_folio(pop, it, isolated_by(t))
+    s, c = _folio(pop, it, isolated_by(t), False)
     folio = pop.cohorts[c]
     marked, last_cpupid = folio.prot_none, folio.last_cpupid
     take(pop, s, c, 1)

@@ -12,7 +12,7 @@ from numalab.model.faults import RAND, WALK
 from numalab.model.inputs import borders_of, mapping_flags, owners_of, ranges_of
 from numalab.model.layout import Mapping, ProcessSetup
 from numalab.model.program import Drawn, Program, parts_of, parts_used, touches_per_s
-from numalab.model.world import AFTER_STAMP, BEFORE_CLONE
+from numalab.model.world import AROUND_CLONE, WHILE_CLONING
 from numalab.units import HPAGE_PMD_NR, NSEC_PER_MSEC
 from numalab.vma import GUESTS, SUBSCRIBERS
 from numalab.workload import Access, Churn, Task, Vma, Workload
@@ -47,8 +47,11 @@ class Plan:
 
 def plan_segments(plan: Plan, workload: Workload) -> None:
     """Lay out the segments of every VMA of the workload, in the order of their offsets."""
+    accesses: dict[str, list[Access]] = {}
+    for access in (access for task in workload.tasks for access in task.access):
+        accesses.setdefault(access.vma, []).append(access)
     for vma in workload.vmas:
-        borders = borders_of(workload, vma)
+        borders = borders_of(vma, accesses.get(vma.name, ()))
         unit = HPAGE_PMD_NR if vma.thp else 1
         for lo, hi in itertools.pairwise(borders):
             g = len(plan.segments)
@@ -61,7 +64,7 @@ def plan_mappings(
     plan: Plan, workload: Workload, m: int, process: ProcessSetup, bound: bool, program: Program
 ) -> None:
     """Lay out the VMAs of one process, in the order of its setup; ``bound``: see the policy."""
-    owners = owners_of(workload)
+    owners = {name: i for i, name in enumerate(owners_of(workload))}
     vmas = {v.name: v for v in workload.vmas}
     policy = workload.process(process.name).policy
     for number, mapping in enumerate(process.mappings):
@@ -80,7 +83,7 @@ def plan_mappings(
                 "vm_flags": mapping_flags(mapping.kind, vma, bound, policy),
                 "vm_mm": m,
                 "subscriber": SUBSCRIBERS.index(vma.subscriber) if vma else 0,
-                "owner": owners.index(mapping.owner),
+                "owner": owners[mapping.owner],
                 "offset": mapping.offset,
                 "first_segment": found[0] if found else 0,
                 "nr_segments": len(found),
@@ -102,7 +105,7 @@ def _plan_program(plan: Plan, process: str, mapping: Mapping, drawn: Drawn) -> l
 
 def plan_churns(plan: Plan, workload: Workload) -> None:
     """Lay out a VMA and its lower guard for every churn; they come to life in the loop."""
-    owners = owners_of(workload)
+    owners = {name: i for i, name in enumerate(owners_of(workload))}
     processes = list(workload.process_names)
     for i, churn in enumerate(workload.churns):
         g = len(plan.segments)
@@ -114,7 +117,7 @@ def plan_churns(plan: Plan, workload: Workload) -> None:
             {
                 **base,
                 "vm_flags": flags | (st.VM_THP if churn.thp else 0),
-                "owner": owners.index(churn.name),
+                "owner": owners[churn.name],
                 "first_segment": g,
                 "nr_segments": 1,
             }
@@ -122,7 +125,7 @@ def plan_churns(plan: Plan, workload: Workload) -> None:
         guard = {
             **base,
             "vm_flags": st.VM_PRIVATE | st.VM_INACCESSIBLE,
-            "owner": owners.index("image:guards"),
+            "owner": owners["image:guards"],
         }
         plan.vmas.append(guard)
         plan.churns.append(
@@ -199,7 +202,7 @@ def _program_accesses(plan: Plan, workload: Workload, thread: Task | Churn) -> l
                     "pages": sum(seg.present),
                     "pages_per_ns": sum(seg.present) * rate / 1e9,
                     "stop_ns": 0 if waits else 1 << 62,
-                    "image": AFTER_STAMP if late else BEFORE_CLONE,
+                    "image": AROUND_CLONE if late else WHILE_CLONING,
                     "write": 1,
                 }
             )

@@ -15,18 +15,19 @@ import numpy as np
 from numalab.model.layout import Mapping, Setup, threads_of, vcpus_of
 from numalab.workload import Churn, Task, Workload
 
-_PARENTS = {"data": 2, "heap": 1}
+_PARENTS = {"data": 2, "heap": 1, "file-data": 0}
 """Present pages of the recorder's program that are its parent's too (copy-on-write after a fork)
 and so are never marked; threads that draw at random write to one of those of the data, and so
 does a guest. Measured on all three kernels: what the first scan with several threads marks."""
-_OWN_STACK = 2
-"""Present pages of the main thread's stack that are not its parent's."""
+_OWN = {"stack": 2, "thread-stack": 1, "vcpu": 1}
+"""Of these mappings, how many present pages are not the parent's; of the others none."""
 _IN_USE = {"data": 2, "heap": 2, "stack": 1, "thread-stack": 1, "vcpu": 1}
 """How many of those its threads go on touching while they run: Referenced in smaps, 0.1 ms
 and 100 ms after clear_refs. One of the heap's is the main thread's own (its TLS). A vCPU's
 is what it shares with KVM (struct kvm_run)."""
 _WRITTEN_TOGETHER = 4
-"""Pages of data that a main thread writes while it lays out memory, so on one node."""
+"""Pages of data that a main thread writes while it lays out memory, so on one node: what its scans
+marked of the data in recordings was 3 to 5 pages, with two of the heap, or at most one."""
 _IN_BATCH = {"data": 1.0, "heap": 1.0, "stack": 0.5, "thread-stack": 1.0}
 """How often the one that was written last still waits in a CPU's LRU batch (see
 :mod:`numalab.linux.swap`): KPF_LRU in /proc/kpageflags, fifteen boots of three kernels."""
@@ -70,18 +71,20 @@ def _less(more: Pages, fewer: Pages) -> Pages:
 def _node_written(mappings: Sequence[Mapping]) -> int | None:
     """Node on which a main thread wrote what it goes on using of its data and heap.
 
-    It wrote them while it laid out memory, beside its parent, which had written the shared page:
-    where more nodes than one hold data, it ran on another node than its parent did. Seen in the
-    faults of 24 boots of three kernels.
+    It wrote them while it laid out memory, on a CPU of its own beside its parent, which had written
+    the shared page: so on another node than that page, if one holds _WRITTEN_TOGETHER pages of the
+    data or more; else both were on one node. Seen in the faults of 24 boots of three kernels. None
+    where it is not known: pages are shared on several nodes, or nothing is said of nodes.
     """
     shared, data = (
-        [m.present for m in mappings if m.kind == kind and m.present] for kind in ("shared", "data")
+        [m.present for m in mappings if m.kind == kind and any(m.present)]
+        for kind in ("shared", "data")
     )
-    if len(shared) != 1 or len(data) != 1 or len(data[0]) < 2:
+    if len(shared) != 1 or len(data) != 1 or len(data[0]) < 2 or len(data[0]) != len(shared[0]):
         return None
     elsewhere = [n for n, pages in enumerate(shared[0]) if not pages]
     if len(elsewhere) + 1 != len(data[0]):
-        return None  # of a guest: two pages are shared
+        return None
     node = max(elsewhere, key=lambda n: data[0][n])
     return node if data[0][node] >= _WRITTEN_TOGETHER else int(np.argmax(shared[0]))
 
@@ -109,13 +112,14 @@ def _draw_mapping(
         used = _some(present, 1, draws) if guest else present
         own = sum(present)
     else:
-        in_use = _IN_USE.get(kind, 0) + extra
-        parents = max(1, _PARENTS[kind] - extra) if kind in _PARENTS else 0
-        own = (_OWN_STACK if kind == "stack" else sum(present) - parents) - in_use
+        in_use, own = _IN_USE.get(kind, 0) + extra, _OWN.get(kind, 0)
+        if kind in _PARENTS:
+            own = sum(present) - (max(1, _PARENTS[kind] - extra) if _PARENTS[kind] else 0)
         used = _some(present, in_use, draws)
-        if kind in ("data", "heap") and written is not None and present[written] >= in_use:
+        together = kind in ("data", "heap") and written is not None and written < len(present)
+        if together and present[written or 0] >= in_use:
             used = tuple(in_use * (n == written) for n in range(len(present)))
-    idle = _some(_less(present, used), max(0, own), draws)
+    idle = _some(_less(present, used), max(0, own - sum(used)), draws)
     last = _some(used, _IN_BATCH.get(kind, 0) > draws.random(), draws)
     return Drawn(last, _less(used, last), idle)
 

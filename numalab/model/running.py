@@ -146,7 +146,7 @@ def _weight(w, first, last):
 
 @inlined
 def run_flat_out(w, t, budget_ns, rng):
-    """Run the flat-out accesses of a task, equal numbers of touches each; return ns used.
+    """Run the flat-out accesses of a task, about as many touches each; return ns used.
 
     Each gets its part of the time that those before it were not given: what a touch costs changes
     as they run.

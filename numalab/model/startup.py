@@ -12,6 +12,7 @@ import numpy as np
 
 from numalab.draws import draw_unit
 from numalab.jit import jitted
+from numalab.linux.fair_period import update_scan_period
 from numalab.linux.fair_scan import FOREVER_NS, finish_scan, task_numa_work, task_tick_numa
 from numalab.linux.structs import (
     NONE,
@@ -22,7 +23,7 @@ from numalab.linux.structs import (
 )
 from numalab.model.accesses import touch_rand
 from numalab.model.running import waiting
-from numalab.model.world import AFTER_STAMP, BEFORE_CLONE, World
+from numalab.model.world import AROUND_CLONE, WHILE_CLONING, World
 from numalab.population import ABSENT, END, NO_CPUPID, add, new_span, note
 
 
@@ -103,9 +104,9 @@ def _scan_alone(w, b, mm, now_ns, rng):
     task_numa_work(w, b.task, rng)
     finish_scan(mm, FOREVER_NS)
     w.clock[0].now_ns = START_NS + now_ns
-    _touch_program(w, b.task, BEFORE_CLONE, rng)
+    _touch_program(w, b.task, WHILE_CLONING, rng)
     if (b.last_ns if b.exact else now_ns) < b.stamp_ns:
-        _touch_program(w, b.task, AFTER_STAMP, rng)
+        _touch_program(w, b.task, AROUND_CLONE, rng)
 
 
 @jitted
@@ -119,8 +120,8 @@ def _run_alone(w, alone, phase_ns, rng):
     seen no local fault: the period doubles twice, and the process's next scan is a doubled period
     away. Between the two the time of the clone is stamped; how long the clone takes is drawn, up
     to a tick, unless it is known when the main thread scanned. It may run on another CPU than its
-    task is bound to, which is bound later: pages of that CPU's node are local to it, and a thread
-    that is alone does not mark those.
+    task is bound to, which is bound later, and moves it: pages of that CPU's node are local to it,
+    and a thread that is alone does not mark those.
     """
     k, clock = w.k[0], w.clock[0]
     for m in range(alone.shape[0]):
@@ -147,8 +148,10 @@ def _run_alone(w, alone, phase_ns, rng):
         _hide_thread_stacks(mm, w.vmas, False, False)
         mm.mm_users, mm.nr_threads, mm.numa_next_scan = users, threads, following
         mm.numa_scan_seq = 0
-        _touch_program(w, b.task, AFTER_STAMP, rng)
+        _touch_program(w, b.task, AROUND_CLONE, rng)
+        alone_node = p.node
         p.cpu, p.node, p.free_to_move = own_cpu, own_cpu // w.cpus_per_node, free_to_move
+        update_scan_period(w, p, alone_node, p.node)
 
 
 def run_startup(w: World, alone: np.ndarray, phase_ns: int, rng: np.random.Generator) -> None:

@@ -9,8 +9,8 @@ from numalab.records import record
 MAX_EVENTS = 1 << 16
 """Rows of the tables of chunks and of notifications."""
 
-BEFORE_CLONE = 1
-AFTER_STAMP = 2
+WHILE_CLONING = 1
+AROUND_CLONE = 2
 """Pages of the program that a main thread uses while it makes its first thread; or that it uses
 just before, when it stamps the time, and when the thread is made."""
 
@@ -20,7 +20,7 @@ access_type = record(
     floats="pages_per_ns share touch_ns refault_ns carry touches",
 )
 """``lo`` and ``position`` are page offsets in the concatenated mappings of the VMA; ``image``
-is 0 for an access of the workload; for pages of the program BEFORE_CLONE or AFTER_STAMP, as its
+is 0 for an access of the workload; for pages of the program WHILE_CLONING or AROUND_CLONE, as its
 main thread touches them first. ``pinned``: some of its folios are pinned.
 ``refault_ns`` is what a vCPU's touch of a folio costs that its guest has not mapped, 0 for other
 tasks."""

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
-from email.message import EmailMessage
+from email.header import Header
+from email.mime.text import MIMEText
+from pathlib import Path
 
 from numalab.fields import InputError
 
 WIDTH = 75
 MAX_BYTES = 100_000
+_ATOMS = r"[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*"
+_MESSAGE_ID = re.compile(rf"<?({_ATOMS}@(?:{_ATOMS}|\[[!-Z^-~]*\]))>?", re.ASCII)
+"""RFC 5322, msg-id: atoms with dots on both sides, or an address literal on the right."""
+_ENCODED = "=?"
+"""Begins an encoded word (RFC 2047), in which a reader may see a line break."""
 
 
 def reproduce(command: str, code: str) -> str:
@@ -63,8 +71,8 @@ def lint(body: str) -> None:
     if not body.startswith(("simulated", "recorded on ")):
         raise InputError('mail: must begin with "simulated" or "recorded on KERNEL"')
     *_, end = body.rstrip().split("\n\n")
-    last = len(body.rstrip().splitlines()) - len(end.splitlines()) + 1
-    for i, line in enumerate(body.splitlines(), 1):
+    last = body.rstrip().count("\n") - end.count("\n") + 1
+    for i, line in enumerate(body.rstrip("\n").split("\n"), 1):
         if len(line) > WIDTH and i < last:
             raise InputError(f"mail: line {i} has {len(line)} columns: at most {WIDTH}")
         if not line.isascii() or "\t" in line or not line.isprintable():
@@ -75,23 +83,46 @@ def lint(body: str) -> None:
         raise InputError(f"mail: {len(body)} bytes: at most {MAX_BYTES}")
 
 
-def message(body: str, *, subject: str, in_reply_to: str = "") -> EmailMessage:
-    """Wrap a body as a text/plain message, as a reply if a message id is given.
+def of_report(question: str, out: Path) -> str:
+    """Return the text of a question's report, checked.
 
     Raises
     ------
     InputError
-        If the body breaks a rule, the subject is not ASCII or the message id is malformed.
+        If there is no such report, or its text breaks a rule.
+    """
+    if not re.fullmatch(r"\w+", question):
+        raise InputError(f"question = {question!r}: must be a name such as q02")
+    found = sorted(out.glob(f"{question}_*/mail.txt"))
+    if not found:
+        raise InputError(
+            f"no report of {question!r} in {out}: run 'numalab report {question} --out {out}'"
+        )
+    body = found[0].read_text(encoding="utf-8")
+    lint(body)
+    return body
+
+
+def message(body: str, *, subject: str, in_reply_to: str = "") -> MIMEText:
+    """Wrap a body as a text/plain message, as a reply if a message id is given.
+
+    A subject that is not ASCII becomes encoded words; a message id is never broken or encoded.
+
+    Raises
+    ------
+    InputError
+        If the body breaks a rule, the subject is not one printable line or holds an encoded word,
+        or the message id is malformed.
     """
     lint(body)
-    if not subject.isascii() or not subject.isprintable():
-        raise InputError(f"mail: subject {subject!r}: must be printable ASCII")
-    mail = EmailMessage()
-    mail["Subject"] = subject
+    if not subject.isprintable() or _ENCODED in subject:
+        raise InputError(f"mail: subject {subject!r}: must be one line without {_ENCODED!r}")
+    mail = MIMEText(body, "plain", "us-ascii")
+    charset = "us-ascii" if subject.isascii() else "utf-8"
+    mail["Subject"] = Header(subject, charset, header_name="Subject")  # type: ignore[assignment]
     if in_reply_to:
-        ident = in_reply_to.strip("<>")
-        if "@" not in ident or any(c.isspace() for c in ident):
+        ident = _MESSAGE_ID.fullmatch(in_reply_to)
+        if not ident or _ENCODED in in_reply_to:
             raise InputError(f"in_reply_to = {in_reply_to!r}: must be a message id, local@domain")
-        mail["In-Reply-To"] = mail["References"] = f"<{ident}>"
-    mail.set_content(body, charset="us-ascii", cte="7bit")
+        mail["In-Reply-To"] = mail["References"] = f"<{ident[1]}>"
     return mail

@@ -148,6 +148,17 @@ def _put(beside: Path, home: Path, folder: Path, status: dict[str, Any]) -> None
     shutil.rmtree(before, ignore_errors=True)
 
 
+def _write_index(path: Path, page: str) -> None:
+    """Write the index; the old one stays until the new one is whole."""
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text(page, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise InputError(f"{path}: cannot be written: {error.strerror}") from None
+
+
 def run(
     root: Path,
     names: list[str],
@@ -190,7 +201,7 @@ def run(
         raise KeyboardInterrupt(f"stopped at {name}{where}") from None
     finally:
         if out.is_dir():
-            (out / "index.html").write_text(index_page(known, out), encoding="utf-8")
+            _write_index(out / "index.html", index_page(known, out))
     return failed
 
 

@@ -7,12 +7,14 @@ import difflib
 import io
 import re
 import tokenize
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 from numalab.fields import InputError, unknown_name
 
 _QUICK = "; quick: "
+_MAY_BE_EMPTY = "may be empty"
 _NEARLY_QUICK = re.compile(
     r"(?:^|[;,])\s*(\w+)\s*[:=]|[;,]\s*(quick)\b|\b(quick)\s*[:=]", re.IGNORECASE
 )
@@ -138,8 +140,41 @@ def check(parameter: Parameter, value: Any, where: str) -> None:
     )
     if not good:
         raise InputError(f"{where}: {parameter.name} = {value!r}: must be {parameter.type}")
-    if inner and not items and "may be empty" not in parameter.help:
+    if inner and not items and _MAY_BE_EMPTY not in parameter.help:
         raise InputError(f"{where}: {parameter.name} = []: must hold a value")
+
+
+def check_cell(names: Mapping[str, Any]) -> None:
+    """Check what a parameters cell has set, by the types that it wrote behind the names.
+
+    Parameters
+    ----------
+    names : mapping
+        ``globals()`` of the notebook.
+
+    Raises
+    ------
+    InputError
+        Naming the parameter, the value and the type.
+    """
+    given = names.get("__annotations__", {})
+    cell = _cell_with(given, names.get("In", ()))
+    for name, kind in given.items():
+        written = kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind)
+        unknown = Parameter(name=name, type=written, default=None, help=_MAY_BE_EMPTY)
+        check(cell.get(name, unknown), names[name], "parameters cell")
+
+
+def _cell_with(given: Iterable[str], sources: Sequence[str]) -> dict[str, Parameter]:
+    """Parameters of the last of Jupyter's cells that declares all of these; none: empty."""
+    for source in reversed(sources):
+        try:
+            found = read(source, "parameters cell")
+        except InputError:
+            continue
+        if found.keys() >= set(given):
+            return found
+    return {}
 
 
 def given(declared: dict[str, Parameter], assignments: list[str], where: str) -> dict[str, Any]:

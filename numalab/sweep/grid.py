@@ -49,7 +49,8 @@ def grid(
 
     Replicate ``i`` draws from ``SeedSequence(seed, (i,))`` at every point, so points and
     policies can be compared in pairs; the result depends neither on the number of workers
-    nor on the order in which they finish. See docs/sweeps.md.
+    nor on the order in which they finish. See docs/sweeps.md. One run is done by
+    :func:`numalab.sweep.jobs.run`, which simulates and measures it.
 
     Parameters
     ----------

@@ -5,7 +5,8 @@ import pytest
 from numalab import policy
 from numalab.linux.mempolicy import may_mark
 from numalab.linux.swap import batched, folio_add_lru, in_lru_batch, lru_add_drain
-from numalab.population import cohort_type, empty
+from numalab.model.faults import touch_cohort
+from numalab.population import END, cohort_type, empty
 from numalab.records import records
 from tests.linux.parts import fill, kernel, mm, vma, world
 from tests.linux.test_memory import Fault
@@ -72,13 +73,35 @@ def test_a_page_in_a_batch_fails_to_migrate_and_only_the_task_notices():
     assert f.w.tasks[1].locality_failed == 3
 
 
-def test_up_to_6_7_a_migrated_page_takes_the_batch_of_its_cpu_along():
-    """c3096e6782b7 drains after every migration; after 6.7 only for mlocked pages."""
+def test_up_to_6_6_a_migrated_page_takes_the_batch_of_its_cpu_along():
+    """c3096e6782b7 drains after every migration; eebb3dabbb5c in 6.7 only for mlocked pages."""
     for name in policy.NAMES:
         f = Fault(name=name)
         k, pop = f.w.k[0], f.w.pop
         cpu = int(f.w.tasks[1].cpu)
+        pop.lru_added[cpu] = 0
         waiting = batched(k, pop, cpu)
         assert f.take(1)[1] == 1, "it migrates"
-        drained = name not in ("linux-6.12", "linux-7.2", "linux-next")
+        drained = name not in ("linux-6.7", "linux-6.12", "linux-7.2", "linux-next")
         assert in_lru_batch(k, pop, waiting) == (not drained)
+
+
+@pytest.mark.parametrize(("name", "waits"), [("linux-6.1", False), ("linux-6.12", True)])
+@pytest.mark.parametrize("added", [0, 30])
+def test_a_page_of_the_program_that_migrated_waits_if_nothing_drains(name, waits, added):
+    """The 31st page of a batch goes to its list with the others."""
+    f = Fault(name=name)
+    w = f.w
+    p = w.tasks[1]
+    w.pop.lru_added[p.cpu] = added
+    w.pop.segments[0].tracked = 1
+    span = w.pop.segments[0].span
+    touch_cohort(w, 1, span, w.pop.spans[span].cohort, 1)
+    marks = []
+    c = w.pop.spans[span].cohort
+    while c != END:
+        if w.pop.cohorts[c].node == 1:
+            marks.append(int(w.pop.cohorts[c].pinned))
+        c = w.pop.cohorts[c].next
+    assert len(marks) == 1, "one page went to node 1"
+    assert in_lru_batch(w.k[0], w.pop, marks[0]) == (waits and added < 30)

@@ -183,17 +183,17 @@ def test_a_start_that_nobody_recorded_may_be_one_of_three():
     assert possible_starts(w) == (default_setup(w),), "1000 ms are more than it has used"
     w = dataclasses.replace(w, tunables=Tunables(scan_delay_ms=50))
     starts = possible_starts(w)
-    default, without, found = starts[0], starts[3], starts[5]
-    assert starts == (default, default, default, without, without, found)
+    default, *ways = starts[0], *starts[3:]
+    assert starts == (default, default, default, *ways)
     assert default == default_setup(w)
     assert not default.scanned_before
-    assert without.scanned_before
     assert default.of("main").alone_ms is None
-    for one, stack in ((without, False), (found, True)):
+    for one, before, stack in zip(ways, (1, 0, 0), (False, False, True), strict=True):
         main = one.of("main")
-        assert main.alone_ms == main.reset_ms
+        assert one.scanned_before
+        assert main.alone_ms == main.reset_ms - before
         assert main.alone_stack == stack
-        assert main.fork_ms < main.balancing_ms < main.reset_ms
+        assert main.fork_ms < main.balancing_ms < main.alone_ms
 
 
 @pytest.mark.parametrize("name", ["linux-6.1", "linux-6.12"])

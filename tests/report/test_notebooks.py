@@ -1,6 +1,8 @@
 """Notebooks: one typed parameters cell, no logic, no outputs; and they run."""
 
 import ast
+import contextlib
+import io
 import json
 import re
 import shutil
@@ -8,6 +10,7 @@ from pathlib import Path
 
 import papermill
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 
 from numalab.fields import InputError
 from numalab.report import checkout, finding, mail, notebooks, parameters, watched
@@ -141,16 +144,41 @@ def test_a_report_that_cannot_be_written_is_one_line(tmp_path):
 
 @every_notebook
 def test_a_notebook_finds_the_checkout_it_is_in(path, monkeypatch):
-    first = next(c for c in _cells(path) if c["cell_type"] == "code")
+    imports, given, *rest = _code(path)
+    names = {}
     monkeypatch.chdir(ROOT / "notebooks")
-    exec("".join(first["source"]), {})
+    for source in (imports, given, rest[0].split("\n")[0]):
+        exec(source, names)
     assert Path.cwd() == ROOT
+
+
+@every_notebook
+def test_a_notebook_refuses_a_mistyped_parameter_before_anything_runs(path, monkeypatch):
+    """By hand in Jupyter too, where nobody has checked what was typed into the cell."""
+    imports, given, *rest = _code(path)
+    monkeypatch.chdir(ROOT)
+    for name, wrong in {"root_seed": "many", "out": 1, "replicates": [3]}.items():
+        names = {}
+        exec(imports, names)
+        exec(given, names)
+        names[name] = wrong
+        with pytest.raises(InputError, match=rf"cell: {name} = .*: must be (int|str)$"):
+            exec(rest[0].split("\n")[0], names)
+
+
+def test_an_empty_list_is_no_parameter():
+    cell = "sizes: list[int] = [1]  # what is simulated\nmore: list[int] = []  # may be empty"
+    names = {"In": ["", "import os", cell, "1 / 0"]}
+    exec(cell, names)
+    parameters.check_cell(names)
+    with pytest.raises(InputError, match=r"cell: sizes = \[\]: must hold a value"):
+        parameters.check_cell(names | {"sizes": []})
 
 
 def test_a_folder_outside_any_checkout_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="in no checkout"):
-        checkout.enter()
+        checkout.enter({})
 
 
 def test_unknown_and_mistyped_parameters_are_refused_before_anything_runs(tmp_path):
@@ -301,3 +329,24 @@ def test_failing_notebook_is_reported_and_does_not_stop_the_others(tmp_path):
     index = (root / "reports/index.html").read_text()
     assert index.count("failed: AssertionError: the scan no longer falls") == 2
     assert "the scan no longer falls" in (root / "reports/q02_why/failed/index.html").read_text()
+
+
+@pytest.fixture
+def shell():
+    yield InteractiveShell.instance()
+    InteractiveShell.clear_instance()
+
+
+def test_jupyter_shows_what_was_given_wrongly_as_one_line(shell):
+    """Of a fault of ours it shows the traceback."""
+    for source in ("from numalab.report import checkout", "n: int = 'many'"):
+        assert shell.run_cell(source).success
+    for source, line in {
+        "checkout.enter(globals())": "numalab: error: parameters cell: n = 'many': must be int",
+        "1 / 0": "Traceback (most recent call last)",
+    }.items():
+        shown = io.StringIO()
+        with contextlib.redirect_stdout(shown):
+            assert not shell.run_cell(source).success
+        assert line in shown.getvalue()
+        assert (shown.getvalue().count("\n") == 1) == ("numalab" in line)
