@@ -26,8 +26,8 @@ _IN_USE = {"data": 2, "heap": 2, "stack": 1, "thread-stack": 1, "vcpu": 1}
 and 100 ms after clear_refs. One of the heap's is the main thread's own (its TLS). A vCPU's
 is what it shares with KVM (struct kvm_run)."""
 _WRITTEN_TOGETHER = 4
-"""Pages of data that a main thread writes while it lays out memory, so on one node: what its scans
-marked of the data in recordings was 3 to 5 pages, with two of the heap, or at most one."""
+"""Pages of data that a main thread writes while it lays out memory, so on one node: page faults of
+24 boots after a scan named four (the list of threads, and three of the C library)."""
 _IN_BATCH = {"data": 1.0, "heap": 1.0, "stack": 0.5, "thread-stack": 1.0}
 """How often the one that was written last still waits in a CPU's LRU batch (see
 :mod:`numalab.linux.swap`): KPF_LRU in /proc/kpageflags, fifteen boots of three kernels."""
