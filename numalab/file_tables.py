@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, TypeVar
 
-from numalab.fields import InputError, field, shown, validate
+from numalab.fields import InputError, field, shown, unknown_name, validate
+from numalab.machine import Machine, Speed
 from numalab.plain import build
-from numalab.task import Task
-from numalab.workload import Process
+from numalab.task import Access, Move, Task
+from numalab.tunables import Tunables
+from numalab.vma import Vma
+from numalab.workload import Churn, Process, Workload
+
+T = TypeVar("T")
 
 _DEFAULTS: dict[int, dict[str, Any]] = {1: {}, 2: {"main_thread": "waits", "stack_kb": 8192}}
 """What ``format`` of a workload file changes: in 1 the first task of a process is its main
@@ -37,6 +44,55 @@ class ProcessTable(Process):
         choices=("task", "waits"),
         doc="task: its first task; waits: one more thread, PROCESS-main, that waits",
     )
+
+
+_WITHIN = ("machine", "tunables", "processes", "vmas", "tasks", "churns", "speed", "access", "move")
+"""Fields that are tables of their own in a file."""
+_OF_TABLES = {
+    title: [f.name for f in fields(cls) if f.name not in _WITHIN]
+    for title, cls in (
+        ("[workload]", Workload),
+        ("[machine]", Machine),
+        ("[machine.speed]", Speed),
+        ("[tunables]", Tunables),
+        ("[[process]]", ProcessTable),
+        ("[[vma]]", Vma),
+        ("[[task]]", TaskTable),
+        ("[[task.access]]", Access),
+        ("[[task.move]]", Move),
+        ("[[churn]]", Churn),
+    )
+}
+
+
+def unknown_key(key: str, where: str) -> InputError:
+    """Return the error for a key that a table has not: where it belongs, or the nearest one."""
+    if homes := [title for title, keys in _OF_TABLES.items() if key in keys]:
+        return InputError(f"unknown key in {where} {shown(key)}: belongs to {' or '.join(homes)}")
+    own = _OF_TABLES.get(where, [])
+    if not difflib.get_close_matches(str(key), own, n=1):
+        others = [k for keys in _OF_TABLES.values() for k in keys]
+        for near in difflib.get_close_matches(str(key), others, n=1, cutoff=0.75):
+            home = next(title for title, keys in _OF_TABLES.items() if near in keys)
+            return InputError(
+                f"unknown key in {where} {shown(key)}; did you mean {near!r} of {home}?"
+            )
+    return unknown_name(f"key in {where}", key, own)
+
+
+def read(cls: type[T], table: Mapping[str, Any], where: str) -> T:
+    """Build a dataclass from a table of the file.
+
+    Raises
+    ------
+    InputError
+        As :func:`numalab.plain.build`; for an unknown key, naming the table that it belongs to.
+    """
+    known = {f.name for f in fields(cls)}  # type: ignore[arg-type]
+    for key in table if isinstance(table, Mapping) else ():
+        if key not in known:
+            raise unknown_key(key, where)
+    return build(cls, table, where)
 
 
 def format_of(head: dict[str, Any]) -> int:
@@ -91,7 +147,7 @@ def process_table(table: dict[str, Any], file_format: int) -> ProcessTable:
     InputError
         One line: the key, the value, the bound.
     """
-    return build(ProcessTable, {**_DEFAULTS[file_format], **table}, "[[process]]")
+    return read(ProcessTable, {**_DEFAULTS[file_format], **table}, "[[process]]")
 
 
 def processes_of(

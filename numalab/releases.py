@@ -42,6 +42,48 @@ _FIRST_RESET = (6, 2)
 """From here on a write after a migration unsets last_cpupid (6a56ccbcf6c6)."""
 _FIRST_EEVDF = (6, 6)
 """From here on tasks of one CPU take turns by EEVDF (147f3efaa241)."""
+_NEAREST = (
+    ((0, 0), "linux-6.1", "but page_count_rule, which came with 5.17"),
+    ((5, 17), "linux-6.1", ""),
+    ((6, 2), "linux-6.1", "and resets_cpupid"),
+    ((6, 4), "linux-6.4", ""),
+    ((6, 6), "linux-6.4", "6.6.y took over rules of 6.7: give the full release, such as 6.6.50"),
+    ((6, 7), "linux-6.7", ""),
+    ((6, 12), "linux-6.12", "6.12.0 has the rules of linux-6.7: give the full release"),
+    ((6, 13), "linux-6.12", ""),
+    ((6, 16), "linux-6.12", "and one_node_cpuset, from about 6.16 on"),
+    ((6, 19), "linux-7.2", "but shmem_task_policy"),
+    ((7, 2), "linux-7.2", "7.2.0 to 7.2.12 may lack shmem_task_policy: give the full release"),
+    ((7, 3), "linux-7.2", "nothing newer was looked at"),
+)
+"""From which version on which policy has the scan rules, and what differs; a policy's own series
+is known by its releases (:func:`of_release`)."""
+
+
+def _nearest(major: int, minor: int) -> str:
+    since = max(version for version, _, _ in _NEAREST if version <= (major, minor))
+    policy, remark = next((policy, remark) for at, policy, remark in _NEAREST if at == since)
+    return f"{policy!r}" + (f" ({remark})" if remark else "")
+
+
+def unknown_version(name: str) -> InputError | None:
+    """Return the error for a kernel version that is no policy: whose scan rules it has.
+
+    Examples
+    --------
+    >>> print(unknown_version("6.14"))
+    unknown policy '6.14'; kernel 6.14 has the scan rules of 'linux-6.12'
+    """
+    found = re.fullmatch(r"(?:linux-|v)?(\d+)\.(\d+)(\S*)", name)
+    if not found:
+        return None
+    major, minor = int(found[1]), int(found[2])
+    built = re.search(r"-(?!rc)", found[3])
+    more = "; what its distributor added was not looked at" if built else ""
+    return InputError(
+        f"unknown policy {name!r}; kernel {major}.{minor} has the scan rules of "
+        f"{_nearest(major, minor)}{more}"
+    )
 
 
 def of_release(release: str) -> Policy:
@@ -65,7 +107,10 @@ def of_release(release: str) -> Policy:
     major, minor, level = (int(part or 0) for part in found.groups())
     base = newest_before(major, minor)
     if base is None:
-        raise InputError(f"kernel release {release!r}: numalab knows no rules before 6.1")
+        raise InputError(
+            f"kernel release {release!r}: numalab knows no rules before 6.1; nearest is "
+            f"{_nearest(major, minor)}"
+        )
     rules: dict[str, bool] = {}
     guessed: list[str] = []
     if (major, minor) >= _FIRST_RESET and not base.resets_cpupid:

@@ -15,7 +15,7 @@ from typing import Any
 from numalab import policy
 from numalab.fields import InputError, unknown_name
 from numalab.policy import Policy, with_rules
-from numalab.releases import of_release
+from numalab.releases import of_release, unknown_version
 
 SEED_THREAD = 'the thread of "sched/numa: Enhance vma scanning logic", January 2023'
 
@@ -150,19 +150,35 @@ def bare(name: str, field: str) -> Policy:
     return get(name)
 
 
+def _parts(name: str) -> list[str]:
+    """Split a name into policy and remedies; Debian's releases hold a plus of their own."""
+    return re.sub(r"^((?:linux-)?[\d.]+)\+deb\d[^+]*", r"\1", name).split("+")
+
+
 def get(name: str) -> Policy:
     """Return a policy by name, with its remedies: ``linux-7.2`` or ``linux-7.2+mbind``.
 
-    A full release, ``linux-6.12.117``, is one too: see :func:`numalab.releases.of_release`.
+    A full release, ``linux-6.12.117`` or ``6.12.117+deb13-cloud-amd64``, is one too: see
+    :func:`numalab.releases.of_release`.
 
     Raises
     ------
     InputError
-        Naming the nearest policy or remedy that exists.
+        Naming the nearest policy or remedy that exists; for a kernel version, the policy whose
+        scan rules it has.
     """
-    base, *remedies = name.split("+")
+    base, *remedies = _parts(name)
     release = re.fullmatch(r"(?:linux-)?(\d+\.\d+\.\d+)", base)
+    if base not in policy.POLICIES and not release and (unknown := unknown_version(base)):
+        raise unknown
     found = of_release(release[1]) if release else policy.get(base)
     for remedy in remedies:
         found = with_remedy(found, remedy)
     return found
+
+
+def without_each(name: str) -> dict[str, Policy]:
+    """Return, for each remedy of a name, the policy without that one: to see what it does."""
+    base, *remedies = _parts(name)
+    rest = {one: [other for other in remedies if other != one] for one in remedies}
+    return {one: get("+".join([base, *others])) for one, others in rest.items()}

@@ -13,9 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from numalab.fields import InputError, unknown_name
-from numalab.file_tables import TaskTable, format_of, process_table, processes_of, tasks_of
+from numalab.file_tables import (
+    TaskTable,
+    format_of,
+    process_table,
+    processes_of,
+    read,
+    tasks_of,
+    unknown_key,
+)
 from numalab.machine import Machine, Speed
-from numalab.plain import as_plain, build
+from numalab.plain import as_plain
 from numalab.tunables import Tunables
 from numalab.workload import Access, Churn, Move, Process, Task, Vma, Workload
 
@@ -69,7 +77,12 @@ def from_tables(table: dict[str, Any]) -> Workload:
     """
     for key in table:
         if key not in _SECTIONS:
-            raise unknown_name("section", key, list(_SECTIONS))
+            is_table = isinstance(table[key], (dict, list))
+            raise (
+                unknown_name("section", key, list(_SECTIONS))
+                if is_table
+                else unknown_key(key, "the file's head")
+            )
     if "workload" not in table:
         raise InputError("section [workload] is missing (it holds the name)")
     head = table["workload"]
@@ -77,11 +90,11 @@ def from_tables(table: dict[str, Any]) -> Workload:
         raise InputError("workload must be a [table]")
     for key in ("machine", "tunables", "processes", "vmas", "tasks", "churns"):
         if key in head:
-            raise unknown_name("key in [workload]", key, ["name", "about", "duration_ms"])
+            raise unknown_key(key, "[workload]")
     machine = _machine(table.get("machine", {}))
     head = dict(head)
     file_format = format_of(head)
-    churns = tuple(build(Churn, t, "[[churn]]") for t in _tables(table, "churn"))
+    churns = tuple(read(Churn, t, "[[churn]]") for t in _tables(table, "churn"))
     tasks = tasks_of([_task(t) for t in _tables(table, "task")])
     names = dict.fromkeys([t.process for t in tasks] + [c.process for c in churns])
     described = [process_table(t, file_format) for t in _tables(table, "process")]
@@ -89,13 +102,13 @@ def from_tables(table: dict[str, Any]) -> Workload:
     values = {
         **head,
         "machine": machine,
-        "tunables": build(Tunables, table.get("tunables", {}), "[tunables]"),
+        "tunables": read(Tunables, table.get("tunables", {}), "[tunables]"),
         "processes": processes,
-        "vmas": tuple(build(Vma, t, "[[vma]]") for t in _tables(table, "vma")),
+        "vmas": tuple(read(Vma, t, "[[vma]]") for t in _tables(table, "vma")),
         "tasks": (*waiting, *tasks),
         "churns": churns,
     }
-    return build(Workload, values, "[workload]")
+    return read(Workload, values, "[workload]")
 
 
 def text(workload: Workload) -> str:
@@ -172,8 +185,8 @@ def _sections(plain: dict[str, Any]) -> dict[str, Any]:
 
 def _machine(table: dict[str, Any]) -> Machine:
     if isinstance(table, dict) and "speed" in table:
-        table = {**table, "speed": build(Speed, table["speed"], "[machine.speed]")}
-    return build(Machine, table, "[machine]")
+        table = {**table, "speed": read(Speed, table["speed"], "[machine.speed]")}
+    return read(Machine, table, "[machine]")
 
 
 def _tables(table: dict[str, Any], key: str, parent: str = "") -> list[dict[str, Any]]:
@@ -185,10 +198,10 @@ def _tables(table: dict[str, Any], key: str, parent: str = "") -> list[dict[str,
 
 def _task(table: dict[str, Any]) -> TaskTable:
     rows = {
-        key: tuple(build(cls, t, f"[[task.{key}]]") for t in _tables(table, key, "task."))
+        key: tuple(read(cls, t, f"[[task.{key}]]") for t in _tables(table, key, "task."))
         for key, cls in (("access", Access), ("move", Move))
     }
-    return build(TaskTable, {**table, **rows}, "[[task]]")
+    return read(TaskTable, {**table, **rows}, "[[task]]")
 
 
 def load(path: str | Path) -> Workload:

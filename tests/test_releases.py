@@ -6,7 +6,7 @@ import pytest
 
 from numalab.fields import InputError
 from numalab.policy import get
-from numalab.releases import BACKPORTS, of_release
+from numalab.releases import BACKPORTS, of_release, unknown_version
 
 
 @pytest.mark.parametrize(
@@ -78,3 +78,30 @@ def test_every_backport_names_a_rule_and_a_range():
 def test_what_is_no_known_release_is_refused(release, message):
     with pytest.raises(InputError, match=message):
         of_release(release)
+
+
+@pytest.mark.parametrize(
+    ("version", "policy"),
+    [
+        ("5.15", "linux-6.1"),
+        ("5.14.0-427.el9", "linux-6.1"),
+        ("linux-6.5", "linux-6.4"),
+        ("6.6", "linux-6.4"),
+        ("v6.8", "linux-6.7"),
+        ("6.8.0-31-generic", "linux-6.7"),
+        ("6.11", "linux-6.7"),
+        ("6.14", "linux-6.12"),
+        ("6.18", "linux-6.12"),
+        ("6.19", "linux-7.2"),
+        ("7.4", "linux-7.2"),
+    ],
+)
+def test_a_version_that_is_no_policy_names_the_one_whose_rules_it_has(version, policy):
+    """Rules: kernel.md's commit map; pinned folios are skipped from 6.19 on (today.md)."""
+    said = str(unknown_version(version))
+    assert f"has the scan rules of {policy!r}" in said
+    assert ("distributor" in said) is ("-" in version.removeprefix("linux-"))
+    base = of_release(version.removeprefix("linux-").lstrip("v")) if version > "6.2" else None
+    if base and policy != "linux-7.2":
+        assert base.rules() == get(policy).rules() | {"eevdf": base.eevdf}
+    assert unknown_version("rfc-v2") is None

@@ -63,6 +63,11 @@ def test_a_good_file_is_read():
     ("old", "new", "message"),
     [
         ("size_mb = 8", "size_gb = 8", "unknown key in [[vma]] 'size_gb'; did you mean 'size_mb'?"),
+        ("size_mb = 8", "scan_size_mb = 8", "[[vma]] 'scan_size_mb': belongs to [tunables]"),
+        ("size_mb = 8", "pinned_frac = 1", "did you mean 'pinned_fraction'?"),
+        ("size_mb = 8", "scan_size = 8", "did you mean 'scan_size_mb' of [tunables]?"),
+        ("cpu = 1", "pages_per_s = 1", "'pages_per_s': belongs to [[task.access]] or [[churn]]"),
+        ("[workload]", "hz = 100\n[workload]", "in the file's head 'hz': belongs to [machine]"),
         ("size_mb = 8", 'size_mb = "8 MB"', "size_mb = '8 MB': must be a number"),
         ("size_mb = 8", "size_mb = 3.6e19", "must be at most"),
         ("size_mb = 8", "size_mb = 9223372036854775808", "must be at most"),
