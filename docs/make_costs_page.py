@@ -11,8 +11,18 @@ HEAD = """# What an event costs
 Counts are simulated or recorded; time comes only from this table. Every time that a report
 shows is a range: all costs low, typical, high. Each is measured somewhere, derived from a
 measurement, or a guess, as its source says: low is the best machine published, typical a server
-with two sockets, high one with eight. Replace one in a notebook with
-`with_costs(Costs(), refault=2500)`, or with a `Cost` that has bounds and a source of its own.
+with two sockets, high one with eight. To replace one, give a number with its unit in the name
+(`_ns`, `_us`, `_ms`), or a `Cost` [ns] with bounds and a source of its own:
+
+```python
+from numalab import sweep
+from numalab.costs import Cost, Costs, time_of, with_costs
+from numalab.interactive import simulate
+
+totals = sweep.totals(simulate("data/workloads/thp.toml", "linux-6.12", replicates=3))
+mine = with_costs(Costs(), refault_us=2.5, zap=Cost(low=30, typical=90, high=200, source="mine"))
+time_of(totals, mine, vcpus=4)["scan"]  # ms; over replicate and bound (low, typical, high)
+```
 
 | cost | low .. typical .. high [us] | source |
 |---|---|---|

@@ -140,21 +140,39 @@ REMOTE = Cost(
 no count of the model says."""
 
 
+_NS = {"ns": 1.0, "us": 1e3, "ms": 1e6}
+
+
 def with_costs(costs: Costs, **values: float | Cost) -> Costs:
-    """Return costs with some of them replaced; a number replaces all three bounds.
+    """Return costs with some of them replaced.
+
+    Parameters
+    ----------
+    costs : Costs
+    **values
+        A :class:`Cost` by its name (``refault=Cost(...)``, in ns), or a number by the name with
+        its unit, ``ns``, ``us`` or ``ms``, which replaces all three bounds: ``refault_us=2.5``.
 
     Raises
     ------
     InputError
-        For a cost that does not exist, or bounds out of order.
+        For a cost that does not exist, a number without a unit, or bounds out of order.
     """
     known = [f.name for f in fields(Costs)]
     changed: dict[str, Cost] = {}
-    for name, value in values.items():
+    for given, value in values.items():
+        name, _, unit = given.rpartition("_")
+        if unit not in _NS or isinstance(value, Cost):
+            name, unit = given, ""
         if name not in known:
-            raise unknown_name("cost", name, known)
+            raise unknown_name("cost", given, known)
         if not isinstance(value, Cost):
-            value = Cost(low=value, typical=value, high=value, source="given")
+            if not unit:
+                raise InputError(f"{name} = {value:g}: of which unit? Say {name}_ns or {name}_us")
+            ns = value * _NS[unit]
+            value = Cost(low=ns, typical=ns, high=ns, source="given")
+        if name in changed:
+            raise InputError(f"{name}: is given twice")
         changed[name] = value
     return replace(costs, **changed)
 

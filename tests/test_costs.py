@@ -19,7 +19,8 @@ def _totals(**counts: float) -> xr.Dataset:
 
 def _given(**values: float) -> Costs:
     zero = dict.fromkeys(table(Costs()).index, 0.0)
-    return with_costs(Costs(), **(zero | values))
+    given = {f"{name}_ns": ns for name, ns in (zero | values).items()}
+    return with_costs(Costs(), **given)
 
 
 @pytest.mark.parametrize(
@@ -65,11 +66,15 @@ def test_what_is_missing_is_named() -> None:
 
 
 def test_overriding_a_cost() -> None:
-    mine = with_costs(Costs(), refault=Cost(low=1, typical=2, high=3, source="mine"), zap=4)
+    mine = with_costs(Costs(), refault=Cost(low=1, typical=2, high=3, source="mine"), zap_ns=4)
     assert (mine.refault.source, mine.zap.low, mine.zap.high) == ("mine", 4, 4)
     assert mine.pte_update == Costs().pte_update
     with pytest.raises(InputError, match="unknown cost 'refalt'; did you mean 'refault'"):
         with_costs(Costs(), refalt=1)
+    assert with_costs(Costs(), refault_us=2.5) == with_costs(Costs(), refault_ns=2500)
+    assert with_costs(Costs(), cache_flush_ms=3).cache_flush.typical == 3e6
+    with pytest.raises(InputError, match=r"refault = 2.5: of which unit\? Say refault_ns or"):
+        with_costs(Costs(), refault=2.5)
     with pytest.raises(InputError, match="must be 0 <= low <= typical <= high"):
         Cost(low=2, typical=1, high=3, source="x")
 

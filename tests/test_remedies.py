@@ -171,7 +171,9 @@ def test_a_dear_call_moves_where_notifying_each_page_costs_less() -> None:
     )
 
     def extra(call_ns: float) -> xr.DataArray:
-        costs = with_costs(Costs(), remote_flush=0.0, vcpu_interrupt=0.0, notifier_call=call_ns)
+        costs = with_costs(
+            Costs(), remote_flush_ns=0.0, vcpu_interrupt_ns=0.0, notifier_call_ns=call_ns
+        )
         total = time_of(ds, costs, vcpus=2)["total"].sel(bound="typical", drop=True)
         return total.sel(remedy=each, drop=True) - total.sel(remedy="none", drop=True)
 
