@@ -1,4 +1,4 @@
-"""The command line: simulate, sweep, record, calibrate, compare, report, mail, policies.
+"""The command line: init, simulate, sweep, record, calibrate, compare, report, mail, policies.
 
 Heavy imports stand inside the commands, so that ``--help`` answers at once.
 """
@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from numalab.cli_output import check_out, dataset_of, leave, print_counters, save, say
+from numalab.cli_output import check_out, dataset_of, leave, print_answers, save, say
 
 app = typer.Typer(
     help="What Linux NUMA-balancing scans cost: on a model, and on real kernels.",
@@ -23,6 +23,20 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 FilePath = Annotated[Path, typer.Argument(help="workload file (TOML)")]
+
+
+@app.command()
+def init(
+    name: Annotated[str, typer.Argument(help="of the workload; NAME.toml is written here")],
+    template: Annotated[
+        str, typer.Option(help="churn, database, gpu, guest or key-value")
+    ] = "database",
+) -> None:
+    """Write a commented workload file to begin with."""
+    from numalab.templates import begin
+
+    path = begin(name, template, Path.cwd())
+    say(f"wrote {path.name}: edit it, then: numalab simulate {path.name}")
 
 
 @app.command()
@@ -47,10 +61,14 @@ def simulate(
 
     ds = run(given, chosen, seed=seed, replicates=replicates)
     save(ds, out)
+    without = {
+        remedy: run(given, rest, seed=seed, replicates=replicates)
+        for remedy, rest in remedies.without_each(policy).items()
+    }
     for table in ("chunks", "notices") if out else ():
         if left_out := provenance(ds)[f"{table}_dropped"]:
             say(f"the table of {table} is full: up to {left_out} of a run are not in it")
-    print_counters(ds, as_json)
+    print_answers(ds, as_json, without)
 
 
 @app.command()
@@ -117,7 +135,7 @@ def record(
         progress=say,
     )  # fmt: skip
     save(ds, out)
-    print_counters(ds, as_json)
+    print_answers(ds, as_json)
 
 
 @app.command()

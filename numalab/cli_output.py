@@ -5,7 +5,6 @@ Heavy imports stand inside the functions, as in :mod:`numalab.cli`.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import tempfile
@@ -15,6 +14,8 @@ from typing import TYPE_CHECKING, NoReturn
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import xarray as xr
 
 
@@ -61,15 +62,21 @@ def save(ds: xr.Dataset, out: Path | None) -> None:
         say(f"wrote {out}")
 
 
-def print_counters(ds: xr.Dataset, as_json: bool) -> None:
-    """Print what the runs counted up to their end: as a table, or as JSON."""
-    from numalab.report.tables import final, final_values
+def print_answers(
+    ds: xr.Dataset, as_json: bool, without: Mapping[str, xr.Dataset] | None = None
+) -> None:
+    """Print what the runs came to, as text or as JSON.
 
-    if as_json:
-        known = {"source": ds.attrs["source"], "final": final_values(ds)}
-        typer.echo(json.dumps(known, indent=1))
-    else:
-        typer.echo(final(ds))
+    Parameters
+    ----------
+    without : mapping, optional
+        For each remedy of the policy, the same runs without it.
+    """
+    from numalab.report import summary
+    from numalab.report.notes import notes
+
+    said = notes(ds, without) if ds.attrs["source"] == "simulated" else []
+    typer.echo((summary.as_json if as_json else summary.lines)(ds, said))
 
 
 def leave(line: str) -> NoReturn:

@@ -27,7 +27,7 @@ def process(*words):
 def test_help_names_the_commands(run):
     done = run("--help")
     assert done.returncode == 0
-    for word in ("simulate", "record", "compare", "report", "mail", "policies"):
+    for word in ("init", "simulate", "record", "compare", "report", "mail", "policies"):
         assert word in done.stdout
 
 
@@ -63,9 +63,36 @@ def test_simulate_prints_counters_and_writes_the_dataset(run, tmp_path):
 
 def test_simulate_json_is_json():
     done = numalab("simulate", WORKLOAD, "--replicates", 2, "--json")
-    final = json.loads(done.stdout)["final"]
-    assert len(final["numa_pte_updates"]) == 2
-    assert min(final["numa_pte_updates"]) > 0
+    found = json.loads(done.stdout)
+    assert found["policy"]["name"] == "linux-7.2"
+    marked = found["counters"]["numa_pte_updates"]
+    assert (len(marked["values"]), marked["units"]) == (2, "1")
+    assert found["quantities"]["marked_mb"]["values"] == [n / 256 for n in marked["values"]]
+    assert found["tasks"]["t1"]["sum_exec_runtime"]["units"] == "ms"
+
+
+def test_init_writes_a_file_that_simulates_and_writes_over_none(tmp_path):
+    done = numalab("init", "mine", "--template", "guest", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "mine.toml").read_text()
+    done = numalab("simulate", "mine.toml", "--replicates", 1, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "(1 runs): mine, 60 s" in done.stdout
+    assert "notified by scans [MB]" in done.stdout
+    done = numalab("init", "mine", "--template", "gpu", cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "mine.toml: exists" in done.stderr
+    assert (tmp_path / "mine.toml").read_text() == text
+
+
+def test_a_remedy_that_changes_nothing_is_named_and_one_that_does_is_not():
+    words = ("simulate", WORKLOAD, "--replicates", 2, "--policy")
+    done = numalab(*words, "linux-7.2+mbind")
+    assert "note: remedy mbind changed nothing: no VMA has a subscriber" in done.stdout
+    done = numalab("simulate", ROOT / "data/workloads/guest-half-4k-anon.toml", *words[2:],
+                   "linux-7.2+mbind")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "changed nothing" not in done.stdout
 
 
 def test_compare_of_two_files(tmp_path):
@@ -140,7 +167,7 @@ def test_bad_input_is_one_line_and_status_2_of_a_process_too():
     ("words", "message"),
     [
         (("simulate", "none.toml"), "none.toml: cannot be read: No such file"),
-        (("simulate", WORKLOAD, "--policy", "linux-6.21"), "the newest before it: 'linux-6.12'"),
+        (("simulate", WORKLOAD, "--policy", "linux-6.11"), "has the scan rules of 'linux-6.7'"),
         (("simulate", WORKLOAD, "--replicates", "0"), "replicates = 0: must be at least 1"),
         (("simulate", WORKLOAD, "--seed", "-1"), "seed = -1: must be at least 0"),
         (("compare", "x.nc", "y.nc"), "x.nc: no such file"),

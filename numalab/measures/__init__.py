@@ -7,6 +7,7 @@ keyword, with ``functools.partial``.
 
 from numalab.measures.locality import remote_s, remote_share
 from numalab.measures.notifications import (
+    evictions,
     largest_scan,
     notified_halves,
     notified_per_minute,
@@ -19,6 +20,7 @@ from numalab.measures.scans import each_scan, first_scan, scans, walked
 __all__ = [
     "each_run",
     "each_scan",
+    "evictions",
     "first_scan",
     "largest_scan",
     "notified_halves",

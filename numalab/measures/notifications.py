@@ -8,6 +8,7 @@ import xarray as xr
 from numalab.measures.run import index_of, require, workload_of
 from numalab.measures.scans import Found, group_by_scan
 from numalab.schema import WHYS
+from numalab.units import NR_MAX_MIGRATE_PAGES_RETRY
 
 _ROUNDING = 1e-9
 """What a length in minutes may be off by, of itself: two halves are a whole run."""
@@ -114,3 +115,40 @@ def notified_ranges(run: xr.Dataset, *, vma: str | None = None) -> tuple[tuple[i
     require(run, "notify_start")
     start, pages = run["notify_start"].values[mine], run["notify_pages"].values[mine]
     return tuple(zip(start.tolist(), pages.tolist(), strict=True))
+
+
+def evictions(run: xr.Dataset, *, restore_ms: float) -> Found:
+    """Evictions of a GPU's queues; what meets queues that are out already is left out.
+
+    Parameters
+    ----------
+    restore_ms : float [ms]
+        How long queues are out. They are a process's: one notification of any of its registered
+        mappings evicts them all.
+
+    Returns
+    -------
+    dict
+        ``evictions`` [1]: exact as far as scans send them, and at most so many with those of
+        migrations, of which a run holds only how many there are in each sample.
+    """
+    require(run, "notify_ms", "notify_vma", "notifier_calls", "pgmigrate_success")
+    of = {v.name: v.process for v in workload_of(run).vmas if v.subscriber == "gpu"}
+    names = np.array([of.get(str(name), "") for name in run["vma"].values] + [""])
+    sent, process = run["notify_ms"].values, names[run["notify_vma"].values]
+    scans = sum(_apart(np.sort(sent[process == one]), restore_ms) for one in set(of.values()))
+    calls = int(run["notifier_calls"].sel(vma=list(of), why="migrate").sum())
+    tried = run["pgmigrate_success"].values + NR_MAX_MIGRATE_PAGES_RETRY * (
+        run["pgmigrate_fail"].values if "pgmigrate_fail" in run else 0
+    )
+    most = len(set(of.values())) * np.ceil(np.diff(run["time"].values) / restore_ms)
+    return {"evictions": scans + min(calls, int(np.minimum(np.diff(tried), most).sum()))}
+
+
+def _apart(times: np.ndarray, gap: float) -> int:
+    """Count times, in order, without those within ``gap`` of the last one counted."""
+    count, next_at = 0, -np.inf
+    for at in times:
+        if at >= next_at:
+            count, next_at = count + 1, at + gap
+    return count
