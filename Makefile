@@ -2,7 +2,8 @@
 # make check    set up, lint, run the tests that take no time: under a minute
 # make test     set up, lint, run the whole suite
 # make test-loaded   the whole suite three times, beside a load that takes all CPUs
-# make bench    time everything, write the table into README.md
+# make docs     the pages of docs/ and the notebooks as a site: docs/_site/index.html
+# make bench    time everything, write the tables into docs/performance.md
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
@@ -15,7 +16,7 @@ export NUMALAB_KERNELS ?= $(abspath $(CI_KERNELS))
 export MPLBACKEND := Agg
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 
-.PHONY: report quick check test test-loaded lint golden bench lock kernels env clean
+.PHONY: report quick check test test-loaded lint golden bench docs lock kernels env clean
 
 env: $(READY)
 
@@ -67,7 +68,20 @@ bench: $(READY)
 	@mkdir -p .cache
 	@$(BIN)/python -m pytest benchmarks -rs -p no:cacheprovider --benchmark-sort=name \
 	  --benchmark-columns=median,min,max,rounds --benchmark-json=.cache/bench.json
-	@$(BIN)/python benchmarks/table.py .cache/bench.json README.md
+	@$(BIN)/python benchmarks/table.py .cache/bench.json docs/performance.md
+
+# mkdocs wants its pages in a folder of their own, outside that of the site.
+docs: $(READY)
+	@rm -rf .cache/docs docs/_site && mkdir -p .cache/docs/reports
+	@cp docs/*.md .cache/docs
+	@sed 's/](docs\//](/g' README.md > .cache/docs/index.md
+	@for folder in $$(grep -o '(reports/[^/]*' README.md | tr -d '('); do \
+	  cp -r $$folder .cache/docs/reports; done
+	@for file in notebooks/q*.ipynb; do name=$$(basename $$file .ipynb); \
+	  echo "* [$$name](notebooks/$$name.html)"; done | cat <(printf '# Notebooks\n\n') - > .cache/docs/notebooks.md
+	@$(BIN)/mkdocs build -q
+	@$(BIN)/jupyter nbconvert --log-level=WARN --to html --output-dir docs/_site/notebooks notebooks/q*.ipynb
+	@echo "open docs/_site/index.html"
 
 kernels:
 	@.ci/fetch-kernels $(NUMALAB_KERNELS)

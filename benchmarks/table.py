@@ -1,6 +1,6 @@
-"""Write the table of README.md from the JSON of one run of the benchmarks.
+"""Write the tables of docs/performance.md from the JSON of one run of the benchmarks.
 
-python benchmarks/table.py BENCH.json README.md
+python benchmarks/table.py BENCH.json docs/performance.md
 """
 
 import json

@@ -38,8 +38,20 @@ cpu = 1
 vma = "a"
 ```
 
-An unknown key, a value of the wrong type or out of its bounds, or two lines that contradict
-each other are refused in one line that names the key, the value and the bound.
+`numalab init NAME --template guest` writes a commented one to begin with; other templates are
+`database`, `key-value`, `gpu` and `churn`. In Python:
+
+```python
+from numalab.interactive import load, replace, simulate
+
+w = load("data/workloads/private-converge.toml")
+w = replace(w, duration_ms=6000, vmas=[replace(vma, thp=True) for vma in w.vmas])
+ds = simulate(w, "linux-7.2", replicates=2)
+```
+
+An unknown key (named with the table that it belongs to), a value of the wrong type or out of its
+bounds, or two lines that contradict each other are refused in one line that names the key,
+the value and the bound.
 """
 
 TAIL = """

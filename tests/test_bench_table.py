@@ -1,4 +1,4 @@
-"""The table of README.md comes from one run of the benchmarks, between two lines."""
+"""The tables of docs/performance.md come from one run of the benchmarks, between two lines."""
 
 import importlib.util
 import json
@@ -49,7 +49,7 @@ def test_rows_hold_medians_ratios_and_refusals():
 
 def test_only_what_stands_between_the_markers_changes_and_a_second_time_nothing(tmp_path):
     table = _table()
-    source, target = tmp_path / "bench.json", tmp_path / "README.md"
+    source, target = tmp_path / "bench.json", tmp_path / "page.md"
     source.write_text(json.dumps(RUN))
     target.write_text(f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n")
     table.main(source, target)
@@ -62,6 +62,6 @@ def test_only_what_stands_between_the_markers_changes_and_a_second_time_nothing(
         table.main(source, target)
 
 
-def test_readme_has_the_markers():
-    table, readme = _table(), (ROOT / "README.md").read_text()
-    assert readme.count(table.BEGIN) == readme.count(table.END) == 1
+def test_the_page_has_the_markers():
+    table, page = _table(), (ROOT / "docs/performance.md").read_text()
+    assert page.count(table.BEGIN) == page.count(table.END) == 1

@@ -1,8 +1,7 @@
-"""What docstrings and the README show is what happens."""
+"""What docstrings show is what happens."""
 
 import doctest
 import importlib
-import re
 from pathlib import Path
 
 import pytest
@@ -24,12 +23,3 @@ def test_the_examples_of_a_module_are_right(name):
     found = doctest.testmod(importlib.import_module(name))
     assert found.attempted > 0
     assert found.failed == 0
-
-
-def test_the_readme_s_python_runs(monkeypatch):
-    monkeypatch.chdir(ROOT)
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
-    names = [{} for _ in blocks]
-    for code, found in zip(blocks, names, strict=True):
-        exec(compile(code, "README.md", "exec"), found)
-    assert [found["ds"].sizes["replicate"] for found in names] == [40, 4]

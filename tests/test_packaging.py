@@ -47,7 +47,7 @@ def test_conda_environment_takes_its_packages_from_pyproject():
     assert set(named) <= {"conda", "python", "pip", "make", "git"}
 
 
-@pytest.mark.parametrize("name", ["workload", "costs", "dataset"])
+@pytest.mark.parametrize("name", ["workload", "costs", "dataset", "policies"])
 def test_page_is_what_the_declarations_say(name):
     spec = importlib.util.spec_from_file_location("page", ROOT / f"docs/make_{name}_page.py")
     module = importlib.util.module_from_spec(spec)
