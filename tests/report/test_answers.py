@@ -1,9 +1,13 @@
 """Quantities of runs: by hand from the tables of events, and the same as the counters say."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from numalab import measures
+from numalab.captures import open_recording
 from numalab.interactive import load, replace, simulate
 from numalab.report import summary
 from numalab.report.answers import answers, of_tasks, scan_times, skips
@@ -97,6 +101,17 @@ def test_the_lines_fit_a_terminal_and_two_calls_agree(walkers):
     assert text.startswith("simulated as linux-7.2 (3 runs): private-converge, 12 s\n")
     assert len(text.splitlines()) <= 40
     assert max(map(len, text.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("version", ["6.1", "6.12", "7.2"])
+def test_a_recording_is_printed_as_far_as_it_goes(version):
+    ds = open_recording(Path(f"tests/data/captures/short/{version}")).dataset()
+    found = answers(ds)
+    assert "scan_ms_max" not in found, "a recording holds when a chunk began, and no more"
+    assert found["marked_mb"].values == ds["numa_pte_updates"].isel(time=-1).values / 256
+    assert summary.lines(ds, []).startswith(f"recorded on {version}.")
+    known = json.loads(summary.as_json(ds, []))
+    assert known["quantities"]["scans"]["values"] == found["scans"].values.tolist()
 
 
 def test_a_rate_that_is_too_low_for_a_scan_is_said():
