@@ -72,10 +72,9 @@ def replace(given: T, **changes: Any) -> T:
 
     Examples
     --------
-    >>> from numalab.vma import Vma
-    >>> w = Workload(name="one")
-    >>> [vma.name for vma in replace(w, vmas=[]).vmas]
-    []
+    >>> from numalab.task import Access, Task
+    >>> replace(Task(name="t"), access=[Access(vma="a")]).access[0].vma
+    'a'
     """
     frozen = {key: _frozen(value) for key, value in changes.items()}
     return dataclasses.replace(given, **frozen)  # type: ignore[type-var]
