@@ -2,6 +2,7 @@
 # make check    set up, lint, run the tests that take no time: under a minute
 # make test     set up, lint, run the whole suite
 # make test-loaded   the whole suite three times, beside a load that takes all CPUs
+# make lab      set up, open JupyterLab on the notebooks
 # make docs     the pages of docs/ and the notebooks as a site: docs/_site/index.html
 # make bench    time everything, write the tables into docs/performance.md
 SHELL := /bin/bash
@@ -16,7 +17,7 @@ export NUMALAB_KERNELS ?= $(abspath $(CI_KERNELS))
 export MPLBACKEND := Agg
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 
-.PHONY: report quick check test test-loaded lint golden bench docs lock kernels env clean
+.PHONY: report quick lab check test test-loaded lint golden bench docs lock kernels env clean
 
 env: $(READY)
 
@@ -37,6 +38,10 @@ report: $(READY)
 
 quick: $(READY)
 	@$(BIN)/numalab report --quick
+
+# NUMALAB_LAB: more options, such as --no-browser on a machine without a screen.
+lab: $(READY)
+	@$(BIN)/jupyter lab --notebook-dir=. --LabApp.default_url=/lab/tree/notebooks $(NUMALAB_LAB)
 
 lint: $(READY)
 	@echo "lint: ruff, import-linter, mypy"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from numalab.fields import InputError
+from numalab.report import cells
 from numalab.report.parameters import check_cell
 
 
@@ -17,7 +18,7 @@ def enter(names: Mapping[str, Any]) -> None:
 
     Paths in notebooks begin at the checkout; Jupyter starts a notebook in the folder of the
     notebook, ``numalab report`` in the checkout. From then on Jupyter shows an InputError as one
-    line, without a traceback.
+    line, without a traceback, and workloads, policies and runs as :mod:`numalab.report.cells` does.
 
     Parameters
     ----------
@@ -29,7 +30,7 @@ def enter(names: Mapping[str, Any]) -> None:
     InputError
         If there is no checkout above, or a parameter is not of its type or an empty list.
     """
-    _show_one_line()
+    _set_up_shell()
     here = Path.cwd()
     for folder in (here, *here.parents):
         if (folder / "notebooks").is_dir() and (folder / "data" / "captures").is_dir():
@@ -39,8 +40,8 @@ def enter(names: Mapping[str, Any]) -> None:
     raise InputError(f"{here}: in no checkout with notebooks/ and data/captures/: start in one")
 
 
-def _show_one_line() -> None:
-    """Let Jupyter, if that is where this runs, show an InputError as its one line."""
+def _set_up_shell() -> None:
+    """Let Jupyter, if that is where this runs, show what a person can read."""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     if shell is None:
         return
@@ -51,3 +52,4 @@ def _show_one_line() -> None:
         return lines
 
     shell.set_custom_exc((InputError,), show)
+    cells.enable(shell)
