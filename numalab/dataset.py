@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from numalab import files
 from numalab.fields import InputError
 from numalab.schema import COUNTERS, EVENTS, LABELS, SCHEMA
 
@@ -156,19 +157,15 @@ def save(ds: xr.Dataset, path: str | Path) -> None:
         If the file cannot be written.
     """
     target = Path(path)
-    part = target.with_name(target.name + ".part")
+    content = ds.to_netcdf(engine="h5netcdf")  # in memory: HDF5 crashes where a disk is full
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists() and not (target.is_file() or target.is_dir()):
-            raise InputError(f"{target}: is not a regular file")
-        try:
-            ds.to_netcdf(part, engine="h5netcdf")
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
+        special = target.exists() and not (target.is_file() or target.is_dir())
     except OSError as error:
-        reason = error.strerror or str(error).splitlines()[0]
-        raise InputError(f"{target}: cannot be written: {reason}") from None
+        raise InputError(f"{target}: cannot be written: {error.strerror}") from None
+    if special:
+        raise InputError(f"{target}: is not a regular file")
+    files.write(target, content)
 
 
 def load(path: str | Path) -> xr.Dataset:

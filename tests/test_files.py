@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -53,3 +56,27 @@ def test_a_new_file_has_the_rights_that_any_new_file_has(tmp_path):
     files.write(tmp_path / "ours", b"x")
     (tmp_path / "plain").write_text("x")
     assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_threads_that_write_at_once_leave_the_umask_as_it_was(tmp_path):
+    before = os.umask(0o027)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda i: files.write(tmp_path / f"{i}", "x"), range(400)))
+        assert os.umask(0o027) == 0o027
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o640}
+
+
+def test_a_folder_is_made_and_tried_and_left_empty(tmp_path):
+    files.check_writable(tmp_path / "deep" / "down")
+    assert list((tmp_path / "deep" / "down").iterdir()) == []
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="file/down: cannot be written: Not a directory"):
+        files.check_writable(tmp_path / "file" / "down")
+
+
+def test_the_name_of_a_half_written_file_is_as_said(tmp_path):
+    with files.replacing(tmp_path / "kept") as part:
+        assert re.fullmatch(rf"\.kept{files.PART}", part.name)

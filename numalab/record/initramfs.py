@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from numalab import files
 from numalab.fields import InputError
 
 log = logging.getLogger(__name__)
@@ -60,15 +61,6 @@ def tool(name: str) -> str:
     return path
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file that appears complete or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".part-") as scratch:
-        part = Path(scratch) / path.name
-        part.write_bytes(data)
-        part.replace(path)
-
-
 def compiled(cache: Path | None = None, sources: tuple[Path, ...] = SOURCES) -> bytes:
     """Return a static program, compiled once for each version of its source.
 
@@ -102,8 +94,9 @@ def compiled(cache: Path | None = None, sources: tuple[Path, ...] = SOURCES) -> 
             )
         program = output.read_bytes()
     try:
-        write_whole(target, program)
-    except OSError as error:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        files.write(target, program)
+    except (OSError, InputError) as error:
         log.debug("the compiled program is not kept: %s", error)
     return program
 

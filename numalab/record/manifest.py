@@ -14,13 +14,16 @@ from typing import Any
 import tomlkit
 import xarray as xr
 
-from numalab import dataset, versions
+from numalab import dataset, files, versions
 from numalab.captures.recording import FORMAT, MANIFEST, open_recording
 from numalab.fields import InputError
 from numalab.record.guest import QEMU, Boot
-from numalab.record.initramfs import RecordError, tool, write_whole
+from numalab.record.initramfs import RecordError, tool
 from numalab.record.programs import RECORDER
 from numalab.workload import Workload
+
+WORKLOAD, CALIBRATION = "workload.toml", "calibration.json"
+"""Files of a recording, beside its manifest and its runs."""
 
 
 def _host_cpu() -> str:
@@ -67,7 +70,24 @@ class RecordingWriter:
         if (folder / MANIFEST).exists():
             self._resume(program)
         else:
-            self._add_file("workload.toml", source.encode())
+            self._begin(source.encode())
+
+    def _begin(self, source: bytes) -> None:
+        """Make the folder; what lies there without a manifest is only ours if it is the same."""
+        path = self.folder / WORKLOAD
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            begun = path.exists()
+            if (begun and path.read_bytes() != source) or (
+                not begun and (self.folder / CALIBRATION).exists()
+            ):
+                raise RecordError(
+                    f"{self.folder}: holds {WORKLOAD if begun else CALIBRATION}, and no "
+                    f"{MANIFEST}: it is no recording; record into another folder"
+                )
+        except OSError as error:
+            raise RecordError(f"{self.folder}: cannot be written: {error.strerror}") from None
+        self._add_file(WORKLOAD, source)
 
     def _resume(self, program: str) -> None:
         recording = open_recording(self.folder)
@@ -98,23 +118,23 @@ class RecordingWriter:
     @property
     def calibrated(self) -> bool:
         """Whether the speed of the machine is in it."""
-        return "calibration.json" in self.facts["files"]
+        return CALIBRATION in self.facts["files"]
 
     def save(self) -> None:
         """Write the manifest."""
-        write_whole(self.folder / MANIFEST, tomlkit.dumps(self.facts).encode())
+        files.write(self.folder / MANIFEST, tomlkit.dumps(self.facts).encode())
 
     def add_calibration(self, calibration: dict[str, Any]) -> None:
         """Store the measured speed of the machine and the numbers behind it."""
         text = json.dumps(calibration, indent=1, sort_keys=True) + "\n"
-        self._add_file("calibration.json", text.encode())
+        self._add_file(CALIBRATION, text.encode())
         self.save()
 
     def add_run(self, boot: Boot, ds: xr.Dataset, seed: int) -> None:
         """Store one finished run and enter it into the manifest."""
         name = f"run{self.runs}.log.gz"
         packed = gzip.compress(boot.text.encode("latin-1"), 9, mtime=0)
-        write_whole(self.folder / name, packed)
+        files.write(self.folder / name, packed)
         provenance = dataset.provenance(ds)
         self.facts["kernel"] = provenance["kernel"]
         self.facts["run"].append(
@@ -135,5 +155,5 @@ class RecordingWriter:
         self.save()
 
     def _add_file(self, name: str, data: bytes) -> None:
-        write_whole(self.folder / name, data)
+        files.write(self.folder / name, data)
         self.facts["files"][name] = hashlib.sha256(data).hexdigest()

@@ -7,6 +7,7 @@ without any code; a row costs next to nothing beside a run.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -171,6 +172,33 @@ def unpack(header: str, rows: np.ndarray) -> xr.Dataset:
         data[name] = (("run", *one["dims"]), values.astype(dtype, copy=False), one["attrs"])
         at += size
     return xr.Dataset(data, coords=table["coords"])
+
+
+def check_header(header: str, cells: int) -> None:
+    """Refuse a header that :func:`pack` would not have made for rows of so many numbers.
+
+    Raises
+    ------
+    InputError
+        For any other text.
+    """
+    try:
+        table = json.loads(header)
+        coords, sizes = table["coords"], []
+        for name, one in table["variables"].items():
+            dims, shape = one["dims"], one["shape"]
+            fits = len({*dims}) == len(dims) and all(isinstance(dim, str) for dim in dims)
+            fits = fits and [len(coords[dim]) for dim in dims] == shape and name.isprintable()
+            texts = [*one["attrs"], *one["attrs"].values()]
+            if not fits or one["kind"] not in "ifb" or not all(isinstance(t, str) for t in texts):
+                raise ValueError(name)
+            sizes.append(math.prod(shape))
+        for name, labels in coords.items():
+            _labels(name, xr.DataArray(labels, {name: labels}, name)[name])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
+        raise InputError(f"header {shown(header)}: is of no result") from None
+    if set(table) != {"variables", "coords"} or sum(sizes) != cells:
+        raise InputError(f"header {shown(header)}: is not of rows of {cells} numbers")
 
 
 def joined(points: Sequence[Sequence[Record]], replicates: int) -> xr.Dataset:

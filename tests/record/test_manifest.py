@@ -101,3 +101,25 @@ def test_a_damaged_run_is_not_extended(tmp_path: Path, kernel: Path) -> None:
     shutil.copy(SHORT / "workload.toml", folder / "run0.log.gz")
     with pytest.raises(RecordError, match=r"run0\.log\.gz: altered"):
         _recording(folder, kernel, source)
+
+
+@pytest.mark.parametrize("name", ["workload.toml", "calibration.json"])
+def test_a_folder_of_other_files_is_not_written_over(
+    tmp_path: Path, kernel: Path, name: str
+) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / name).write_text("mine")
+    with pytest.raises(RecordError, match=rf"mine: holds {name}, and no manifest.toml"):
+        _recording(folder, kernel, (SHORT / "workload.toml").read_text())
+    assert [path.name for path in folder.iterdir()] == [name]
+    assert (folder / name).read_text() == "mine"
+
+
+def test_what_was_stopped_before_its_manifest_is_begun_again(tmp_path: Path, kernel: Path) -> None:
+    source = (SHORT / "workload.toml").read_text()
+    for _ in range(2):
+        recording, _ = _recording(tmp_path / "kept", kernel, source)
+        (tmp_path / "kept" / "calibration.json").write_text("{}")
+    recording.add_calibration({"speed": {}})
+    assert recording.calibrated

@@ -13,8 +13,8 @@ import pytest
 import xarray as xr
 
 from numalab.fields import InputError
-from numalab.sweep import store
-from numalab.sweep.results import TOTALS_HEADER, Record, unpack
+from numalab.sweep import batch, store
+from numalab.sweep.results import TOTALS_HEADER, Record, pack, unpack
 from numalab.totals import NAMES
 
 
@@ -45,10 +45,11 @@ def test_a_file_is_netcdf_with_names(tmp_path):
 
 
 def test_results_of_several_kinds_share_a_file(tmp_path):
-    other = Record(_record("a", 0, 1).key, 7, "{}", np.array([[0.5, np.nan]]))
+    header, row = pack({"x": 0.5, "y": float("nan")})
+    other = Record(_record("a", 0, 1).key, 7, header, row[None])
     store.write(tmp_path, [_record("a", 0, 3), other, _record("a", 3, 2)], "m")
     found = store.read(tmp_path, {other.key}, print)[other.key]
-    assert [(r.first, len(r.rows), r.header == "{}") for r in found] == [
+    assert [(r.first, len(r.rows), r.header == header) for r in found] == [
         (0, 3, False), (3, 2, False), (7, 1, True),
     ]  # fmt: skip
     np.testing.assert_array_equal(found[2].rows, other.rows)
@@ -110,7 +111,7 @@ def test_files_of_other_names_are_left_alone(tmp_path):
 
 
 def test_what_a_killed_sweep_left_long_ago_is_cleared(tmp_path):
-    parts = [tmp_path / f"{'a' * 64}.{digit * 32}.part" for digit in "01"]
+    parts = [tmp_path / f".{'a' * 64}.nc.{digit * 16}.part" for digit in "01"]
     for part in parts:
         part.write_text("half")
     os.utime(parts[0], (time.time() - 2 * 86400,) * 2)
@@ -125,9 +126,7 @@ def test_a_write_that_fails_is_one_line_and_leaves_nothing(tmp_path):
     with pytest.raises(InputError, match=r"^store .*: cannot be written: Is a directory$"):
         store.write(tmp_path, [_record("a", 0, 3)], "m")
     assert list(tmp_path.iterdir()) == [path]
-    with pytest.raises(InputError, match=rf"^store .*{path.name}: cannot be read: Is a directory$"):
-        store.read(tmp_path, set(), print)
-    with pytest.raises(InputError, match=r"^store .*gone: cannot be written: No such file or"):
+    with pytest.raises(InputError, match=r"^store .*gone.*: cannot be written: No such file or"):
         store.write(tmp_path / "gone", [_record("a", 0, 3)], "m")
 
 
@@ -140,16 +139,106 @@ def test_files_have_the_mode_that_the_umask_leaves(tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
-def test_a_file_of_another_kind_under_its_checksum_is_one_line(tmp_path):
-    buffer = io.BytesIO()
-    with h5py.File(buffer, "w") as file:
-        file["x"] = 1
-    for data in (b"text", buffer.getvalue()):
-        path = tmp_path / f"{hashlib.sha256(data).hexdigest()}.nc"
-        path.write_bytes(data)
-        with pytest.raises(InputError, match=rf"{path.name}: cannot be read: not a file of a"):
-            store.read(tmp_path, set(), print)
-        path.unlink()
+def _put(folder, data):
+    path = folder / f"{hashlib.sha256(data).hexdigest()}.nc"
+    path.write_bytes(data)
+    return path
+
+
+def _edited(change):
+    """A file of a store after a change by its open file; its checksum will be right."""
+    buffer = io.BytesIO(batch.packed([_record("a", 0, 3)], "m"))
+    with h5py.File(buffer, "r+") as file:
+        change(file)
+    return buffer.getvalue()
+
+
+def _columns(file):
+    del file["kind0/rows"]
+    file["kind0/rows"] = np.zeros((3, 28), np.int64)
+
+
+def _other(name, value):
+    def change(file):
+        del file["kind0"][name]
+        file["kind0"][name] = value
+
+    return change
+
+
+def _zeros(file):
+    """An array of 8 TB that takes no room in a file."""
+    del file["kind0/rows"]
+    file["kind0"].create_dataset("rows", (1 << 33, 128), np.int64)
+
+
+def _packed_zeros(file):
+    del file["kind0/rows"]
+    file["kind0"].create_dataset("rows", (1 << 22, len(NAMES)), np.int64, compression="gzip")
+
+
+def _linked(file):
+    for i in range(1, 99):
+        file[f"kind{i}"] = file["kind0"]
+
+
+FOREIGN = {
+    "empty": lambda: b"",
+    "text": lambda: b"text",
+    "other": lambda: _edited(lambda file: file.create_dataset("x", data=1)),
+    "no-model": lambda: _edited(lambda file: file.attrs.clear()),
+    "28-columns": lambda: _edited(_columns),
+    "header": lambda: _edited(_other("header", np.array(["{}"], object))),
+    "nested": lambda: _edited(_other("header", np.array(["[" * 100_000], object))),
+    "digits": lambda: _edited(_other("header", np.array(["9" * 5000], object))),
+    "negative": lambda: _edited(_other("first", np.array([-1]))),
+    "counts": lambda: _edited(_other("count", np.array([1 << 60]))),
+    "no-count": lambda: _edited(_other("count", np.array([], np.int64))),
+    "8-TB": lambda: _edited(_zeros),
+    "compressed": lambda: _edited(_packed_zeros),
+    "elsewhere": lambda: _edited(_other("rows", h5py.ExternalLink("/dev/stdin", "/x"))),
+    "soft": lambda: _edited(_other("rows", h5py.SoftLink("/kind0/key"))),
+    "linked-often": lambda: _edited(_linked),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_file_of_another_kind_under_its_checksum_is_set_aside(tmp_path, name):
+    path = _put(tmp_path, FOREIGN[name]())
+    good = store.write(tmp_path, [_record("b", 0, 3)], "m")
+    wanted, logged = {_record(word, 0, 1).key for word in "ab"}, []
+    assert list(store.read(tmp_path, wanted, logged.append)) == [_record("b", 0, 1).key]
+    aside = path.with_suffix(".damaged")
+    assert logged == [
+        f"store: {path} is damaged (not a file of a store), and set aside as {aside}: its points "
+        "are computed again"
+    ]
+    assert {p.name for p in tmp_path.iterdir()} == {good.name, aside.name}
+
+
+def test_what_is_no_file_or_too_large_is_set_aside(tmp_path):
+    os.mkfifo(tmp_path / f"{1:064x}.nc")
+    (tmp_path / f"{2:064x}.nc").mkdir()
+    with (tmp_path / f"{3:064x}.nc").open("wb") as file:
+        file.truncate(1 << 40)
+    logged = []
+    assert store.read(tmp_path, set(), logged.append) == {}
+    reasons = [line.partition("damaged (")[2].partition(")")[0] for line in logged]
+    assert reasons == ["not a regular file"] * 2 + [f"{1 << 40} bytes: {store.MOST_BYTES} at most"]
+    assert len(list(tmp_path.glob("*.damaged"))) == 3
+
+
+def test_large_results_are_written_in_files_that_can_be_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "_WRITE_BYTES", 3 * len(NAMES) * 8)
+    keeper = store.Keeper(tmp_path)
+    keeper.take([_record("a", i, 2) for i in range(5)], 10)
+    assert keeper.kept == 10
+    assert len(list(tmp_path.iterdir())) == 3
+    found = store.read(tmp_path, {_record("a", 0, 1).key}, print)
+    assert sorted(r.first for r in found[_record("a", 0, 1).key]) == [0, 1, 2, 3, 4]
+    monkeypatch.setattr(store, "MOST_BYTES", 100)
+    with pytest.raises(InputError, match=r"^store .*: a result has \d+ bytes: 100 at most$"):
+        store.write(tmp_path, [_record("a", 0, 3)], "m")
 
 
 def _at_once(*calls):
