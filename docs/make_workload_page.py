@@ -113,11 +113,28 @@ SECTIONS: list[tuple[str, type, str, set[str]]] = [
 ]
 
 
-def _bounds(metadata: Any) -> str:
+STRICTER = {
+    (Machine, "hz"): "100, 250, 300, 1000",
+    (Access, "lo"): "0 .. below hi",
+    (Access, "hi"): "above lo .. 1",
+    (Access, "start_ms"): "0 .. below stop_ms",
+    (Access, "stop_ms"): "above start_ms .. 1e+09",
+    (Move, "at_ms"): "0 .. below duration_ms",
+}
+"""Bounds of keys that are checked by more than their declaration."""
+
+
+def _bounds(cls: type, name: str, metadata: Any) -> str:
+    if (cls, name) in STRICTER:
+        return STRICTER[cls, name]
     if metadata["choices"]:
         return ", ".join(metadata["choices"])
     low, high = metadata["at_least"], metadata["at_most"]
-    return "" if low is None and high is None else f"{low:g} .. {high:g}"
+    return "" if low is None and high is None else f"{_exact(low)} .. {_exact(high)}"
+
+
+def _exact(bound: float) -> str:
+    return f"{bound:g}" if float(f"{bound:g}") == bound else str(bound)
 
 
 def _default(item: Any) -> str:
@@ -148,8 +165,8 @@ def page() -> str:
                 continue
             m = item.metadata
             row = (
-                f"`{item.name}`", _type(hints[item.name]), m["unit"], _default(item), _bounds(m),
-                m["doc"],
+                f"`{item.name}`", _type(hints[item.name]), m["unit"], _default(item),
+                _bounds(cls, item.name, m), m["doc"],
             )  # fmt: skip
             parts.append("| " + " | ".join(row) + " |")
     return "\n".join(parts) + "\n" + TAIL

@@ -7,13 +7,23 @@ from __future__ import annotations
 
 import atexit
 import gc
+import signal
 import sys
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from numalab.cli_output import check_out, dataset_of, leave, print_answers, save, say
+from numalab.cli_output import (
+    check_out,
+    dataset_of,
+    interruptible,
+    leave,
+    print_answers,
+    save,
+    say,
+)
 
 app = typer.Typer(
     help="What Linux NUMA-balancing scans cost: on a model, and on real kernels.",
@@ -59,10 +69,10 @@ def simulate(
     check_out(out, workload)
     from numalab.engine import simulate as run
 
-    ds = run(given, chosen, seed=seed, replicates=replicates)
+    ds = interruptible(lambda: run(given, chosen, seed=seed, replicates=replicates))
     save(ds, out)
     without = {
-        remedy: run(given, rest, seed=seed, replicates=replicates)
+        remedy: interruptible(partial(run, given, rest, seed=seed, replicates=replicates))
         for remedy, rest in remedies.without_each(policy).items()
     }
     for table in ("chunks", "notices") if out else ():
@@ -98,13 +108,13 @@ def sweep(
         for line in plan.summary():
             typer.echo(line)
         raise typer.Exit(0 if any(point.start for point in plan.points) else 1)
-    check_out(out, file)
+    check_out(out, file, store=store)
     try:
         execution = Execution(store=store, workers=workers, cluster=cluster, log=say)
         ds = run(plan, execution)
     except KeyboardInterrupt as stopped:
         leave(str(stopped) or "stopped")
-    save(ds, out)
+    save(ds, out, store)
     for line in plan.outcome():
         typer.echo(line)
     if not (ds["status"] == "done").any():
@@ -234,10 +244,15 @@ def policies() -> None:
         typer.echo(line)
 
 
-def main() -> None:
+def main(on_interrupt: Any = None) -> None:
     """Run the command line.
 
     Bad input is one line on stderr and exit status 2; Ctrl-C is one line and exit status 130.
+
+    Parameters
+    ----------
+    on_interrupt : optional
+        Handler of Ctrl-C to set, now that an interrupt of it is a line; None: as it is.
     """
     from numalab.fields import InputError
 
@@ -246,10 +261,14 @@ def main() -> None:
     gc.set_threshold(100_000)
     atexit.register(gc.freeze)
     try:
+        if on_interrupt is not None:
+            signal.signal(signal.SIGINT, on_interrupt)
         app()
     except InputError as error:
         print(f"numalab: error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    except KeyboardInterrupt:  # before a command has begun
+        leave("stopped")
     except SystemExit as end:
         stopped = getattr(end.__context__, "__cause__", None)  # typer makes a status of it
         if isinstance(stopped, KeyboardInterrupt):

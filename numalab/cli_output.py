@@ -5,11 +5,15 @@ Heavy imports stand inside the functions, as in :mod:`numalab.cli`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import tempfile
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import typer
 
@@ -18,7 +22,7 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-
+T = TypeVar("T")
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 """How a NetCDF-4 file begins."""
 
@@ -33,12 +37,15 @@ def _begins(path: Path) -> bytes:
         return file.read(len(_HDF5))
 
 
-def check_out(out: Path | None, *given: Path) -> None:
+def check_out(out: Path | None, *given: Path, store: Path | None = None) -> None:
     """Refuse a place that cannot be written, or holds what is read, before anything is computed."""
+    from numalab import files
     from numalab.fields import InputError
 
     if out is None:
         return
+    if store is not None:
+        from numalab.sweep.store import is_own
     try:
         if out.exists() and not out.is_file():
             raise InputError(f"--out {out}: is not a regular file: name another")
@@ -46,20 +53,52 @@ def check_out(out: Path | None, *given: Path) -> None:
             raise InputError(f"--out {out}: is read by this command: name another file")
         if out.exists() and _begins(out) not in (b"", _HDF5):
             raise InputError(f"--out {out}: holds no Dataset, and would be lost: name another file")
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=out.parent, prefix=out.name, suffix=".part"):
-            pass
+        if store is not None and is_own(out, store):
+            raise InputError(f"--out {out}: has the name of a file of the store: name another")
     except OSError as error:
         raise InputError(f"--out {out}: cannot be written: {error.strerror}") from None
+    try:
+        files.check_writable(out)
+    except InputError as error:
+        raise InputError(f"--out {error}") from None
 
 
-def save(ds: xr.Dataset, out: Path | None) -> None:
-    """Write a Dataset to the file that was asked for, if one was."""
+def save(ds: xr.Dataset, out: Path | None, store: Path | None = None) -> None:
+    """Write a Dataset to the file that was asked for, if one was.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written: says where the results are instead.
+    """
     from numalab.dataset import save as write
+    from numalab.fields import InputError
 
-    if out is not None:
+    if out is None:
+        return
+    try:
         write(ds, out)
-        say(f"wrote {out}")
+    except InputError as error:
+        where = f"store {store}" if store is not None else _written_elsewhere(ds, out.name)
+        raise InputError(f"{error}; the results are in {where}") from None
+    say(f"wrote {out}")
+
+
+def _written_elsewhere(ds: xr.Dataset, name: str) -> str:
+    """Write a Dataset to a folder of its own, wherever there is room."""
+    from numalab.dataset import save as write
+    from numalab.fields import InputError
+
+    for place in dict.fromkeys((tempfile.gettempdir(), "/var/tmp", "/dev/shm", str(Path.home()))):
+        with contextlib.suppress(OSError, InputError):
+            folder = Path(tempfile.mkdtemp(prefix="numalab-", dir=place))
+            try:
+                write(ds, folder / name)
+                return str(folder / name)
+            finally:
+                with contextlib.suppress(OSError):
+                    folder.rmdir()  # fails if the file is in it
+    return "no other file: no folder has room for them"
 
 
 def print_answers(
@@ -77,6 +116,23 @@ def print_answers(
 
     said = notes(ds, without) if ds.attrs["source"] == "simulated" else []
     typer.echo((summary.as_json if as_json else summary.lines)(ds, said))
+
+
+def interruptible(work: Callable[[], T]) -> T:
+    """Do work that writes nothing, on a thread: Ctrl-C ends the command without waiting for it."""
+    done: Future[T] = Future()
+
+    def do() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=do, daemon=True).start()
+    try:
+        return done.result()
+    except KeyboardInterrupt:
+        leave("stopped")
 
 
 def leave(line: str) -> NoReturn:

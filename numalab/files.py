@@ -1,4 +1,4 @@
-"""Writing a file: all of it or nothing, and never half of it.
+"""Writing a file: all of it or nothing, and never half of it. Reading a text that has an end.
 
 A full disk, a folder that cannot be written and Ctrl-C leave what was there before.
 """
@@ -16,6 +16,8 @@ from numalab.fields import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+MOST_TEXT = 4_000_000
+"""Bytes of a text file that is read; a reader of TOML takes a second for each million."""
 PART = r"\.[0-9a-f]{16}\.part"
 """How the name of a half-written file ends, as a regular expression; it begins with a dot."""
 
@@ -39,7 +41,7 @@ def replacing(path: Path) -> Iterator[Path]:
     InputError
         The file cannot be written: no space, no permission, no such folder.
     """
-    part = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
+    part = _part(path)
     try:
         try:
             # the rights of any new file; what the umask is could only be had by changing it
@@ -60,18 +62,45 @@ def write(path: Path, content: bytes | memoryview | str) -> None:
         part.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
-def check_writable(folder: Path) -> None:
-    """Make a folder if it is not there, and see whether a file can be made in it.
+def check_writable(path: Path) -> None:
+    """Make the folder of a file, and see whether :func:`replacing` can make a file beside it.
 
     Raises
     ------
     InputError
-        One line: the folder, and why not.
+        The file cannot be written: no permission, no such folder.
     """
-    probe = folder / f".{secrets.token_hex(8)}.part"
+    probe = _part(path)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         probe.touch(exist_ok=False)
         probe.unlink(missing_ok=True)
     except OSError as error:
-        raise InputError(f"{folder}: cannot be written: {error.strerror or error}") from None
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+def read_text(path: Path) -> str:
+    """Read a text file that may come from a stranger.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, is no UTF-8 text, or has more than :data:`MOST_TEXT` bytes.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(MOST_TEXT + 1)  # a device may have no end
+        text = data.decode() if len(data) <= MOST_TEXT else ""
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: cannot be read: not UTF-8 text") from None
+    except ValueError as error:  # a path that holds a NUL
+        raise InputError(f"{path}: cannot be read: {error}") from None
+    if len(data) > MOST_TEXT:
+        raise InputError(f"{path}: cannot be read: more than {MOST_TEXT} bytes")
+    return text
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")

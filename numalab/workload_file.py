@@ -12,6 +12,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from numalab import files
 from numalab.fields import InputError, unknown_name
 from numalab.file_tables import (
     TaskTable,
@@ -212,10 +213,4 @@ def load(path: str | Path) -> Workload:
     InputError
         If the file cannot be read or says something impossible.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        text = "not UTF-8 text" if isinstance(error, UnicodeDecodeError) else str(error)
-        reason = error.strerror if isinstance(error, OSError) else text
-        raise InputError(f"{path}: cannot be read: {reason}") from None
-    return parse(text, str(path))
+    return parse(files.read_text(Path(path)), str(path))

@@ -3,12 +3,16 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
+from numalab.files import MOST_TEXT
 from numalab.policy import POLICIES
 from numalab.remedies import REMEDIES
 from tests.command import numalab
@@ -235,3 +239,79 @@ vma = "v"
     assert "the table of chunks is full: " in done.stderr
     done = numalab("simulate", WORKLOAD, *out)
     assert "full" not in done.stderr
+
+
+ON_IMPORT = """
+import os, signal, sys
+class Interrupting:
+    left = int(sys.argv.pop(1))
+    def find_spec(self, *_):
+        Interrupting.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupting())
+from numalab.__main__ import main
+main()
+"""
+"""The command line, with Ctrl-C at the import of a number."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [5, 40, 150, 400])
+def test_ctrl_c_while_it_loads_is_one_line(number):
+    words = [sys.executable, "-c", ON_IMPORT, str(number), "simulate", str(WORKLOAD)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "stopped\n")
+
+
+LONG = """
+[workload]
+name = "long"
+duration_ms = 8.64e7
+sample_ms = 8.64e7
+[[vma]]
+name = "v"
+size_mb = 64
+[[task]]
+name = "t"
+[[task.access]]
+vma = "v"
+"""
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_a_simulation_at_once_and_leaves_nothing(tmp_path):
+    (tmp_path / "long.toml").write_text(LONG)
+    words = ["simulate", "long.toml", "--out", "new.nc", "--replicates", "1000"]
+    line = [sys.executable, "-m", "numalab", *words]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(line, cwd=tmp_path, env=environment, stderr=subprocess.PIPE) as process:
+        until = time.monotonic() + 120
+        while len(psutil.Process(process.pid).threads()) < 3 and time.monotonic() < until:
+            time.sleep(0.1)  # its runs are on threads
+        begin = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate()
+    assert (process.returncode, said) == (130, b"stopped\n")
+    assert time.monotonic() - begin < 20  # beside a load; the runs take hours
+    assert [path.name for path in tmp_path.iterdir()] == ["long.toml"]
+
+
+def test_a_file_of_the_store_is_no_place_for_a_result(tmp_path):
+    out = tmp_path / "store" / f"{0:064x}.nc"
+    done = numalab("sweep", "data/sweeps/knobs.toml", "--store", tmp_path / "store", "--out", out)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "has the name of a file of the store: name another" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_workload_that_does_not_end_is_one_line(tmp_path):
+    for given, why in (("/dev/zero", f"more than {MOST_TEXT} bytes"), ("/dev/null", "[workload]")):
+        done = numalab("simulate", given)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert why in done.stderr
+    os.mkfifo(tmp_path / "w.toml")
+    (tmp_path / "s.toml").write_text('[sweep]\nname = "s"\nworkload = "w.toml"\n')
+    done = numalab("sweep", tmp_path / "s.toml", "--dry-run")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "w.toml: cannot be read: not a regular file" in done.stderr

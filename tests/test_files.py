@@ -70,11 +70,13 @@ def test_threads_that_write_at_once_leave_the_umask_as_it_was(tmp_path):
 
 
 def test_a_folder_is_made_and_tried_and_left_empty(tmp_path):
-    files.check_writable(tmp_path / "deep" / "down")
+    files.check_writable(tmp_path / "deep" / "down" / "kept")
     assert list((tmp_path / "deep" / "down").iterdir()) == []
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="file/down: cannot be written: Not a directory"):
         files.check_writable(tmp_path / "file" / "down")
+    with pytest.raises(InputError, match="cannot be written: File name too long"):
+        files.check_writable(tmp_path / ("n" * 240))
 
 
 def test_the_name_of_a_half_written_file_is_as_said(tmp_path):

@@ -23,6 +23,8 @@ _LARGEST = 1e100
 _DIGITS = 12
 _TAKEN = ("replicate", "status", "reason")
 _LONGEST_NAME = 100
+_DEEPEST = 8
+"""Lists within lists that a value may be made of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,7 +205,7 @@ def _label(value: Any) -> Any:
     if isinstance(value, (Policy, Workload)):
         value = value.name
     if isinstance(value, (list, tuple)):
-        return json.dumps([_label(one) for one in value])
+        return json.dumps(_inner(value, _DEEPEST))
     if isinstance(value, bool):
         return value
     good = isinstance(value, int) and -(1 << 63) <= value < 1 << 63
@@ -214,3 +216,12 @@ def _label(value: Any) -> Any:
             "of them: name it, as in {name: value}"
         )
     return value
+
+
+def _inner(value: Any, left: int) -> Any:
+    """Return a value of a list as JSON takes it."""
+    if not isinstance(value, (list, tuple)):
+        return _label(value)
+    if not left:
+        raise InputError(f"a list in more than {_DEEPEST} others: name it, as in {{name: value}}")
+    return [_inner(one, left - 1) for one in value]

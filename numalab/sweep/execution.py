@@ -171,7 +171,7 @@ def _client(address: str) -> Iterator[Client]:
     """Yield a client that is closed at the end, whatever happens.
 
     One is made only if a scheduler answers: what failed to connect could only be closed by
-    the garbage collector, at any time.
+    the garbage collector, at any time. The limit of ``connect`` is not one for the greeting.
     """
     from distributed import Client
     from distributed.core import connect
@@ -182,11 +182,12 @@ def _client(address: str) -> Iterator[Client]:
     with _silenced("distributed", "distributed.client", "tornado.application"):
         try:
             with ThreadPoolExecutor(1) as pool:  # of its own: a notebook runs in a loop
-                pool.submit(asyncio.run, answers()).result()
+                pool.submit(asyncio.run, asyncio.wait_for(answers(), _CONNECT_S)).result()
             # not as default: xarray would then write under a lock of the cluster
             client = Client(address, timeout=_CONNECT_S, set_as_default=False)
         except Exception as error:  # each protocol fails in its own way where it is not installed
-            reason = str(error) or type(error).__name__
+            silent = f"silent for {_CONNECT_S} s" * isinstance(error, TimeoutError)
+            reason = str(error) or silent or type(error).__name__
             raise InputError(f"cluster {address}: no scheduler answers ({reason})") from None
         with client:
             yield client

@@ -64,7 +64,7 @@ def prepare(folder: Path) -> None:
         If the folder cannot be written.
     """
     with _refusing(folder, "written"):
-        files.check_writable(folder)
+        files.check_writable(folder / f"{0:064x}.nc")
         for part in _named(folder, _PART):
             with suppress(FileNotFoundError):  # another sweep renamed it, or cleared it
                 if time.time() - part.stat().st_mtime > _FORGOTTEN_S:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from numalab import workload_file
+from numalab import files, workload_file
 from numalab.fields import InputError, shown, unknown_name
 from numalab.plain import build
 from numalab.sweep.axes import Axis, Range, fitted, labels, read_axis
@@ -31,12 +31,7 @@ def load(path: str | Path) -> Sweep:
         One line: the file, the key, the value, and the bound or the remedy.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise InputError(f"{path}: cannot be read: {reason}") from None
-    return parse(text, str(path), path.parent)
+    return parse(files.read_text(path), str(path), path.parent)
 
 
 def parse(text: str, where: str = "sweep", folder: Path = Path()) -> Sweep:
@@ -91,7 +86,12 @@ def _dotted(table: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]
 def _source(name: Any, folder: Path) -> Source:
     if not isinstance(name, str):
         raise InputError(f"[sweep]: workload = {shown(name)}: must be text")
-    return workload_file.load(folder / name) if name.endswith(".toml") else catalog_function(name)
+    if not name.endswith(".toml"):
+        return catalog_function(name)
+    path = folder / name
+    if "\0" not in name and path.exists() and not path.is_file():  # a pipe would not end
+        raise InputError(f"{path}: cannot be read: not a regular file")
+    return workload_file.load(path)
 
 
 def _axis(source: Source, name: str, given: Any) -> Axis:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -273,3 +274,13 @@ assert there["walked"].min() > 0
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_peer_that_never_answers_is_left_in_time(monkeypatch):
+    monkeypatch.setattr("numalab.sweep.execution._CONNECT_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
+        begin = time.monotonic()
+        with pytest.raises(InputError, match=rf"^cluster {address}: no scheduler answers \(silent"):
+            list(on_cluster([], address, Event(), print))
+    assert time.monotonic() - begin < 30  # beside a load

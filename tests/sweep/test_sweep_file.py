@@ -118,3 +118,18 @@ def test_a_bad_file_is_one_line(text, message):
 def test_a_missing_file_is_one_line(tmp_path):
     with pytest.raises(InputError, match=r"none\.toml: cannot be read: No such file"):
         sweep_file.load(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize("depth", [9, 30, 400, 100_000])
+@pytest.mark.parametrize("field", ["vma_lifetime_ms", "process.main.cpuset_mems"])
+def test_lists_within_lists_are_one_line(field, depth):
+    for part in (
+        "[fixed]\n{} = {}",
+        "[axes]\n{} = [{}]",
+        "[axes]\nx = {{field='{}', values=[{}]}}",
+    ):
+        nested = "[" * depth + "1" + "]" * depth
+        with pytest.raises(InputError) as caught:
+            sweep_file.parse(HEAD + part.format(field, nested))
+        assert len(str(caught.value)) < 200
+        assert "\n" not in str(caught.value)
