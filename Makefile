@@ -4,6 +4,7 @@
 # make test-loaded   the whole suite three times, beside a load that takes all CPUs
 # make lab      set up, open JupyterLab on the notebooks
 # make docs     the pages of docs/ and the notebooks as a site: docs/_site/index.html
+# make fuzz     look for inputs that are neither read nor refused: MINUTES for each kind
 # make bench    time everything, write the tables into docs/performance.md
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -12,12 +13,13 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CI_KERNELS ?= .cache/kernels
 WORKERS ?= 2
+MINUTES ?= 60
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS)
 export NUMALAB_KERNELS ?= $(abspath $(CI_KERNELS))
 export MPLBACKEND := Agg
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 
-.PHONY: report quick lab check test test-loaded lint golden bench docs lock kernels env clean
+.PHONY: report quick lab check test test-loaded fuzz lint golden bench docs lock kernels env clean
 
 env: $(READY)
 
@@ -63,6 +65,10 @@ test-loaded: lint
 	@trap 'kill $$(jobs -p)' EXIT; \
 	for cpu in $$(seq $$(nproc)); do $(BIN)/python -c 'while True: pass' & done; \
 	for run in 1 2 3; do echo "run $$run beside a load"; $(PYTEST) -rs || exit 1; done
+
+fuzz: $(READY)
+	@for file in tests/fuzz/[a-z]*.py; do \
+	  $(BIN)/python -m tests.fuzz.$$(basename $$file .py) --minutes $(MINUTES) || exit 1; done
 
 # What every number is held to: run it where a change of numbers is meant, and say why in the
 # commit that changes tests/golden/digests.json.

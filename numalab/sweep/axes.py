@@ -23,7 +23,7 @@ _LARGEST = 1e100
 _DIGITS = 12
 _TAKEN = ("replicate", "status", "reason")
 _LONGEST_NAME = 100
-_DEEPEST = 8
+MOST_DEPTH = 8
 """Lists within lists that a value may be made of."""
 
 
@@ -205,7 +205,7 @@ def _label(value: Any) -> Any:
     if isinstance(value, (Policy, Workload)):
         value = value.name
     if isinstance(value, (list, tuple)):
-        return json.dumps(_inner(value, _DEEPEST))
+        return json.dumps(_inner(value, MOST_DEPTH))
     if isinstance(value, bool):
         return value
     good = isinstance(value, int) and -(1 << 63) <= value < 1 << 63
@@ -223,5 +223,5 @@ def _inner(value: Any, left: int) -> Any:
     if not isinstance(value, (list, tuple)):
         return _label(value)
     if not left:
-        raise InputError(f"a list in more than {_DEEPEST} others: name it, as in {{name: value}}")
+        raise InputError(f"a list in more than {MOST_DEPTH} others: name it, as in {{name: value}}")
     return [_inner(one, left - 1) for one in value]

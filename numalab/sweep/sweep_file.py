@@ -111,7 +111,8 @@ def _values(name: str, given: Any) -> tuple[list[Any] | Range, list[str]]:
     _check_keys(f"key in {where}:", given, _AXIS)
     targets = given.get("field", [name])
     targets = [targets] if isinstance(targets, str) else targets
-    if not isinstance(targets, list) or not all(isinstance(one, str) for one in targets):
+    texts = isinstance(targets, list) and all(isinstance(one, str) for one in targets)
+    if not texts or not targets:
         raise InputError(f"{where}: field = {shown(targets)}: must be text or a list of texts")
     rest = {key: value for key, value in given.items() if key != "field"}
     if "values" not in rest:
@@ -127,7 +128,7 @@ def _sample(source: Source, given: dict[str, Any]) -> Axis:
     axes, method = given.get("axes", {}), given.get("method", "sobol")
     if not isinstance(axes, dict) or not axes:
         raise InputError("[sample]: axes must be a [sample.axes] table")
-    if method not in _METHODS:
+    if not isinstance(method, str) or method not in _METHODS:
         raise InputError(f"sample: method = {shown(method)}: must be one of {', '.join(_METHODS)}")
     for key, value in {"points": given.get("points"), "seed": given.get("seed", 0)}.items():
         if type(value) is not int or value < 0:

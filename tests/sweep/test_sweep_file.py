@@ -1,5 +1,6 @@
 """Sweep files are read, and what is wrong with one is said in one line."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -133,3 +134,19 @@ def test_lists_within_lists_are_one_line(field, depth):
             sweep_file.parse(HEAD + part.format(field, nested))
         assert len(str(caught.value)) < 200
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        (
+            "[sample]\nmethod = []\npoints = 2\n[sample.axes]\nx = [1]",
+            "method = []: must be one of",
+        ),
+        ("[sample]\npoints = 2\n[sample.axes]\nx = {field = [], values = [1]}", "field = []: must"),
+        ("[axes]\nx = {field = [], values = [1]}", "field = []: must be text or a list of texts"),
+    ],
+)
+def test_lists_where_a_text_belongs_are_one_line(part, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        sweep_file.parse(HEAD + part)
