@@ -21,6 +21,7 @@ replicates = 2
 [fixed]
 duration_ms = 500
 vma_lifetime_ms = 100
+scan_delay_ms = 100
 [axes]
 pin_fraction = [0, 1]
 """
