@@ -90,6 +90,9 @@ def check_samples(names: list[str], table: np.ndarray, workload: Workload) -> No
             f"samples have {table.shape[1]} columns: must be {counted}, or "
             f"{counted + len(workload.threads)} with touches"
         )
+    fallen = (np.diff(table[:, 1 : 1 + len(names)], axis=0) < 0).any(axis=0)
+    if fallen.any():
+        raise InputError(f"samples: {names[fallen.argmax()]} falls")
     sample_ns = round(workload.sample_ms * NSEC_PER_MSEC)
     due = 1 + round(workload.duration_ms * NSEC_PER_MSEC) // sample_ns
     if len(table) != due:
