@@ -8,12 +8,8 @@ A recording lies in ``<root>/<workload>/<kernel generation>/``: ``manifest.toml`
 from __future__ import annotations
 
 import dataclasses
-import gzip
 import hashlib
-import json
 import re
-import tomllib
-import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,19 +17,17 @@ from typing import Any
 
 import xarray as xr
 
-from numalab import dataset, engine, workload_file
-from numalab.captures.run import OWN_PROGRAM, Run, read_run
+from numalab import dataset, engine
+from numalab.captures import sealed
+from numalab.captures.contents import read_manifest, read_workload
+from numalab.captures.manifest import MANIFEST, OWN_PROGRAM
+from numalab.captures.run import Run, read_run
 from numalab.captures.scan_times import late_flushes
-from numalab.fields import InputError
-from numalab.machine import speed_of
+from numalab.fields import InputError, shown
 from numalab.model.default_start import possible_starts
 from numalab.policy import Policy
 from numalab.releases import of_release
 from numalab.workload import Workload, with_speed
-
-MANIFEST = "manifest.toml"
-FORMAT = 1
-"""Of the folder: what the manifest and the logs hold."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +54,14 @@ class Recording:
     @property
     def version(self) -> str:
         """Version of the kernel that was packaged, such as ``6.1.176``; else :attr:`kernel`."""
-        _, _, version = str(self.manifest.get("package", "")).partition(" ")
-        return version.partition("-")[0] or self.kernel
+        package = self.manifest.get("package", "")
+        version = package.partition(" ")[2].partition("-")[0] or self.kernel
+        if version.split(".")[:2] != self.generation.split("."):
+            raise InputError(
+                f"{self.folder / MANIFEST}: package = {shown(package)}: is of another kernel than "
+                f"kernel = {self.kernel!r}"
+            )
+        return version
 
     @property
     def generation(self) -> str:
@@ -95,20 +95,7 @@ class Recording:
     @cached_property
     def calibrated_workload(self) -> Workload:
         """The workload on the machine at the speed that was calibrated before the runs."""
-        files = self.manifest["files"]
-        text = self._read("workload.toml", files["workload.toml"]).decode()
-        workload = workload_file.parse(text, f"{self.folder / 'workload.toml'}")
-        held = (workload.name, workload.identity(), workload.duration_ms)
-        for key, value in zip(("workload", "identity", "duration_ms"), held, strict=True):
-            if self.manifest.get(key, value) != value:
-                raise InputError(
-                    f"{self.folder / MANIFEST}: {key} = {self.manifest[key]!r}: workload.toml has "
-                    f"{value!r}; restore it or record again"
-                )
-        if "calibration.json" not in files:
-            return workload
-        data = json.loads(self._read("calibration.json", files["calibration.json"]))
-        return with_speed(workload, speed_of(data["speed"], data.get("assumed", ())))
+        return read_workload(self.folder, self.manifest)
 
     @cached_property
     def workload(self) -> Workload:
@@ -200,51 +187,45 @@ class Recording:
 
     def log(self, run: int) -> str:
         """Return the log of a run, as the guest wrote it; read anew each time."""
-        name, sha256 = (self._entry(run)[key] for key in ("file", "sha256"))
-        data = self._read(name, sha256)
-        try:
-            return gzip.decompress(data).decode("latin-1")
-        except (OSError, EOFError, zlib.error):
-            raise InputError(f"{self.folder / name}: not gzip; record it again") from None
+        entry = self._entry(run)
+        path = self.folder / entry["file"]
+        data = sealed.read(path, sealed.MAX_LOG_BYTES, entry["sha256"])
+        return sealed.unpacked(path, data).decode("latin-1")
 
     @cached_property
     def _runs(self) -> list[Run]:
         if not self.runs:
             raise InputError(f"{self.folder}: no run was recorded yet")
-        return [self._read_run(run) for run in range(self.runs)]
+        seen: dict[bytes, str] = {}
+        return [self._read_run(run, seen) for run in range(self.runs)]
 
-    def _read_run(self, run: int) -> Run:
-        text, workload = self.log(run), self.calibrated_workload
-        path = self.folder / self._entry(run)["file"]
+    def _read_run(self, run: int, seen: dict[bytes, str]) -> Run:
+        """Read a run; ``seen``: the files of those before, by the hash of their logs."""
+        text, workload, entry = self.log(run), self.calibrated_workload, self._entry(run)
+        path = self.folder / entry["file"]
+        first = seen.setdefault(hashlib.sha256(text.encode("latin-1")).digest(), entry["file"])
+        if first != entry["file"]:
+            raise InputError(f"{path}: is the same run as {first}; list a run once")
         try:
             found = read_run(text, workload)
         except InputError as error:
             raise InputError(f"{path}: {error}; record it again") from None
-        if (program := dataset.provenance(found.dataset)["program"]) != self.program:
-            raise InputError(
-                f'{path}: is of program = "{program}", {MANIFEST} says "{self.program}"; restore '
-                "it or record again"
-            )
+        known = dataset.provenance(found.dataset)
+        said = {"program": self.program, "kernel": self.kernel}
+        for key, value in (
+            said | {k: entry[k] for k in ("lost_events", "latest_sample_ms")}
+        ).items():
+            if known[key] != value:
+                raise InputError(
+                    f"{self.folder / MANIFEST}: {key} = {shown(value)}: {entry['file']} has "
+                    f"{shown(known[key])}; restore it or record again"
+                )
         return found
 
     def _entry(self, run: int) -> dict[str, Any]:
         if not 0 <= run < self.runs:
             raise InputError(f"{self.folder}: run {run}: the recording has {self.runs} runs")
         return dict(self.manifest["run"][run])
-
-    def _read(self, name: str, sha256: str) -> bytes:
-        """Return the content of a file that is as it was when it was recorded."""
-        path = self.folder / name
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise InputError(f"{path}: {error.strerror}; restore it or record again") from None
-        if hashlib.sha256(data).hexdigest() != sha256:
-            raise InputError(
-                f"{path}: altered or truncated (SHA-256 is not that of {MANIFEST}); restore it or "
-                "record again"
-            )
-        return data
 
 
 def open_recording(folder: str | Path) -> Recording:
@@ -253,26 +234,10 @@ def open_recording(folder: str | Path) -> Recording:
     Raises
     ------
     InputError
-        If the folder holds no manifest, or a damaged one.
+        If the folder holds no manifest, or one that is damaged or says something impossible.
     """
     folder = Path(folder)
-    path = folder / MANIFEST
-    try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: missing; {folder} is not a recording") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({type(error).__name__})") from None
-    for key, where in (
-        ("workload", found),
-        ("kernel", found),
-        ("workload.toml", found.get("files")),
-    ):
-        if key not in (where or {}):
-            raise InputError(f"{path}: {key} is missing; restore it or record again")
-    if found.get("format") != FORMAT:
-        raise InputError(f"{path}: format = {found.get('format')!r}: numalab reads {FORMAT}")
-    return Recording(folder=folder, manifest=found)
+    return Recording(folder=folder, manifest=read_manifest(folder))
 
 
 def find(root: str | Path) -> list[Recording]:

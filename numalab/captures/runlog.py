@@ -6,19 +6,30 @@ followed by that many bytes; ``@done`` ends the text, so a cut is always seen.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from numalab.fields import InputError
-from numalab.units import PAGE_BYTES
+from numalab.fields import InputError, shown
+from numalab.units import PAGE_BYTES, PMD_PAGES
 
-_HEAD = re.compile(r"@section (\d+) ([^\n]+)\n")
-_EVENT = re.compile(r"^\s*.*-(\d+)\s+\[\d+\]\s+\S+\s+(\d+)\.(\d{6}): (\w+): (.*)$")
-_RANGE = re.compile(r"0x([0-9a-f]+) -- 0x([0-9a-f]+)")
-_FIELD = re.compile(r"(\w+)=(?:0x)?([0-9A-Fa-f]+)")
+MAX_SECTIONS = 20_000
+"""Of a log: a run has six for each process and one for each thread."""
+MAX_EVENTS = 1 << 19
+"""Of a trace: the largest known has 42 260."""
+_MAX_PAGE = 1 << 52
+_MAX_MISSING = 10_000
+"""Characters of the names of events that a kernel does not have."""
+_HEAD = re.compile(r"@section (\d{1,9}) ([^\n]{1,200})\n")
+_EVENT = re.compile(
+    r"^.*-(\d{1,10})[ \t]+\[\d+\][ \t]+\S+[ \t]+(\d{1,9})\.(\d{6}): (\w+): (.*)$", re.MULTILINE
+)
+_RANGE = re.compile(r"0x([0-9a-f]{1,16}) -- 0x([0-9a-f]{1,16})\b")
+_FIELD = re.compile(r"\b(\w+)=(?:0x)?([0-9A-Fa-f]{1,16})\b")
 _LOST = re.compile(r"^(?:overrun|commit overrun|dropped events): (\d+)$", re.MULTILINE)
+_LAST = "@done\n"
 NOTIFIED = "kvm_unmap_hva_range"
 """KVM's tracepoint for an MMU notifier range."""
 
@@ -49,9 +60,14 @@ class RunLog(dict[str, str]):
         A notification has the fields ``start``, ``end`` [bytes] and ``calls``; those of the
         section "migrations" have the reason ``migrate``.
         """
-        found = list(_trace(self["trace"], self.start_ns))
-        if self.get("migrations"):
-            found += _migrations(self["migrations"], self.start_ns)
+        migrations = self.get("migrations", "")
+        both = itertools.chain(
+            _trace(self["trace"], self.start_ns), _migrations(migrations, self.start_ns)
+        )
+        found = list(itertools.islice(both, MAX_EVENTS + 1))
+        if len(found) > MAX_EVENTS:
+            raise InputError(f"the trace holds more than {MAX_EVENTS} events: record a shorter run")
+        if migrations:
             found.sort(key=lambda event: event.ms)
         return found
 
@@ -78,25 +94,34 @@ def read(text: str) -> list[RunLog]:
     position = text.index("\n") + 1
     boot = RunLog()
     found: list[RunLog] = []
-    while not text.startswith("@done\n", position):
+    sections = 0
+    while not text.startswith(_LAST, position):
         head = _HEAD.match(text, position)
         end = head.end() + int(head[1]) if head else -1
         if head is None or end >= len(text):
             raise InputError(f"the run log is cut or damaged at byte {position}")
-        if head[2] == "run":
+        name, body = head[2], text[head.end() : end]
+        if name == "run":
             found.append(RunLog(boot))
         target = found[-1] if found else boot
-        earlier = target.get(head[2], "") + "\n" if head[2] == "missing" else ""
-        target[head[2]] = earlier + text[head.end() : end]
+        if name == "missing":
+            body = f"{target[name]}\n{body}" if name in target else body
+            if len(body) > _MAX_MISSING:
+                raise InputError(f'section "{name}" has more than {_MAX_MISSING} characters')
+        elif name in target and name != "run":
+            raise InputError(f"section {shown(name)} is there twice")
+        target[name] = body
         position = end
+        sections += 1 + len(boot) * (name == "run")
+        if sections > MAX_SECTIONS:
+            raise InputError(f"the run log holds more than {MAX_SECTIONS} sections")
+    if position + len(_LAST) != len(text):
+        raise InputError("the run log goes on after its end")
     return found or [boot]
 
 
 def _trace(text: str, start_ns: int) -> Iterator[Event]:
-    for line in text.splitlines():
-        match = _EVENT.match(line)
-        if match is None:
-            continue
+    for match in _EVENT.finditer(text):
         ms = (int(match[2]) * 1_000_000_000 + int(match[3]) * 1000 - start_ns) / 1e6
         body, _, reason = match[5].partition(" reason=")
         if match[4] == NOTIFIED and (ends := _RANGE.search(body)):
@@ -109,8 +134,10 @@ def _trace(text: str, start_ns: int) -> Iterator[Event]:
 def _migrations(text: str, start_ns: int) -> Iterator[Event]:
     """Notifications of migrations: "US TID PAGE PAGES CALLS", US and PAGE as differences."""
     us = page = 0
-    for line in text.splitlines():
+    for line in re.findall(".+", text):
         later, tid, further, pages, calls = (int(word) for word in line.split())
         us, page = us + later, page + further
+        if not (0 <= page < _MAX_PAGE and 0 < pages <= PMD_PAGES and calls > 0):
+            raise InputError(f"migrations: {shown(line)}: no range of pages")
         values = {"start": page * PAGE_BYTES, "end": (page + pages) * PAGE_BYTES, "calls": calls}
         yield Event(tid, (us * 1000 - start_ns) / 1e6, NOTIFIED, values, "migrate")

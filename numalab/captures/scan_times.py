@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from math import log
 from statistics import median, quantiles
 
 from numalab.captures.runlog import Event, RunLog
+from numalab.fields import InputError
 from numalab.model.layout import ProcessSetup, Setup
 from numalab.units import PAGE_BYTES, PMD_PAGES
 from numalab.workload import Workload
@@ -47,11 +49,16 @@ def _calls(run: RunLog, name: str) -> list[tuple[Event, Event]]:
     """Entry and return of every call of a probed function."""
     found = []
     entered: dict[int, Event] = {}
+    ended: dict[int, float] = {}
     for event in run.events:
         if event.name == name:
             entered[event.tid] = event
         elif event.name == f"{name}_end" and event.tid in entered:
-            found.append((entered.pop(event.tid), event))
+            begin = entered.pop(event.tid)
+            if event.ms < begin.ms or begin.ms < ended.get(event.tid, begin.ms):
+                raise InputError(f"{name}_end at {event.ms:.3f} ms: the time of a thread goes back")
+            ended[event.tid] = event.ms
+            found.append((begin, event))
     return found
 
 
@@ -142,13 +149,20 @@ def scan_factors(run: RunLog, setup: Setup, workload: Workload) -> tuple[float, 
     tids = _undisturbed(setup, workload)
     scans = _calls(run, "scan")
     first = min((begin.ms for begin, _ in scans), default=0.0)
-    chunks = [(b, e) for b, e in _calls(run, "chunk") if b.tid in tids]
+    chunks: dict[int, list[tuple[Event, Event]]] = {tid: [] for tid in tids}
+    for call in _calls(run, "chunk"):
+        if call[0].tid in tids:
+            chunks[call[0].tid].append(call)
+    cost = {tid: _CalibratedCost(process, workload) for tid, process in tids.items()}
     found = []
     for begin, end in sorted(scans, key=lambda scan: scan[0].ms):
         if begin.tid not in tids or begin.ms <= max(0.0, first):
             continue
-        inside = [c for c in chunks if c[0].tid == begin.tid and begin.ms <= c[0].ms <= end.ms]
-        should_ns = sum(_calibrated_ns(b, e, tids[begin.tid], workload) for b, e in inside)
+        mine = chunks[begin.tid]
+        inside = mine[
+            bisect_left(mine, begin.ms, key=_entered) : bisect_right(mine, end.ms, key=_entered)
+        ]
+        should_ns = sum(cost[begin.tid].ns(b, e) for b, e in inside)
         if should_ns >= _LONG_NS:
             found.append((end.ms - begin.ms) * 1e6 / should_ns)
     return tuple(found)
@@ -173,18 +187,33 @@ def _undisturbed(setup: Setup, workload: Workload) -> dict[int, ProcessSetup]:
     return found
 
 
-def _calibrated_ns(begin: Event, end: Event, process: ProcessSetup, workload: Workload) -> float:
-    """Return what a chunk takes on the calibrated machine [ns].
+def _entered(call: tuple[Event, Event]) -> float:
+    return call[0].ms
+
+
+class _CalibratedCost:
+    """What chunks of a process take on the calibrated machine.
 
     Of the program's mappings only the pages that are there count, of a churn's all.
     """
-    speed, page = workload.machine.speed, begin.fields["start"] // PAGE_BYTES
-    _, pages, entries = _measures(begin, end)
-    unit = 1
-    for mapping in process.mappings:
-        if mapping.start <= page < mapping.start + mapping.pages:
-            own = [vma for vma in workload.vmas if vma.name == mapping.owner]
-            unit = PMD_PAGES if own and own[0].thp else 1
-            pages = int(pages * own[0].populated) if own else min(pages, sum(mapping.present))
-    looks, marks = pages // unit * speed.scan_page_ns, entries // unit * speed.pte_update_ns
-    return speed.scan_call_ns + looks + marks
+
+    def __init__(self, process: ProcessSetup, workload: Workload) -> None:
+        self._mappings = process.mappings
+        self._starts = [m.start for m in process.mappings]
+        self._vmas = {vma.name: vma for vma in workload.vmas}
+        self._speed = workload.machine.speed
+
+    def ns(self, begin: Event, end: Event) -> float:
+        """Time of a chunk [ns]."""
+        page = begin.fields["start"] // PAGE_BYTES
+        _, pages, entries = _measures(begin, end)
+        unit = 1
+        index = bisect_right(self._starts, page) - 1
+        mapping = self._mappings[index] if index >= 0 else None
+        if mapping and page < mapping.start + mapping.pages:
+            own = self._vmas.get(mapping.owner)
+            unit = PMD_PAGES if own and own.thp else 1
+            pages = int(pages * own.populated) if own else min(pages, sum(mapping.present))
+        looks = pages // unit * self._speed.scan_page_ns
+        marks = entries // unit * self._speed.pte_update_ns
+        return self._speed.scan_call_ns + looks + marks

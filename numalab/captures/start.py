@@ -9,10 +9,13 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from numalab.captures.runlog import RunLog
+from numalab.fields import InputError, shown
 from numalab.model.layout import IMAGE_KINDS, Mapping, ProcessSetup, Setup, threads_of, vcpus_of
 from numalab.units import PAGE_BYTES
 from numalab.workload import Workload
 
+MAX_ADDRESS = 1 << 47
+"""End of the address space of a process [bytes]."""
 _IMAGES = ("/init", "/foreign")
 """Paths of the programs that run workloads."""
 
@@ -48,7 +51,10 @@ class Thread(NamedTuple):
 def threads(log: RunLog, when: str) -> dict[str, Thread]:
     """Return the threads at ``start`` or ``end`` by name."""
     rows = [line.split() for line in log[f"threads {when}"].splitlines()]
-    return {name: Thread(*(int(word) for word in rest[:4])) for name, *rest in rows}
+    found = {name: Thread(*(int(word) for word in rest[:4])) for name, *rest in rows}
+    if len(found) < len(rows) or any(min(thread) < 0 for thread in found.values()):
+        raise InputError(f'section "threads {when}": a name is there twice, or a number is below 0')
+    return found
 
 
 def regions(log: RunLog, process: str, when: str, workload: Workload) -> list[Region]:
@@ -77,7 +83,26 @@ def regions(log: RunLog, process: str, when: str, workload: Workload) -> list[Re
         elif start not in old and kind == "thread-stack":
             label = churns.get((end - start) // PAGE_BYTES, "image:other")
         found.append(Region(start, end, path, kind, label, first, present.get(start, none)))
+    _check_regions(found)
     return found
+
+
+def _check_regions(found: Sequence[Region]) -> None:
+    """Refuse an address space that no kernel reports."""
+    before = 0
+    for region in found:
+        span = f"mapping {shown(f'{region.start:x}-{region.end:x}')}"
+        outside = region.end > MAX_ADDRESS and not region.path.startswith("[vsyscall")
+        if region.start % PAGE_BYTES or region.end % PAGE_BYTES or outside:
+            raise InputError(f"{span}: must be whole pages of 4 KiB below {MAX_ADDRESS:#x}")
+        if not before <= region.start < region.end:
+            raise InputError(f"{span}: must begin at {before:#x} or above, behind the one before")
+        if min(region.pages_on_node) < 0 or sum(region.pages_on_node) > region.pages:
+            raise InputError(
+                f"{span}: {shown(sum(region.pages_on_node))} pages are present: must be 0 to "
+                f"{region.pages}"
+            )
+        before = region.end
 
 
 def churns_of(workload: Workload, process: str) -> dict[int, str]:
@@ -180,6 +205,11 @@ def setup(log: RunLog, workload: Workload) -> Setup:
         (the first clone of a process with several threads, else its fork), in ms from the
         start, so mostly negative. Pages were laid out with NUMA balancing off; it was
         switched on ``balancing_ms`` before the threads were let go.
+
+    Raises
+    ------
+    InputError
+        If the run is not one of the workload.
     """
     lines = [line.split() for line in log["setup"].splitlines()]
     at = threads(log, "start")

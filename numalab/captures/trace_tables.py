@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from numalab.captures import runlog
-from numalab.captures.start import AddressSpace
+from numalab.captures.start import MAX_ADDRESS, AddressSpace
+from numalab.fields import InputError
 from numalab.model.layout import Setup, threads_of
 from numalab.schema import REASONS, WHYS
 from numalab.units import PAGE_BYTES
@@ -26,6 +27,8 @@ from numalab.workload import Workload
 
 _CHUNK = ("ms", "scan", "task", "vma", "start", "pages", "updated")
 _NOTIFY = ("ms", "task", "vma", "start", "pages", "why", "chunk")
+MAX_NOTICES = 1 << 20
+"""Of a run: the largest known has 42 181."""
 _SCAN, _MIGRATE, _OTHER = range(len(WHYS))
 
 
@@ -48,10 +51,11 @@ class _Tables:
     def __init__(
         self, workload: Workload, setup: Setup, vmas: Sequence[str], tasks: Sequence[str]
     ) -> None:
-        self._vmas = list(vmas)
+        self._vmas = {name: i for i, name in enumerate(vmas)}
         self._spaces = {p.name: AddressSpace(p, workload) for p in setup.processes}
+        numbers = {name: i for i, name in enumerate(tasks)}
         self._threads = {
-            pid: _Thread(task=tasks.index(name), process=p.name)
+            pid: _Thread(task=numbers[name], process=p.name)
             for p in setup.processes
             for name, pid in zip(threads_of(workload, p.name), p.pids, strict=True)
         }
@@ -75,19 +79,27 @@ class _Tables:
         elif event.name == "chunk":
             self._chunk(event, thread)
         elif event.name == "chunk_end" and thread.chunk >= 0:
-            self.chunks[thread.chunk][-1] = event.fields["n"]
+            chunk = self.chunks[thread.chunk]
+            if event.fields["n"] > chunk[-2]:
+                raise InputError(f"chunk_end marks {event.fields['n']} of {chunk[-2]:g} pages")
+            chunk[-1] = event.fields["n"]
             thread.chunk = -1
         elif event.name == "sched_skip_vma_numa" and event.reason in REASONS:
             start, end = event.fields["vm_start"], event.fields["vm_end"]
             label, _ = self._spaces[thread.process].locate(start, start, end)
             if event.reason == "inaccessible" and label == "image:other":
                 label = "image:guards"
-            self.skips[self._vmas.index(label), REASONS.index(event.reason)] += 1
+            self.skips[self._vmas[label], REASONS.index(event.reason)] += 1
 
     def _chunk(self, event: runlog.Event, thread: _Thread) -> None:
         if thread.scan_begins:
             thread.scan, thread.scan_begins = next(self._scans), False
-        thread.vma = (event.fields["vm_start"], event.fields["vm_end"])
+        low, high = event.fields["vm_start"], event.fields["vm_end"]
+        if not low <= event.fields["start"] <= event.fields["end"] <= high <= MAX_ADDRESS:
+            raise InputError(
+                f"chunk at {event.ms:.3f} ms: not inside its VMA, {low:#x} to {high:#x}"
+            )
+        thread.vma = (low, high)
         thread.chunk = len(self.chunks)
         where = self._where(event, thread.process, thread.vma)
         self.chunks.append([event.ms, thread.scan, thread.task, *where, 0])
@@ -98,6 +110,8 @@ class _Tables:
         process = thread.process or self._process_at(*span)
         thread.traced += event.fields["calls"]
         calls, thread.traced = divmod(thread.traced, self._guests.get(process, 1))
+        if len(self.notices) + calls > MAX_NOTICES:
+            raise InputError(f"more than {MAX_NOTICES} notifications: record a shorter run")
         scanning = thread.chunk >= 0
         why = _SCAN if scanning else _MIGRATE if event.reason == "migrate" else _OTHER
         where = self._where(event, process, thread.vma if scanning else span)
@@ -108,8 +122,12 @@ class _Tables:
     ) -> tuple[int, int, int]:
         """VMA, first page and pages of the range of an event."""
         start, end = event.fields["start"], event.fields["end"]
+        if not start <= end <= MAX_ADDRESS:
+            raise InputError(
+                f"{event.name}: end = {end:#x}: must be from start = {start:#x} to {MAX_ADDRESS:#x}"
+            )
         label, page = self._spaces[process].locate(start, *vma)
-        return self._vmas.index(label), page, (end - start) // PAGE_BYTES
+        return self._vmas[label], page, (end - start) // PAGE_BYTES
 
     def _process_at(self, start: int, end: int) -> str:
         """Process with a guest that has something mapped there, else the first with a guest."""

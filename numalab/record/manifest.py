@@ -15,7 +15,8 @@ import tomlkit
 import xarray as xr
 
 from numalab import dataset, files, versions
-from numalab.captures.recording import FORMAT, MANIFEST, open_recording
+from numalab.captures.manifest import FORMAT, MANIFEST
+from numalab.captures.recording import open_recording
 from numalab.fields import InputError
 from numalab.record.guest import QEMU, Boot
 from numalab.record.initramfs import RecordError, tool

@@ -41,7 +41,8 @@ def test_a_recording_grows_and_can_be_read(tmp_path: Path, kernel: Path) -> None
     for number in range(2):
         recording, workload = _recording(folder, kernel, source)
         assert recording.runs == number
-        recording.add_run(Boot(text, "tcg", 0), read_run(text, workload).dataset, number)
+        log = text.replace("(2026-", "(2025-", number)  # no two runs are the same
+        recording.add_run(Boot(log, "tcg", 0), read_run(log, workload).dataset, number)
     assert open_recording(folder).dataset().sizes["replicate"] == 2
     facts = open_recording(folder).manifest
     assert facts["package"] == "linux-image-x 1-1"
