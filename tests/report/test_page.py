@@ -1,6 +1,7 @@
 """A page: what it leaves in its folder, and that no table or letter stops it."""
 
 import json
+import shlex
 
 import numpy as np
 import pandas as pd
@@ -96,4 +97,5 @@ def test_the_last_line_is_a_command_that_can_be_pasted(tmp_path, command):
     mail.lint(text)
     assert all(len(line) <= mail.WIDTH for line in text.splitlines())
     last = text.partition("reproduce: ")[2]
-    assert last.replace("\\\n", " ").split() == [*command.split(), *last.split()[-5:]]
+    words = shlex.split(last.replace("\\\n", ""))
+    assert words == [*shlex.split(command), *last.split()[-5:]]
