@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
+from numalab.cli_mail import mail
 from numalab.cli_output import (
     check_out,
     dataset_of,
@@ -215,24 +216,7 @@ def report(
         raise SystemExit(f"numalab: error: failed: {', '.join(failed)}")
 
 
-@app.command()
-def mail(
-    question: Annotated[str, typer.Argument(help="q01, q02, ...")],
-    out: Annotated[Path, typer.Option(help="folder of the report")] = Path("reports"),
-    subject: Annotated[str, typer.Option(help="with it, print a whole message")] = "",
-    in_reply_to: Annotated[str, typer.Option(help="message id to reply to")] = "",
-) -> None:
-    """Print the text of a question's report, checked for a kernel mailing list."""
-    from numalab.fields import InputError
-    from numalab.report.mail import message, of_report
-
-    body = of_report(question, out)
-    if in_reply_to and not subject:
-        raise InputError(f"--in-reply-to {in_reply_to}: belongs to a message: give --subject too")
-    if subject:
-        typer.echo(str(message(body, subject=subject, in_reply_to=in_reply_to)), nl=False)
-    else:
-        typer.echo(body, nl=False)
+app.command()(mail)
 
 
 @app.command()

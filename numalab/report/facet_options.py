@@ -10,7 +10,11 @@ import xarray as xr
 
 from numalab.report import panels
 
-_UNITS = {"mb": "MB", "ms": "ms", "s": "s", "gib": "GiB", "pages": "pages"}
+_UNITS = {
+    "mb": "MB", "kb": "KB", "gb": "GB", "gib": "GiB", "pages": "pages", "bytes": "bytes",
+    "ns": "ns", "us": "us", "ms": "ms", "s": "s", "min": "min", "hz": "Hz", "percent": "%",
+}  # fmt: skip
+"""How a name ends, and the unit that this is."""
 
 
 class Options(TypedDict, total=False):
@@ -25,7 +29,7 @@ class Options(TypedDict, total=False):
     kind: str
     """``line`` (default) or ``point``."""
     size: str
-    """``mail``, ``page`` (default), ``wide``, ``broad`` or ``tall``; grows with the rows."""
+    """``mail``, ``page`` (default) or ``talk``; grows with the rows."""
     over: str
     """``mean`` over replicates with its 95 % interval (default), or ``runs``: their median and
     95 % prediction interval."""
@@ -89,24 +93,32 @@ class Plan:
 
     def panel(self, index: int) -> tuple[xr.DataArray, dict[str, Any]]:
         """Return what a panel draws, and its row and column."""
+        place = self.place(index)
+        return self.data.sel(place), place
+
+    def place(self, index: int) -> dict[str, Any]:
+        """Return the row and the column of a panel."""
         columns = self.data.sizes[self.col]
-        here = self.data.isel({self.row: index // columns, self.col: index % columns})
-        return here, {dim: here[dim].item() for dim in (self.row, self.col)}
+        at = {self.row: index // columns, self.col: index % columns}
+        return {dim: self.data[dim][i].item() for dim, i in at.items()}
+
+    def shared_place(self, index: int) -> dict[str, Any]:
+        """Return which panels share the axis of values with a panel."""
+        how = self.shared["sharex" if self.style.flat else "sharey"]
+        dims = {"row": [self.row], "col": [self.col], True: []}.get(how, [self.row, self.col])
+        return {dim: value for dim, value in self.place(index).items() if dim in dims}
 
     def sharing(self, index: int) -> xr.DataArray:
         """Return what is drawn in all panels that share the axis of values with a panel."""
-        how = self.shared["sharex" if self.style.flat else "sharey"]
-        dims = {"row": [self.row], "col": [self.col], True: []}.get(how, [self.row, self.col])
-        labels = self.panel(index)[1]
-        return self.data.sel({dim: labels[dim] for dim in dims})
+        return self.data.sel(self.shared_place(index))
 
     def name(self, value: object, dim: str = "") -> str:
         """Text for a name, or a value of a dimension."""
         plain = f"{value:g}" if isinstance(value, int | float) else str(value)
         if plain in self.labels or not dim or not isinstance(value, int | float):
-            return self.labels.get(plain, plain.replace("_", " "))
-        title, _, unit = self.name(dim).partition(" [")
-        return f"{title} {plain} {unit.removesuffix(']')}".rstrip()
+            return self.labels.get(plain, plain if isinstance(value, int | float) else title(plain))
+        text, _, unit = self.name(dim).partition(" [")
+        return f"{text} {plain} {unit.removesuffix(']')}".rstrip()
 
 
 def spread(data: xr.Dataset | xr.DataArray, y: str | list[str]) -> xr.DataArray:
@@ -171,9 +183,27 @@ def read_options(
     )  # fmt: skip
 
 
+def title(name: str) -> str:
+    """Return what a variable is called, with its unit, as its name ends.
+
+    Examples
+    --------
+    >>> title("scan_delay_ms"), title("misses_per_s"), title("walked_mb_per_min"), title("pinned")
+    ('scan delay [ms]', 'misses [1/s]', 'walked [MB/min]', 'pinned')
+    """
+    words = name.split("_")
+    unit, per = "", ""
+    if len(words) > 2 and words[-2] == "per" and words[-1] in _UNITS:
+        per, words = f"/{_UNITS[words[-1]]}", words[:-2]
+    if len(words) > 1 and words[-1] in _UNITS and (words[-1] != "pages" or not per):
+        unit = _UNITS[words.pop()]
+    text = " ".join(words)
+    return f"{text} [{unit or '1'}{per}]" if unit or per else text
+
+
 def _title(da: xr.DataArray) -> str:
     """Return what an array is, with its unit: of its attributes, or as its name ends."""
-    name, _, end = str(da.name).rpartition("_")
-    unit = da.attrs.get("units") or _UNITS.get(end, "")
-    title = str(da.attrs.get("long_name", name if end in _UNITS else da.name)).replace("_", " ")
-    return title if unit in ("1", "index", "") else f"{title} [{unit}]"
+    guess, _, unit = title(str(da.name)).partition(" [")
+    unit = str(da.attrs.get("units") or unit.removesuffix("]"))
+    text = str(da.attrs.get("long_name", guess))
+    return text if unit in ("1", "index", "") else f"{text} [{unit}]"

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping
 from typing import Any, Unpack
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
-import seaborn as sns
+import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from numalab.report import panels
-from numalab.report.canvas import DPI, SIZES, canvas
-from numalab.report.facet_options import Options, Plan, read_options
+from numalab.report import figure_data, panels
+from numalab.report.canvas import SIZES, below, canvas
+from numalab.report.facet_options import Options, Plan, read_options, title
 
 
 def facets(
@@ -48,14 +45,8 @@ def facets(
     """
     plan = read_options(data, y, x, options)
     rows, columns = plan.shape
-    width, height = SIZES[plan.size]
-    style = sns.axes_style("ticks") | {"font.size": 9, "axes.labelsize": 9, "axes.titlesize": 9}
-    deep = 0.17 * plan.data.sizes[x] + 0.5 if plan.style.flat else 1.7
-    with mpl.rc_context(style):
-        figure, axes = plt.subplots(
-            rows, columns, figsize=(width, max(height, deep * rows + 0.8)), dpi=DPI[plan.size],
-            squeeze=False, layout="constrained", **plan.shared,
-        )  # fmt: skip
+    deep = 0.17 * plan.data.sizes[x] + 0.5 if plan.style.flat else 2.4
+    figure, axes = canvas(plan.size, rows, columns, height=deep * rows + 0.8, **plan.shared)
     notes = [_panel(ax, plan, i) for i, ax in enumerate(axes.flat[: plan.panels])]
     for i, ax in enumerate(axes.flat):
         if i < plan.panels:
@@ -63,11 +54,12 @@ def facets(
         else:
             ax.remove()
     _around(figure, axes, plan, sorted(set(notes) - {""}))
+    figure.values, figure.twin = figure_data.values(plan), figure_data.twin(plan)
     return figure
 
 
 def event_times(
-    rows: Mapping[str, tuple[xr.DataArray, xr.DataArray]], title: str, size: str = "wide"
+    rows: Mapping[str, tuple[xr.DataArray, xr.DataArray]], what: str, size: str = "page"
 ) -> Figure:
     """Draw when events happen: recorded ones as marks, simulated ones as their density.
 
@@ -76,15 +68,13 @@ def event_times(
     rows : mapping
         Label to times of simulated and of recorded events [ms], each over ``replicate`` and one
         more dimension; what is missing or negative is padding.
-    title : str
+    what : str
         What the events are.
     size : str
         As in :class:`Options`; grows with the rows.
     """
-    width, height = SIZES[size]
-    figure, axes = plt.subplots(
-        figsize=(width, max(height, 0.5 * len(rows) + 0.8)), dpi=DPI[size], layout="constrained"
-    )
+    figure, panel = canvas(size, height=0.5 * len(rows) + 0.8)
+    axes = panel[0, 0]
     for i, (simulated, recorded) in enumerate(rows.values()):
         panels.density(axes, simulated.values.ravel() / 1000, i)
         runs = np.atleast_2d(recorded.transpose("replicate", ...).values / 1000)
@@ -94,10 +84,21 @@ def event_times(
             known = times[times >= 0]
             axes.plot(known, np.full(known.size, at), "|", color=panels.looks(run, True)["color"])
     panels.categories(axes, list(rows), True, 0)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(labelsize=8)
-    axes.set_xlabel(f"{title} [s]; marks: recorded, a row a run; grey: simulated", fontsize=9)
+    axes.set_xlabel(f"{what} [s]; marks: recorded, a row a run; grey: simulated", fontsize=9)
+    figure.values = pd.concat(_times(rows, what), ignore_index=True)
     return figure
+
+
+def _times(rows: Mapping[str, tuple[xr.DataArray, ...]], what: str) -> list[pd.DataFrame]:
+    """Return the events that are drawn, a row each."""
+    found = []
+    for label, pair in rows.items():
+        for source, times in zip(("simulated", "recorded"), pair, strict=True):
+            runs = np.atleast_2d(times.transpose("replicate", ...).values / 1000)
+            run, at = np.nonzero(runs >= 0)
+            columns = {"row": label, "source": source, "run": run, f"{what} [s]": runs[run, at]}
+            found.append(pd.DataFrame(columns))
+    return found
 
 
 def _panel(ax: Axes, plan: Plan, index: int) -> str:
@@ -166,8 +167,6 @@ def _finish(ax: Axes, plan: Plan, index: int) -> None:
         ax.set_ylabel(row, fontsize=9)
     else:
         ax.set_ylabel("\n".join(filter(None, (row, value))), fontsize=9)
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.tick_params(labelsize=8)
     ax.label_outer()
     if plan.col == "variable" and not plan.style.flat:
         ax.tick_params(labelleft=True)
@@ -180,14 +179,14 @@ def _around(figure: Figure, axes: np.ndarray, plan: Plan, notes: list[str]) -> N
     if plan.recorded is not None:
         drawn = "dashed: simulated, solid or open: recorded"
     note = [plan.note] if plan.note else [drawn, *notes]
-    below = "; ".join([*([] if plan.style.flat else [plan.name(plan.x)]), *note])
-    figure.supxlabel(textwrap.fill(below, int(width * 14)), fontsize=9)
+    below(figure, "; ".join([*([] if plan.style.flat else [plan.name(plan.x)]), *note]))
     marks, labels = axes.flat[0].get_legend_handles_labels()
     if any(labels):
-        columns = max(1, min(len(labels), int(width * 13 / (max(map(len, labels)) + 5))))
+        columns = max(1, min(len(labels), int(width * 13 / (max(map(len, labels)) + 8))))
         figure.legend(
-            marks, labels, loc="outside upper left", ncols=columns, fontsize=8, frameon=False
-        )
+            marks, labels, loc="outside upper left", ncols=columns, fontsize=8, frameon=False,
+            handlelength=4.0,
+        )  # fmt: skip
 
 
 def surfaces(data: xr.Dataset, x: str, y: str, *, col: str, labels: dict[str, str]) -> Figure:
@@ -202,7 +201,8 @@ def surfaces(data: xr.Dataset, x: str, y: str, *, col: str, labels: dict[str, st
         Text for names of variables and dimensions.
     """
     mean = data.mean("replicate") if "replicate" in data.dims else data
-    figure, axes = canvas("tall", len(mean), mean.sizes[col])
+    labels = {name: title(name) for name in (x, y, col, *map(str, mean))} | labels
+    figure, axes = canvas("page", len(mean), mean.sizes[col], height=3.0 * len(mean))
     for row, (name, cells) in zip(axes, mean.data_vars.items(), strict=True):
         most = max(1.0, float(cells.max()))
         for ax, at in zip(row, mean[col].values, strict=True):
@@ -212,9 +212,12 @@ def surfaces(data: xr.Dataset, x: str, y: str, *, col: str, labels: dict[str, st
             ax.set_yticks(range(here.sizes[y]), [f"{v:g}" for v in here[y].values])
             ax.set_title(f"{labels.get(col, col)} {at:g}", loc="left", fontsize=9)
             ax.label_outer()
+            ax.spines[["top", "right"]].set_visible(True)
         bar = figure.colorbar(image, ax=row)
         bar.set_label(labels.get(str(name), str(name)), fontsize=9)
         bar.ax.tick_params(labelsize=8)
     figure.supxlabel(f"{labels.get(x, x)}; simulated, means of the runs", fontsize=9)
     figure.supylabel(labels.get(y, y), fontsize=9)
+    figure.values = mean.to_dataframe().reset_index().rename(columns=labels)
+    figure.twin = figure_data.cells(mean, x, y, col, labels)
     return figure

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 import textwrap
-from email.header import Header
-from email.mime.text import MIMEText
 from pathlib import Path
 
 from numalab.fields import InputError
-
-WIDTH = 75
-MAX_BYTES = 100_000
-_ATOMS = r"[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*"
-_MESSAGE_ID = re.compile(rf"<?({_ATOMS}@(?:{_ATOMS}|\[[!-Z^-~]*\]))>?", re.ASCII)
-"""RFC 5322, msg-id: atoms with dots on both sides, or an address literal on the right."""
-_ENCODED = "=?"
-"""Begins an encoded word (RFC 2047), in which a reader may see a line break."""
+from numalab.report.mail_headers import WIDTH
+from numalab.report.mail_lint import MAX_BYTES, of_lines
 
 
 def reproduce(command: str, code: str) -> str:
@@ -33,25 +26,42 @@ def reproduce(command: str, code: str) -> str:
     reproduce: numalab report q02 --param 'delays_ms=[0, 1000]' \
         --param tasks=8  # numalab 0.1.0, model 12ab
     """
-    first, *options = command.split(" --param ")
-    lines = [f"reproduce: {first}"]
-    for option in options:
-        if len(lines[-1].rpartition("\n")[2]) + len(f" --param {option} \\") <= WIDTH:
-            lines[-1] += f" --param {option}"
-        else:
-            lines.append("    " + _broken(f"--param {option}"))
-    text = " \\\n".join(lines)
-    fits = len(text.rpartition("\n")[2]) + len(f"  # {code}") <= WIDTH
+    try:
+        words = shlex.split(command)
+    except ValueError:  # no command: what somebody says instead
+        words = [command]
+    lines = ["reproduce:"]
+    for i, word in enumerate(words):
+        if word == "--param":
+            continue
+        before = " --param " if i and words[i - 1] == "--param" else " "
+        text = before + (shlex.quote(word) if len(words) > 1 else word)
+        if len(lines[-1]) + len(text) <= WIDTH - 2:
+            lines[-1] += text
+            continue
+        lines[-1] += " \\"
+        *cut, last = _cut("   " + before, word)
+        lines += [*cut, last]
+    text = "\n".join(lines)
+    fits = len(lines[-1]) + len(f"  # {code}") <= WIDTH
     return f"{text}{'  ' if fits else chr(10)}# {code}"
 
 
-def _broken(option: str) -> str:
-    """Break a long list at its commas: a line break between brackets means nothing."""
-    if "=[" not in option:
-        return option
-    return "\n      ".join(
-        textwrap.wrap(option, WIDTH - 8, break_long_words=False, break_on_hyphens=False)
-    )
+def _cut(before: str, word: str) -> list[str]:
+    r"""Quote a word for a shell, over several lines if it must be.
+
+    A backslash at the end of a line, and nothing at the beginning of the next one: the shell
+    joins the pieces.
+    """
+    lines = []
+    while True:
+        end = len(word)
+        while end > 1 and len(before + shlex.quote(word[:end])) > WIDTH - 2:
+            end = max(word.rfind(" ", 1, end - 1) + 1, 0) or end - 1
+        lines.append(before + shlex.quote(word[:end]) + "\\" * (end < len(word)))
+        before, word = "", word[end:]
+        if not word:
+            return lines
 
 
 def indent(table: str) -> str:
@@ -61,7 +71,7 @@ def indent(table: str) -> str:
 
 
 def lint(body: str) -> None:
-    """Check a body against the lists' rules.
+    """Check the text of a report against the lists' rules, and ours.
 
     Raises
     ------
@@ -70,59 +80,47 @@ def lint(body: str) -> None:
     """
     if not body.startswith(("simulated", "recorded on ")):
         raise InputError('mail: must begin with "simulated" or "recorded on KERNEL"')
-    *_, end = body.rstrip().split("\n\n")
-    last = body.rstrip().count("\n") - end.count("\n") + 1
-    for i, line in enumerate(body.rstrip("\n").split("\n"), 1):
-        if len(line) > WIDTH and i < last:
-            raise InputError(f"mail: line {i} has {len(line)} columns: at most {WIDTH}")
-        if not line.isascii() or "\t" in line or not line.isprintable():
-            raise InputError(f"mail: line {i} holds a character that is not printable ASCII")
-    if not end.startswith("reproduce: "):
+    for finding in of_lines(body.removesuffix("\n").split("\n"), 1, quotes=False):
+        raise InputError(f"mail: {finding}")
+    if not body.rstrip().rpartition("\n\n")[2].startswith("reproduce: "):
         raise InputError("mail: the last line must say how to reproduce it")
     if len(body) > MAX_BYTES:
         raise InputError(f"mail: {len(body)} bytes: at most {MAX_BYTES}")
 
 
-def of_report(question: str, out: Path) -> str:
+def folder_of(question: str, out: Path) -> tuple[Path, int]:
+    """Return the folder of a question's last report, and how many reports there are.
+
+    Parameters
+    ----------
+    question : str
+    out : Path
+        Folder of reports; those of a lab (``run``) and quick ones (``quick``) are in it.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    if not re.fullmatch(r"\w+", question, re.ASCII):
+        raise InputError(f"question = {question!r}: must be a name such as q02")
+    names = (f"{question}_*", f"run/{question}", f"quick/{question}_*")
+    found = [path for name in names for path in sorted(out.glob(f"{name}/mail.txt"))]
+    if not found:
+        raise InputError(
+            f"no report of {question!r} in {out}: run 'numalab report {question} --out {out}'"
+        )
+    return max(found, key=lambda path: path.stat().st_mtime_ns).parent, len(found)
+
+
+def of_report(folder: Path) -> str:
     """Return the text of a question's report, checked.
 
     Raises
     ------
     InputError
-        If there is no such report, or its text breaks a rule.
+        If its text breaks a rule.
     """
-    if not re.fullmatch(r"\w+", question):
-        raise InputError(f"question = {question!r}: must be a name such as q02")
-    found = sorted(out.glob(f"{question}_*/mail.txt"))
-    if not found:
-        raise InputError(
-            f"no report of {question!r} in {out}: run 'numalab report {question} --out {out}'"
-        )
-    body = found[0].read_text(encoding="utf-8")
+    body = (folder / "mail.txt").read_bytes().decode("utf-8", "replace")
     lint(body)
     return body
-
-
-def message(body: str, *, subject: str, in_reply_to: str = "") -> MIMEText:
-    """Wrap a body as a text/plain message, as a reply if a message id is given.
-
-    A subject that is not ASCII becomes encoded words; a message id is never broken or encoded.
-
-    Raises
-    ------
-    InputError
-        If the body breaks a rule, the subject is not one printable line or holds an encoded word,
-        or the message id is malformed.
-    """
-    lint(body)
-    if not subject.isprintable() or _ENCODED in subject:
-        raise InputError(f"mail: subject {subject!r}: must be one line without {_ENCODED!r}")
-    mail = MIMEText(body, "plain", "us-ascii")
-    charset = "us-ascii" if subject.isascii() else "utf-8"
-    mail["Subject"] = Header(subject, charset, header_name="Subject")  # type: ignore[assignment]
-    if in_reply_to:
-        ident = _MESSAGE_ID.fullmatch(in_reply_to)
-        if not ident or _ENCODED in in_reply_to:
-            raise InputError(f"in_reply_to = {in_reply_to!r}: must be a message id, local@domain")
-        mail["In-Reply-To"] = mail["References"] = f"<{ident[1]}>"
-    return mail

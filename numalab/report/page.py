@@ -75,7 +75,7 @@ class Page:
         self.quick = quick
         self.source = source
         self.reproduce = reproduce
-        self._setting = self._answer = self._envelope = ""
+        self._setting = self._answer = self._envelope = self._twin = ""
         self._figures: list[tuple[str, str]] = []
         self._tables: list[str] = []
 
@@ -87,7 +87,8 @@ class Page:
     def figure(self, figure: Figure, *, name: str, alt: str) -> Image:
         """Save a figure as ``fig_NAME.png``; the first one is the page's main figure.
 
-        Equal figures give equal bytes.
+        Beside it are the same as SVG, what it draws as CSV, and a plot of text, which of the
+        first figure is in the mail. Equal figures give equal bytes.
 
         Parameters
         ----------
@@ -105,12 +106,14 @@ class Page:
         from IPython.display import Image
         from matplotlib import pyplot
 
+        from numalab.report.canvas import save
+
         self.out.mkdir(parents=True, exist_ok=True)
-        path = self.out / f"fig_{name}.png"
         if self.quick:
             figure.supxlabel(f"{figure.get_supxlabel()}\nquick run".lstrip(), fontsize=9)
-        figure.savefig(path, metadata={"Software": None})
+        path = save(figure, self.out, name)
         pyplot.close(figure)
+        self._twin = self._twin or getattr(figure, "twin", "")
         self._figures.append((path.name, alt))
         return Image(path, alt=alt)
 
@@ -174,7 +177,7 @@ class Page:
         texts = [frames.ascii_text(first), self._answer, self._setting]
         parts = [textwrap.fill(text, mail.WIDTH) for text in texts]
         parts += [mail.indent(table) for table in self._tables]
-        parts += [textwrap.fill(self._envelope, mail.WIDTH)]
+        parts += [mail.indent(self._twin), textwrap.fill(self._envelope, mail.WIDTH)]
         command, _, code = frames.ascii_text(self.reproduce or "this notebook").partition("  # ")
         parts += [mail.reproduce(command, code or identity())]
         return "\n\n".join(part.rstrip() for part in parts if part) + "\n"

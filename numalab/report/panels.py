@@ -16,8 +16,8 @@ from matplotlib.axes import Axes
 from numalab.stats.intervals import mean_interval, prediction_interval
 
 _BRIGHT = sns.color_palette("colorblind").as_hex()
-COLORS = ("#1b1b1b", *(_BRIGHT[i] for i in (3, 0, 2, 4, 1, 9, 7)))
-"""Of seaborn's palette for the colour-blind, what is dark enough on white."""
+COLORS = ("#1b1b1b", *(_BRIGHT[i] for i in (3, 0, 2, 4)), "#782800", "#6414c8", _BRIGHT[7])
+"""Of seaborn's palette for the colour-blind, what has a contrast of 3 on white, and two more."""
 MARKERS = "os^Dv<>PX"
 DASHES = ((0, (5, 2)), (0, (2, 1.5)), (0, (7, 2, 2, 2)), (0, (3, 1, 1, 1, 1, 1)))
 _CENTER = ("typical", "mean", "median", "value")
@@ -126,7 +126,8 @@ def draw(ax: Axes, at: np.ndarray, y: Bounded, look: dict[str, Any], style: Styl
     xy = (middle, at) if style.flat else (at, middle)
     ax.plot(*xy, markersize=4.5, linewidth=0.8, **dashed)
     lines = ax.hlines if style.flat else ax.vlines
-    lines(at, low, high, color=color, linewidth=1.3)
+    solid = look["linestyle"] == "-"
+    lines(at, low, high, color=color, linewidth=1.3, linestyles="-" if solid else (0, (3, 1)))
 
 
 def draw_runs(
@@ -182,6 +183,10 @@ def finish(ax: Axes, values: xr.DataArray, scale: str, flat: bool) -> None:
         set_limits(0, None if most > 0 else 1)
     if scale != "log" and least < 0 < most:
         (ax.axvline if flat else ax.axhline)(0, color="#888888", linewidth=0.8, zorder=0)
+    if axis.get_scale() == "log":  # one form of numbers: the minor ones have none
+        wide = most / max(least, 1e-300) > 100
+        axis.set_major_locator(mpl.ticker.LogLocator(subs=(1,) if wide else (1, 2, 5)))
+        axis.set_minor_formatter(mpl.ticker.NullFormatter())
     axis.set_major_formatter(_brief)
 
 

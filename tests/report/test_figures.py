@@ -212,7 +212,7 @@ def test_a_panel_of_zeros_does_not_cut_what_is_negative_in_another_of_its_axis()
 def test_long_names_side_by_side_are_turned_though_all_names_would_fit():
     names = ["rfc-v1-as-it-was-intended", "prototype-of-January", *"cde"]
     ds = _data(policies=5).assign_coords(policy=names)
-    turned = figures.facets(ds, y="marked", x="policy").axes[-1].get_xticklabels()
+    turned = figures.facets(ds, y="marked", x="policy", size="mail").axes[-1].get_xticklabels()
     assert {label.get_rotation() for label in turned} == {35}
 
 
@@ -220,7 +220,7 @@ def test_long_names_side_by_side_are_turned_though_all_names_would_fit():
 def test_zero_and_the_first_tick_of_a_symmetric_logarithm_are_apart(most):
     ds = _data()
     ds["marked"] *= most / ds["marked"].max()
-    axes = figures.facets(ds, y="marked", x="memory_mb", yscale="symlog", size="wide").axes[0]
+    axes = figures.facets(ds, y="marked", x="memory_mb", yscale="symlog").axes[0]
     axes.figure.canvas.draw()
     ends = axes.transData.transform([(0, tick) for tick in axes.get_yticks()])[:, 1]
     assert np.diff(ends).min() > 25, "pixels"

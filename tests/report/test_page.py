@@ -1,6 +1,7 @@
 """A page: what it leaves in its folder, and that no table or letter stops it."""
 
 import json
+import shlex
 
 import numpy as np
 import pandas as pd
@@ -30,14 +31,16 @@ def test_a_page_leaves_a_mail_a_finding_and_its_figures(tmp_path):
     parts = text.split("\n\n")
     assert parts[:3] == ["recorded on 6.12.107, quick run: Does it scan?", "Yes.", "Two nodes."]
     assert parts[3] == "  Scans\n  memory_mb  scans\n  1              1\n  2              2"
-    assert parts[4] == "Up to 4 GiB."
-    assert parts[5].startswith("reproduce: numalab report q99  # numalab ")
+    twin = (tmp_path / "q99/fig_scans.txt").read_text()
+    assert parts[4] == "\n".join(f"  {line}" for line in twin.splitlines())
+    assert parts[5] == "Up to 4 GiB."
+    assert parts[6].startswith("reproduce: numalab report q99  # numalab ")
     mail.lint(text)
     found = finding.read(tmp_path / "q99")
     assert (found.figure, found.alt, found.quick) == ("fig_scans.png", "scans", True)
     assert (found.answer, found.envelope) == ("Yes.", "Up to 4 GiB.")
     assert found.provenance["seed"] == 7
-    assert found.provenance["code"] == parts[5].rpartition("# ")[2].strip()
+    assert found.provenance["code"] == parts[6].rpartition("# ")[2].strip()
 
 
 @pytest.mark.parametrize(
@@ -96,4 +99,5 @@ def test_the_last_line_is_a_command_that_can_be_pasted(tmp_path, command):
     mail.lint(text)
     assert all(len(line) <= mail.WIDTH for line in text.splitlines())
     last = text.partition("reproduce: ")[2]
-    assert last.replace("\\\n", " ").split() == [*command.split(), *last.split()[-5:]]
+    words = shlex.split(last.replace("\\\n", ""))
+    assert words == [*shlex.split(command), *last.split()[-5:]]
