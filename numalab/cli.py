@@ -197,20 +197,32 @@ def compare(
 def report(
     questions: Annotated[list[str] | None, typer.Argument(help="q01 q02 ...; none: all")] = None,
     param: Annotated[
-        list[str] | None, typer.Option(help="name=value for the notebook of one question")
+        list[str] | None,
+        typer.Option(help="name=value for one question; name=[a,b]: a run for each value"),
+    ] = None,
+    params: Annotated[
+        Path | None, typer.Option(help="sets of parameters (YAML); see docs/reports.md")
     ] = None,
     quick: Annotated[bool, typer.Option(help="few and short runs; every figure says so")] = False,
+    again: Annotated[bool, typer.Option("--again", help="run what has not changed too")] = False,
+    workers: Annotated[
+        int, typer.Option(min=0, help="notebooks at once; 0: as cores and memory allow")
+    ] = 0,
     out: Annotated[
         Path | None,
         typer.Option(help="folder of the report; else reports, or reports/quick with --quick"),
     ] = None,
 ) -> None:
     """Run the question notebooks and write reports/index.html."""
-    from numalab.report.notebooks import run
+    from numalab.report.notebooks import Request, run
 
     root = Path.cwd()
     out = out or Path("reports/quick" if quick else "reports")
-    failed = run(root, questions or [], param or [], quick=quick, out=root / out, say=say)
+    request = Request(
+        names=questions or [], words=param or [], params=params, quick=quick, again=again,
+        workers=workers, out=root / out,
+    )  # fmt: skip
+    failed = run(root, request, say)
     say(f"{'open' if not failed else 'what there is:'} {out}/index.html")
     if failed:
         raise SystemExit(f"numalab: error: failed: {', '.join(failed)}")

@@ -1,24 +1,32 @@
-"""The static pages of a report, readable on a phone, in light and in dark."""
+"""The static pages of a report, readable on a phone, in light and in dark, and without network."""
 
 from __future__ import annotations
 
-import json
+import re
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from numalab.report import finding
+from numalab.report import finding, folders, parameter_sets, questions
+from numalab.report.cleaned import line
+from numalab.report.folders import FAILED, STATUS
+from numalab.report.questions import Job
 
-STATUS = "run.json"
-FAILED = "failed"
+GENERATOR = '<meta name="generator" content="numalab report">'
+THUMBNAIL = "thumbnail.png"
+COMPARISON = "index.html"
+"""Of a series, in its folder."""
 _LINKS = {
     "index.html": "notebook",
     "mail.txt": "text for a mail",
     "executed.ipynb": "executed.ipynb",
     STATUS: STATUS,
 }
+_END_OF_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
+_SET_BY_REPORT = ("store", "out", "reproduce", "quick")
 
 
 @cache
@@ -27,46 +35,78 @@ def _templates() -> jinja2.Environment:
     return jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True)
 
 
-def _status(folder: Path) -> dict[str, Any] | None:
-    try:
-        return dict(json.loads((folder / STATUS).read_text(encoding="utf-8")))
-    except (OSError, ValueError):
-        return None
-
-
-def title_of(cells: list[Any]) -> str:
+def title_of(cells: Sequence[Mapping[str, Any]]) -> str:
     """Return the first line of a notebook, without the mark of a heading."""
     source = cells[0]["source"] if cells else ""
     return ("".join(source).splitlines() or [""])[0].lstrip("# ")
 
 
-def index_page(known: dict[str, Path], out: Path) -> str:
+def _entry(folder: Path, declared: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a page shows of a run: its state, its verdict, its picture, its parameters."""
+    status, failed = folders.status(folder), folders.status(folder / FAILED)
+    found = finding.read(folder) if status else None
+    given = (status or failed or {}).get("parameters", {})
+    own = {n: v for n, v in given.items() if n in declared and n not in _SET_BY_REPORT}
+    return {
+        "status": status,
+        "failed": failed,
+        "reason": line(str(failed["reason"])) if failed else "",
+        "finding": found,
+        "verdict": _END_OF_SENTENCE.split(found.answer)[0] if found else "",
+        "picture": next((n for n in _pictures(found) if (folder / n).is_file()), ""),
+        "parameters": parameter_sets.label(own),
+        "changed": parameter_sets.label(
+            {n: v for n, v in own.items() if v != declared[n].default}
+        ),
+        "date": str((status or failed or {}).get("ended", ""))[:10],
+        "ended": str((status or failed or {}).get("ended", "")),
+        "links": [link for link in _LINKS.items() if (folder / link[0]).exists()],
+    }  # fmt: skip
+
+
+def _pictures(found: finding.Finding | None) -> list[str]:
+    return [THUMBNAIL, Path(found.figure).name] if found and found.figure else []
+
+
+def index_page(known: Mapping[str, Path], out: Path) -> str:
     """Return the HTML of the index.
 
     Parameters
     ----------
-    known : dict
+    known : mapping
         Short name of each question to its notebook.
     out : Path
         The report's folder; a question without ``run.json`` is shown as not run.
     """
-    questions = []
+    entries = []
     for name, path in known.items():
-        folder = out / path.stem
-        status = _status(folder)
-        questions.append(
-            {
-                "name": name,
-                "title": title_of(json.loads(path.read_text(encoding="utf-8"))["cells"]),
-                "stem": path.stem,
-                "status": status,
-                "failed": _status(folder / FAILED),
-                "finding": finding.read(folder) if status else None,
-                "links": [link for link in _LINKS.items() if (folder / link[0]).exists()],
-            }
-        )
-    page = _templates().get_template("index.html")
-    return page.render(title="numalab report", questions=questions) + "\n"
+        series = out / f"{path.stem}.series" / COMPARISON
+        about = {
+            "name": name,
+            "title": title_of(questions.cells(path)),
+            "stem": path.stem,
+            "series": f"{series.parent.name}/{series.name}" if series.is_file() else "",
+        }
+        entries.append(_entry(out / path.stem, questions.declared(path)) | about)
+    return _render("index.html", title="numalab report", questions=entries)
+
+
+def series_page(jobs: Sequence[Job]) -> str:
+    """Return the HTML that compares the runs of one notebook with several sets of parameters."""
+    declared = jobs[0].declared
+    entries = [_entry(job.folder, declared) | {"folder": job.folder.name} for job in jobs]
+    sets = parameter_sets.varied([job.effective for job in jobs])
+    names = list(sets[0])
+    title = title_of(questions.cells(jobs[0].notebook))
+    rows = [[parameter_sets.text(one.get(name, "")) for name in names] for one in sets]
+    shared = {n: v for n, v in jobs[0].effective.items() if n not in (*names, *_SET_BY_REPORT)}
+    return _render(
+        "series.html",
+        title=f"{title} ({len(jobs)} sets of parameters)",
+        names=names,
+        rows=list(zip(rows, entries, strict=True)),
+        shared=parameter_sets.label(shared),
+    )
 
 
 def question_page(folder: Path, title: str, body: str, status: dict[str, Any]) -> str:
@@ -82,7 +122,11 @@ def question_page(folder: Path, title: str, body: str, status: dict[str, Any]) -
         What becomes ``run.json``.
     """
     reason = status["reason"]
-    return _templates().get_template("question.html").render(
-        title=title, body=body, reason=reason, code=status["code"],
-        finding=finding.read(folder), up="../../" if reason else "../",
-    ) + "\n"  # fmt: skip
+    return _render(
+        "question.html", title=title, body=body, reason=reason, code=status["code"],
+        finding=finding.read(folder), up="../" * (1 + bool(reason)),
+    )  # fmt: skip
+
+
+def _render(template: str, **values: Any) -> str:
+    return _templates().get_template(template).render(generator=GENERATOR, **values) + "\n"

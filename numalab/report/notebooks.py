@@ -7,211 +7,216 @@ takes its place only if it succeeds; a failed one is kept in the folder ``failed
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 import shlex
-import shutil
-from collections.abc import Callable
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from numalab import files
 from numalab.fields import InputError, unknown_name
-from numalab.report import finding, parameters, watched
-from numalab.report.index_page import FAILED, STATUS, index_page, question_page, title_of
+from numalab.report import (
+    cleaned,
+    finding,
+    folders,
+    parameter_sets,
+    preflight,
+    published,
+    questions,
+    unchanged,
+    watched,
+)
+from numalab.report.index_page import COMPARISON, GENERATOR, index_page, series_page
 from numalab.report.page import identity
+from numalab.report.progress import Progress
+from numalab.report.questions import Job
 
-STORE = ".cache/report"
-"""Results that all notebooks of a checkout share, in their parameter ``store``."""
-_SCRUBBED = ("papermill", "execution", "exception", "start_time", "end_time", "duration")
-
-
-def questions(root: Path) -> dict[str, Path]:
-    """Return the question notebooks of a checkout by short name, ``q01`` and so on."""
-    found: dict[str, Path] = {}
-    for path in sorted(root.glob("notebooks/q*.ipynb")):
-        name = path.stem.split("_")[0]
-        if name in found:
-            raise InputError(f"{name} is two notebooks: {found[name].name} and {path.name}")
-        found[name] = path
-    if not found:
-        raise InputError(f"{root}: no notebooks/q*.ipynb here; run this from the checkout")
-    return found
+INDEX = "index.html"
 
 
-def declared(notebook: Path) -> dict[str, parameters.Parameter]:
-    """Return the declared parameters of a notebook.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """What a report is asked for."""
 
-    Raises
-    ------
-    InputError
-        If it has no parameters cell, or a bad one.
-    """
-    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    tagged = [c for c in cells if "parameters" in c["metadata"].get("tags", [])]
-    if len(tagged) != 1:
-        raise InputError(f"{notebook.name}: must have one cell tagged 'parameters'")
-    return parameters.read("".join(tagged[0]["source"]), notebook.name)
-
-
-def _publish(folder: Path, replaced: dict[str, str], status: dict[str, Any]) -> None:
-    """Take times and paths out of the executed notebook, and make its page."""
-    import nbformat
-    from nbconvert import HTMLExporter
-
-    path = folder / "executed.ipynb"
-    if not path.exists():
-        return
-    text = path.read_text(encoding="utf-8")
-    for found, other in replaced.items():
-        text = text.replace(found, other)
-    notebook = nbformat.reads(text, as_version=4)
-    notebook.metadata.pop("papermill", None)
-    for cell in notebook.cells:
-        for key in _SCRUBBED:
-            cell.metadata.pop(key, None)
-    nbformat.write(notebook, path)
-    body, _ = HTMLExporter(template_name="basic").from_notebook_node(notebook)
-    page = question_page(folder, title_of(notebook.cells), body, status)
-    (folder / "index.html").write_text(page, encoding="utf-8")
+    names: list[str] = field(default_factory=list)
+    """Questions; none: all."""
+    words: list[str] = field(default_factory=list)
+    """``name=value``, for the notebook of one question."""
+    params: Path | None = None
+    """File with sets of parameters, for the notebook of one question."""
+    quick: bool = False
+    again: bool = False
+    """Run what has not changed too."""
+    workers: int = 0
+    """Notebooks at once; 0: one for each core, as far as memory allows."""
+    out: Path
+    """Folder of the report."""
 
 
-def command(name: str, assignments: list[str], quick: bool) -> str:
-    """Return the command that runs a question so, and the code behind it.
-
-    Examples
-    --------
-    >>> command("q02", ["pin_fractions=[0.0, 1.0]"], True).partition("  #")[0]
-    "numalab report q02 --quick --param 'pin_fractions=[0.0, 1.0]'"
-    """
-    given = ["numalab", "report", name, *["--quick"] * quick]
-    given += [word for text in assignments for word in ("--param", text)]
-    return f"{shlex.join(given)}  # {identity()}"
+def command(question: str, given: Mapping[str, Any], *, quick: bool = False) -> str:
+    """Return the command that makes a run again, and the code behind it."""
+    words = ["numalab", "report", question, *["--quick"] * quick]
+    for name, value in given.items():
+        words += ["--param", parameter_sets.word(name, value)]
+    return f"{shlex.join(words)}  # {identity()}"
 
 
-def run_question(notebook: Path, folder: Path, values: dict[str, Any], root: Path) -> str:
-    """Run one question into its folder; return why it failed, or "".
+def run_job(job: Job, root: Path, stop: threading.Event) -> str:
+    """Run a notebook into its folder; return why it failed, or "".
 
     Raises
     ------
-    InputError
-        For an unknown parameter or a value of the wrong type, before anything runs.
+    StoppedError
+        After ``stop`` was set.
     """
-    known = declared(notebook)
-    for name, value in values.items():
-        if name not in known:
-            raise unknown_name(f"parameter of {notebook.name}", name, list(known))
-        parameters.check(known[name], value, notebook.name)
-    beside = folder.with_name(folder.name + ".part")
     try:
-        shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir(parents=True)
+        beside = folders.begin(job.folder)
+        try:
+            return _run_beside(job, beside, root, stop)
+        finally:
+            folders.discard(beside)
     except OSError as error:
-        raise InputError(f"{folder}: cannot be written: {error.strerror}") from None
-    shared = {"store": STORE} if "store" in known else {}
-    out = str(beside.relative_to(root) if beside.is_relative_to(root) else beside)
-    values = shared | {"out": out} | values
-    try:
-        reason = watched.run(notebook, beside, values, root)
-    except KeyboardInterrupt:
-        shutil.rmtree(beside, ignore_errors=True)
+        return f"{job.folder.name}: cannot be written: {error.strerror or error}"
+    except watched.StoppedError:
         raise
+    except Exception as error:  # what one notebook leaves does not stop the others
+        name = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+        return cleaned.line(name + str(error).replace(f"{root}/", ""))
+
+
+def _run_beside(job: Job, beside: Path, root: Path, stop: threading.Event) -> str:
+    out = str(beside.relative_to(root) if beside.is_relative_to(root) else beside)
+    values = job.values | {"out": out, "reproduce": command(job.question, job.given, quick=job.quick)}
+    key, begin = unchanged.key(job, root), time.monotonic()
+    end = watched.run(job.notebook, beside, values, root, stop)
+    reason = end.reason
     if not reason and finding.read(beside) is None:
         reason = "the notebook left no finding"
-    home = folder / FAILED if reason else folder
-    final = out.removesuffix(beside.name) + str(home.relative_to(folder.parent))
-    replaced = {f"{root}/": "", out: final}
+    home = job.folder / folders.FAILED if reason else job.folder
+    inside = job.folder.is_relative_to(root)
+    final = str(home.relative_to(root) if inside else home.relative_to(job.folder.parent))
+    scrub = cleaned.scrub({out: final, f"{root}/": "", str(root): "."})
     status = {
-        "notebook": notebook.name,
+        "notebook": job.notebook.name,
         "status": "failed" if reason else "ok",
-        "reason": re.sub(re.escape(str(root)) + "/?", "", reason),
-        "parameters": {n: known[n].default for n in known} | values | {"out": final},
+        "reason": cleaned.line(scrub(reason)),
+        "parameters": _scrubbed(job.effective | values | {"out": final}, scrub),
         "code": identity(),
+        "key": key,
+        "ended": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "seconds": round(time.monotonic() - begin, 1),
+        "speed": round(preflight.speed(), 1),
+        "peak_mb": end.peak_mb,
     }
-    _publish(beside, replaced, status)
-    _put(beside, home, folder, status)
+    published.publish(beside, scrub, status)
+    folders.put(beside, home, status)
     return str(status["reason"])
 
 
-def _put(beside: Path, home: Path, folder: Path, status: dict[str, Any]) -> None:
-    """Move a run to its place, with its status, which is written last."""
-    files = [path for path in sorted(beside.iterdir()) if path.is_file()]
-    hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-    text = json.dumps(status | {"sha256": hashes}, indent=1) + "\n"
-    (beside / STATUS).write_text(text, encoding="utf-8")
-    home.parent.mkdir(parents=True, exist_ok=True)
-    before = folder.with_name(folder.name + ".before")
-    if home.exists():
-        shutil.rmtree(before, ignore_errors=True)
-        home.rename(before)
-    beside.rename(home)
-    shutil.rmtree(before, ignore_errors=True)
+def _scrubbed(values: dict[str, Any], scrub: cleaned.Scrub) -> dict[str, Any]:
+    return {n: scrub(value) if isinstance(value, str) else value for n, value in values.items()}
 
 
-def _write_index(path: Path, page: str) -> None:
-    """Write the index; the old one stays until the new one is whole."""
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_text(page, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise InputError(f"{path}: cannot be written: {error.strerror}") from None
-
-
-def run(
-    root: Path,
-    names: list[str],
-    assignments: list[str],
-    *,
-    quick: bool,
-    out: Path,
-    say: Callable[[str], None],
-) -> list[str]:
+def run(root: Path, request: Request, say: Callable[[str], None]) -> list[str]:
     """Run questions and write the index; return the names of those that failed.
 
     Raises
     ------
     InputError
-        For an unknown question or parameter.
+        For an unknown question or parameter, or a folder in which another report is at work.
     KeyboardInterrupt
-        After Ctrl-C; says which questions are done, and where.
+        After Ctrl-C or SIGTERM; says which questions are done, and where.
     """
-    known = questions(root)
-    for name in names:
+    known = questions.questions(root)
+    jobs = _jobs(known, request)
+    for page in {request.out / INDEX, *(page for page, _ in _series(jobs))}:
+        _check_ours(page)
+    with folders.locked(request.out), _sigterm_as_ctrl_c():
+        progress = Progress(jobs, say)
+        try:
+            _run_all(jobs, root, request, progress)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(progress.stopped(request.out / INDEX)) from None
+        finally:
+            for page, members in _series(jobs):
+                files.write(page, series_page(members))
+            files.write(request.out / INDEX, index_page(known, request.out))
+    return progress.failed
+
+
+def _jobs(known: dict[str, Path], request: Request) -> list[Job]:
+    """Return the runs that are asked for, all of them checked."""
+    for name in request.names:
         if name not in known:
             raise unknown_name("question", name, list(known))
-    chosen = names or list(known)
-    if assignments and len(chosen) != 1:
-        raise InputError("--param belongs to one question: name it, as in: report q02 --param ...")
-    todo = {name: _values(known[name], assignments, quick) for name in chosen}
-    failed: list[str] = []
-    done: list[str] = []
+    chosen = list(dict.fromkeys(request.names)) or list(known)
+    if (request.words or request.params) and len(chosen) != 1:
+        option = "--param" if request.words else "--params"
+        raise InputError(f"{option} belongs to one question: name it, as in: report q02 {option}")
+    words = parameter_sets.read_words(request.words)
+    tables = parameter_sets.read_file(request.params) if request.params else [{}]
+    for name in words:
+        if any(name in table for table in tables):
+            raise InputError(f"parameter {name}: is given by --param and in {request.params}")
+    tables = [table | words for table in tables]
+    found = [
+        job for name in chosen for job in questions.jobs(name, known[name], tables, request.out)
+    ]
+    return [replace(job, quick=request.quick) for job in found]
+
+
+def _series(jobs: list[Job]) -> list[tuple[Path, list[Job]]]:
+    """Return the page of each series, and its runs."""
+    one_question = len({job.question for job in jobs}) == 1
+    return [(jobs[0].folder.parent / COMPARISON, jobs)] if one_question and len(jobs) > 1 else []
+
+
+def _check_ours(page: Path) -> None:
     try:
-        for name, values in todo.items():
-            values["reproduce"] = command(name, assignments, quick)
-            say(f"{name}: {known[name].stem}")
-            reason = run_question(known[name], out / known[name].stem, values, root)
-            say(f"{name}: {'failed: ' + reason if reason else 'done'}")
-            (failed if reason else done).append(name)
-    except KeyboardInterrupt:
-        parts = {"done": done, "failed": failed}
-        ended = [f"{word}: {', '.join(names)}" for word, names in parts.items() if names]
-        where = f"; {', '.join(ended)}; see {out / 'index.html'}" if ended else "; none is done"
-        raise KeyboardInterrupt(f"stopped at {name}{where}") from None
+        with page.open(encoding="utf-8", errors="replace") as file:
+            begin = file.read(1000)
+    except OSError:  # it is not there; or it cannot be written, and writing will say so
+        return
+    if GENERATOR not in begin and "<title>numalab report</title>" not in begin:
+        raise InputError(f"{page}: is no page of a report: give another --out")
+
+
+def _run_all(jobs: list[Job], root: Path, request: Request, progress: Progress) -> None:
+    """Run what has changed and can be run, some at once."""
+    todo = []
+    for job in jobs:
+        before = folders.status(job.folder)
+        if before and not request.again and folders.is_whole(job.folder, before):
+            changed = unchanged.differences(before, unchanged.key(job, root))
+            if not changed:
+                progress.unchanged(job)
+                continue
+        lacking = preflight.missing(job, root)
+        if lacking:
+            progress.ended(job, f"missing: {', '.join(lacking)}")
+        else:
+            todo.append(job)
+    if not todo:
+        return
+    stop = threading.Event()
+    preflight.compile_engine(progress.say, stop)
+    workers = preflight.at_once(todo, request.workers)
+    progress.begins(todo, root, workers)
+    progress.run(todo, workers, stop, lambda job: run_job(job, root, stop))
+
+
+@contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    """End in order when this process is told to end."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
     finally:
-        if out.is_dir():
-            _write_index(out / "index.html", index_page(known, out))
-    return failed
-
-
-def _values(notebook: Path, assignments: list[str], quick: bool) -> dict[str, Any]:
-    """Return what a notebook is given; of a quick run, given values go before quick ones."""
-    known = declared(notebook)
-    for name in ("root_seed", "replicates", "quick", "out", "reproduce"):
-        if name not in known:
-            raise InputError(f"{notebook.name}: parameter {name} is missing")
-    values = parameters.given(known, assignments, notebook.name)
-    for name in {"out", "reproduce"} & {*values}:
-        raise InputError(f"parameter {name}: the report sets it: use --out")
-    return parameters.quick_values(known) | values if quick else values
+        signal.signal(signal.SIGTERM, before)

@@ -5,16 +5,21 @@ from __future__ import annotations
 import ast
 import difflib
 import io
+import math
 import re
 import tokenize
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, get_args
 
-from numalab.fields import InputError, unknown_name
+from numalab.fields import InputError, shown
 
 _QUICK = "; quick: "
 _MAY_BE_EMPTY = "may be empty"
+_MAY_BE_NEGATIVE = "may be negative"
+_NUMBER = r"(-?\d+(?:\.\d+)?)"
+_LOWEST = re.compile(rf"\bat least {_NUMBER}\b|(?<![\w.]){_NUMBER} or more\b")
+_HIGHEST = re.compile(rf"\bat most {_NUMBER}\b")
 _NEARLY_QUICK = re.compile(
     r"(?:^|[;,])\s*(\w+)\s*[:=]|[;,]\s*(quick)\b|\b(quick)\s*[:=]", re.IGNORECASE
 )
@@ -29,7 +34,11 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
-    """One line of a parameters cell: ``name: type = default  # help; quick: value``."""
+    """One line of a parameters cell: ``name: type = default  # help; quick: value``.
+
+    The help holds the bounds of a number, and of each number of a list: ``at least 2`` or
+    ``2 or more``, ``at most 9``, ``may be negative``. Without a word on it, none is below 0.
+    """
 
     name: str
     type: str
@@ -37,6 +46,22 @@ class Parameter:
     help: str
     quick: Any = None
     """Its value in a quick run, if that is another one."""
+
+    @property
+    def listed(self) -> str:
+        """Type of what the list holds that it is; empty: it is no list."""
+        inner = re.fullmatch(r"list\[(\w+)\]", self.type)
+        return inner[1] if inner else ""
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Lowest and highest number that its help allows."""
+        low, high = _LOWEST.search(self.help), _HIGHEST.search(self.help)
+        lowest = -math.inf if _MAY_BE_NEGATIVE in self.help else 0.0
+        return (
+            float(next(filter(None, low.groups()))) if low else lowest,
+            float(high[1]) if high else math.inf,
+        )
 
 
 def read(source: str, where: str) -> dict[str, Parameter]:
@@ -122,26 +147,34 @@ def _quick(parameter: Parameter, text: str, where: str) -> Any:
 
 
 def check(parameter: Parameter, value: Any, where: str) -> None:
-    """Refuse a value that is not of the parameter's type.
+    """Refuse a value that is not of the parameter's type, or out of the bounds of its help.
 
     Raises
     ------
     InputError
-        Naming the parameter, the value and the type.
+        Naming the parameter, the value, and the type or the bound.
     """
-    inner = re.fullmatch(r"list\[(\w+)\]", parameter.type)
+    name, inner = parameter.name, parameter.listed
     items = value if inner else [value]
-    kind = inner[1] if inner else parameter.type
+    kind = inner or parameter.type
     if kind not in _TYPES:
-        raise InputError(f"{where}: parameter {parameter.name}: type {parameter.type} is not known")
+        raise InputError(f"{where}: parameter {name}: type {parameter.type} is not known")
     good = isinstance(items, list) and all(
         isinstance(item, _TYPES[kind]) and (kind == "bool" or not isinstance(item, bool))
         for item in items
     )
     if not good:
-        raise InputError(f"{where}: {parameter.name} = {value!r}: must be {parameter.type}")
+        raise InputError(f"{where}: {name} = {shown(value)}: must be {parameter.type}")
     if inner and not items and _MAY_BE_EMPTY not in parameter.help:
-        raise InputError(f"{where}: {parameter.name} = []: must hold a value")
+        raise InputError(f"{where}: {name} = []: must hold a value")
+    lowest, highest = parameter.bounds
+    for item in items if kind in ("int", "float") else ():
+        if isinstance(item, float) and not math.isfinite(item):
+            raise InputError(f"{where}: {name} = {item}: must be finite")
+        if item < lowest:
+            raise InputError(f"{where}: {name} = {shown(item)}: must be at least {lowest:g}")
+        if item > highest:
+            raise InputError(f"{where}: {name} = {shown(item)}: must be at most {highest:g}")
 
 
 def check_cell(names: Mapping[str, Any]) -> None:
@@ -161,7 +194,8 @@ def check_cell(names: Mapping[str, Any]) -> None:
     cell = _cell_with(given, names.get("In", ()))
     for name, kind in given.items():
         written = kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind)
-        unknown = Parameter(name=name, type=written, default=None, help=_MAY_BE_EMPTY)
+        anything = f"{_MAY_BE_EMPTY}, {_MAY_BE_NEGATIVE}"
+        unknown = Parameter(name=name, type=written, default=None, help=anything)
         check(cell.get(name, unknown), names[name], "parameters cell")
 
 
@@ -177,42 +211,28 @@ def _cell_with(given: Iterable[str], sources: Sequence[str]) -> dict[str, Parame
     return {}
 
 
-def given(declared: dict[str, Parameter], assignments: list[str], where: str) -> dict[str, Any]:
-    """Turn ``name=value`` words into checked values.
-
-    Raises
-    ------
-    InputError
-        For an unknown name (with the nearest one), or a value of another type.
-    """
-    values = {}
-    for word in assignments:
-        name, equals, text = word.partition("=")
-        if not equals:
-            raise InputError(f"parameter {word!r}: must be name=value")
-        if name not in declared:
-            raise unknown_name(f"parameter of {where}", name, list(declared))
-        if name in values:
-            raise InputError(f"parameter {name}: is given twice")
-        values[name] = _literal(declared[name], text, where)
-    return values
-
-
-def quick_values(declared: dict[str, Parameter]) -> dict[str, Any]:
+def quick_values(declared: Mapping[str, Parameter]) -> dict[str, Any]:
     """Return the values of a quick run, by name, of those parameters that have one."""
     return {p.name: p.quick for p in declared.values() if p.quick is not None} | {"quick": True}
 
 
-def _literal(parameter: Parameter, text: str, where: str) -> Any:
-    if parameter.type == "str":
-        return text
-    return _value(parameter, text, where)
+def typed(parameter: Parameter, text: Any) -> Any:
+    """Return the value that a text stands for, not yet checked; of a list, of each text in it."""
+    if isinstance(text, list):
+        return [typed(parameter, item) for item in text]
+    kind = parameter.listed or parameter.type
+    return text if kind == "str" else _plain(text)
 
 
 def _value(parameter: Parameter, text: str, where: str) -> Any:
-    try:
-        value = ast.literal_eval({"true": "True", "false": "False"}.get(text, text))
-    except (ValueError, SyntaxError):
-        value = text
+    value = _plain(text)
     check(parameter, value, where)
     return value
+
+
+def _plain(text: str) -> Any:
+    """Return the number, truth value or list that a text is; else the text."""
+    try:
+        return ast.literal_eval({"true": "True", "false": "False"}.get(text, text))
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return text

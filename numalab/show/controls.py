@@ -86,8 +86,7 @@ class Play:
     def batch(self, values: Values) -> str:
         """Return the command of the same question in a batch, and its parameters as YAML."""
         lists = {self.parameters[name]: [value] for name, value in values.items()}
-        words = [f"{name}={json.dumps(value)}" for name, value in lists.items()]
-        line, _, _ = command(self.question, words, False).partition("  #")
+        line, _, _ = command(self.question, lists).partition("  #")
         return "\n".join([line, "", *(f"{n}: {json.dumps(v)}" for n, v in lists.items())])
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:

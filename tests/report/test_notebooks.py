@@ -6,6 +6,7 @@ import io
 import json
 import re
 import shutil
+import threading
 from pathlib import Path
 
 import papermill
@@ -13,8 +14,9 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 from numalab.fields import InputError
-from numalab.report import checkout, finding, mail, notebooks, parameters, watched
+from numalab.report import checkout, finding, mail, notebooks, parameters, questions, watched
 from tests.report import in_process
+from tests.report.small_checkout import job, run
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -81,7 +83,7 @@ def test_every_picture_is_described_for_those_who_cannot_see_it(path):
 
 @every_notebook
 def test_parameters_cell_is_typed_explained_and_read_by_papermill(path):
-    declared = notebooks.declared(path)
+    declared = questions.declared(path)
     assert {"root_seed", "replicates", "quick", "out", "reproduce"} <= set(declared)
     seen = papermill.inspect_notebook(path)
     assert list(seen) == list(declared)
@@ -92,15 +94,17 @@ def test_parameters_cell_is_typed_explained_and_read_by_papermill(path):
 
 def test_a_quick_run_takes_quick_values_and_those_that_are_given(tmp_path, monkeypatch):
     ran = {}
-    monkeypatch.setattr(watched, "run", lambda *given: ran.update(given[2]) or "not run")
-    words = ["replicates=7"]
-    notebooks.run(ROOT, ["q03"], words, quick=True, out=tmp_path, say=lambda _: None)
-    assert (ran["quick"], ran["duration_s"], ran["replicates"]) == (True, 20, 7)
+    failed = watched.End(reason="not run")
+    monkeypatch.setattr(watched, "run", lambda *given: ran.update(given[2]) or failed)
+    run(ROOT, tmp_path, names=["q03"], words=["replicates=21"], quick=True)
+    assert (ran["quick"], ran["duration_s"], ran["replicates"]) == (True, 20, 21)
     assert ran["pin_fractions"] == [0, 0.5, 1]
     written = json.loads(next(tmp_path.glob("q03_*/failed/run.json")).read_text())["parameters"]
     assert written == written | ran | {"out": written["out"]}
     assert written["out"].endswith("/failed")
-    assert ran["reproduce"].startswith("numalab report q03 --quick --param replicates=7  # numalab")
+    assert ran["reproduce"].startswith(
+        "numalab report q03 --quick --param replicates=21  # numalab"
+    )
 
 
 def test_two_notebooks_of_one_name_are_refused(tmp_path):
@@ -108,38 +112,39 @@ def test_two_notebooks_of_one_name_are_refused(tmp_path):
     for name in ("q01_why", "q01_how"):
         shutil.copy(NOTEBOOKS[0], tmp_path / f"notebooks/{name}.ipynb")
     with pytest.raises(InputError, match=r"q01 is two notebooks: q01_how.ipynb and q01_why.ipynb"):
-        notebooks.questions(tmp_path)
+        questions.questions(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["out=x"], "parameter out: the report sets it"),
+        (["out=x"], "parameter out: the report sets it: use --out"),
+        (["quick=true"], "parameter quick: the report sets it: use --quick"),
         (["replicates=3", "replicates=4"], "replicates: is given twice"),
         (["pin_fractions=[]"], "must hold a value"),
     ],
 )
 def test_parameters_that_would_have_no_effect_are_refused(tmp_path, words, message):
     with pytest.raises(InputError, match=message):
-        notebooks.run(ROOT, ["q03"], words, quick=True, out=tmp_path, say=lambda _: None)
+        run(ROOT, tmp_path, names=["q03"], words=words)
 
 
 def test_a_bad_notebook_is_refused_before_another_one_runs(tmp_path, monkeypatch):
     ran = []
-    monkeypatch.setattr(notebooks, "run_question", lambda *given: ran.append(given) or "")
+    monkeypatch.setattr(notebooks, "run_job", lambda *given: ran.append(given) or "")
     (tmp_path / "notebooks").mkdir()
     shutil.copy(NOTEBOOKS[0], tmp_path / "notebooks/q01_why.ipynb")
     text = NOTEBOOKS[0].read_text().replace("root_seed: int", "root_sed: int")
     (tmp_path / "notebooks/q02_bad.ipynb").write_text(text)
     with pytest.raises(InputError, match=r"q02_bad.ipynb: parameter root_seed is missing"):
-        notebooks.run(tmp_path, [], [], quick=True, out=tmp_path / "r", say=lambda _: None)
+        run(tmp_path, tmp_path / "r")
     assert not ran
 
 
 def test_a_report_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"file/q03_.*: cannot be written: Not a directory"):
-        notebooks.run(ROOT, ["q03"], [], quick=True, out=tmp_path / "file", say=lambda _: None)
+    with pytest.raises(InputError, match=r"/file: cannot be written: File exists"):
+        run(ROOT, tmp_path / "file", names=["q03"])
 
 
 @every_notebook
@@ -182,14 +187,13 @@ def test_a_folder_outside_any_checkout_is_refused(tmp_path, monkeypatch):
 
 
 def test_unknown_and_mistyped_parameters_are_refused_before_anything_runs(tmp_path):
-    with pytest.raises(InputError, match="did you mean 'replicates'"):
-        notebooks.run(
-            ROOT, ["q02"], ["replicate=3"], quick=True, out=tmp_path / "r", say=lambda _: None
-        )
-    with pytest.raises(InputError, match="replicates = 'many': must be int"):
-        notebooks.run(
-            ROOT, ["q02"], ["replicates=many"], quick=True, out=tmp_path / "r", say=lambda _: None
-        )
+    for word, message in {
+        "replicate=3": "did you mean 'replicates'",
+        "replicates=many": "replicates = 'many': must be int",
+        "vcpus=-1": "vcpus = -1: must be at least 0",
+    }.items():
+        with pytest.raises(InputError, match=message):
+            run(ROOT, tmp_path / "r", names=["q02"], words=[word])
     assert not (tmp_path / "r").exists()
 
 
@@ -214,14 +218,13 @@ def _check_report(folder):
 @pytest.mark.notebook
 @every_notebook
 def test_notebook_runs_quickly_and_leaves_a_whole_report(path, tmp_path):
-    values = parameters.quick_values(notebooks.declared(path))
-    assert notebooks.run_question(path, tmp_path / path.stem, values, ROOT) == ""
+    assert notebooks.run_job(job(path, tmp_path), ROOT, threading.Event()) == ""
     _check_report(tmp_path / path.stem)
 
 
 def _values(path, folder, given):
     """Check and return what a notebook is given for a quick run with some other values."""
-    known = notebooks.declared(path)
+    known = questions.declared(path)
     values = parameters.quick_values(known) | given
     for name, value in values.items():
         parameters.check(known[name], value, path.name)
@@ -256,79 +259,11 @@ def test_what_a_question_cannot_be_asked_of_is_one_line(
 ):
     """What a report makes of an error: see the last test."""
     monkeypatch.chdir(ROOT)
-    path = notebooks.questions(ROOT)[name]
+    path = questions.questions(ROOT)[name]
     with pytest.raises(InputError) as caught:
         in_process.run(path, _values(path, tmp_path, given))
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
-
-
-def _report(root, monkeypatch, reason=""):
-    """Run a notebook whose cells are not run: it leaves a text, and fails for a reason."""
-
-    def ran(notebook, folder, values, root):
-        (folder / "executed.ipynb").write_text(notebook.read_text())
-        text = reason or "as it should be"
-        found = finding.Finding(
-            question="Why?", answer=text, figure="", quick=False, source="simulated"
-        )
-        finding.write(folder, found, "simulated: why?")
-        return reason
-
-    monkeypatch.setattr(watched, "run", ran)
-    (root / "notebooks").mkdir(parents=True, exist_ok=True)
-    shutil.copy(NOTEBOOKS[0], root / "notebooks/q01_why.ipynb")
-    notebooks.run(root, [], [], quick=False, out=root / "reports", say=lambda _: None)
-    return root / "reports/q01_why"
-
-
-def test_a_failed_run_leaves_the_report_of_the_run_before(tmp_path, monkeypatch):
-    folder = _report(tmp_path, monkeypatch)
-    files = {path.name: path.read_bytes() for path in folder.iterdir()}
-    assert _report(tmp_path, monkeypatch, "ValueError: no") == folder
-    kept = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
-    assert kept == files
-    index = (tmp_path / "reports/index.html").read_text()
-    assert "the last run failed: ValueError: no" in index
-    assert "as it should be" in index
-    assert "failed: ValueError: no" in (folder / "failed/index.html").read_text()
-    _report(tmp_path, monkeypatch)
-    assert not (folder / "failed").exists()
-    assert "failed" not in (tmp_path / "reports/index.html").read_text()
-    assert [path.name for path in (tmp_path / "reports").iterdir() if path.is_dir()] == ["q01_why"]
-
-
-def test_a_notebook_gets_the_store_of_the_report_if_it_has_one(tmp_path, monkeypatch):
-    status = json.loads((_report(tmp_path, monkeypatch) / "run.json").read_text())
-    assert status["parameters"]["out"] == "reports/q01_why"
-    expected = notebooks.STORE if "store" in notebooks.declared(NOTEBOOKS[0]) else None
-    assert status["parameters"].get("store") == expected
-
-
-@pytest.mark.notebook
-def test_failing_notebook_is_reported_and_does_not_stop_the_others(tmp_path):
-    root = tmp_path / "checkout"
-    (root / "notebooks").mkdir(parents=True)
-    cells = _cells(NOTEBOOKS[1])
-    cells = [c for c in cells if "parameters" in c["metadata"].get("tags", [])] + [
-        {
-            "cell_type": "code",
-            "id": "bad",
-            "metadata": {},
-            "outputs": [],
-            "execution_count": None,
-            "source": ["assert 1 > 2, 'the scan no longer falls'"],
-        }
-    ]
-    title = {"cell_type": "markdown", "id": "t", "metadata": {}, "source": ["# Why?"]}
-    book = json.loads(NOTEBOOKS[1].read_text()) | {"cells": [title, *cells]}
-    (root / "notebooks/q01_why.ipynb").write_text(json.dumps(book))
-    shutil.copy(root / "notebooks/q01_why.ipynb", root / "notebooks/q02_why.ipynb")
-    failed = notebooks.run(root, [], [], quick=True, out=root / "reports", say=lambda _: None)
-    assert failed == ["q01", "q02"]
-    index = (root / "reports/index.html").read_text()
-    assert index.count("failed: AssertionError: the scan no longer falls") == 2
-    assert "the scan no longer falls" in (root / "reports/q02_why/failed/index.html").read_text()
 
 
 @pytest.fixture

@@ -1,32 +1,22 @@
 """A notebook's process ends when it is told to, when it is killed, and when its parent ends."""
 
-import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import psutil
 import pytest
 
-from numalab.report import notebooks, watched
+from numalab.report import watched
+from tests.report.small_checkout import checkout, run
 
 ROOT = Path(__file__).parents[2]
-NOTEBOOK = next(iter((ROOT / "notebooks").glob("q03_*.ipynb")))
-
-
-def _checkout(root, last):
-    """Make a checkout with two questions: the first does nothing, the second does ``last``."""
-    book = json.loads(NOTEBOOK.read_text())
-    (given,) = [c for c in book["cells"] if "parameters" in c["metadata"].get("tags", [])]
-    (root / "notebooks").mkdir(parents=True)
-    for name, source in {"q01": "1", "q02": last}.items():
-        code = {"cell_type": "code", "id": "code", "metadata": {}, "outputs": []}
-        cells = [given, code | {"execution_count": None, "source": [source]}]
-        (root / f"notebooks/{name}_why.ipynb").write_text(json.dumps(book | {"cells": cells}))
+FOREVER = "open('begun', 'w').close(); import time; time.sleep(600)"
+KILLS_ITSELF = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
 
 
 def _wait_for(what):
@@ -40,8 +30,8 @@ def _wait_for(what):
 def started(tmp_path):
     """A report whose second question never ends, and all processes that it started."""
     root = tmp_path / "checkout"
-    _checkout(root, "open('begun', 'w').close(); import time; time.sleep(600)")
-    line = [sys.executable, "-m", "numalab", "report", "--quick"]
+    checkout(root, q01="1", q02=FOREVER)
+    line = [sys.executable, "-m", "numalab", "report", "--quick", "--workers", "1"]
     report = subprocess.Popen(
         line,
         cwd=root,
@@ -60,16 +50,23 @@ def started(tmp_path):
 
 
 @pytest.mark.notebook
-@pytest.mark.parametrize("whole_group", [True, False])
-def test_ctrl_c_is_one_line_and_leaves_no_process(started, whole_group):
+@pytest.mark.parametrize(
+    ("number", "whole_group"),
+    [(signal.SIGINT, True), (signal.SIGINT, False), (signal.SIGTERM, False)],
+)
+def test_a_report_that_is_told_to_end_says_one_line_and_leaves_no_process(
+    started, number, whole_group
+):
     root, report, children = started
     assert len(children) == 2  # the notebook's process and its kernel
-    (os.killpg if whole_group else os.kill)(report.pid, signal.SIGINT)
+    (os.killpg if whole_group else os.kill)(report.pid, number)
     _, err = report.communicate(timeout=60)
     assert report.returncode == 130
-    assert err.splitlines() == [
+    first, *lines = err.splitlines()
+    assert first.startswith("2 notebooks, 1 at once")
+    assert lines == [
         "q01: q01_why",
-        "q01: failed: the notebook left no finding",
+        "q01: failed: the notebook left no finding; 1 left",
         "q02: q02_why",
         f"stopped at q02; failed: q01; see {root}/reports/quick/index.html",
     ]
@@ -80,52 +77,61 @@ def test_ctrl_c_is_one_line_and_leaves_no_process(started, whole_group):
 
 @pytest.mark.notebook
 def test_a_report_that_is_killed_takes_its_processes_along(started):
-    _, report, children = started
+    root, report, children = started
     report.kill()
     assert psutil.wait_procs(children, timeout=30)[1] == []
-
-
-def test_a_report_that_is_stopped_says_what_is_done(tmp_path, monkeypatch):
-    def ran(notebook, *given):
-        if notebook.stem == "q02_why":
-            raise KeyboardInterrupt
-        return "no"
-
-    monkeypatch.setattr(watched, "run", ran)
-    _checkout(tmp_path, "1")
-    given = {"quick": True, "out": tmp_path / "r", "say": lambda _: None}
-    with pytest.raises(KeyboardInterrupt, match=r"^stopped at q02; failed: q01; see .*r/index"):
-        notebooks.run(tmp_path, [], [], **given)
-    assert [p.name for p in (tmp_path / "r").iterdir() if p.is_dir()] == ["q01_why"]
-    done = []
-    monkeypatch.setattr(notebooks, "run_question", lambda *given: done.append(1) or _stop(done))
-    with pytest.raises(KeyboardInterrupt, match=r"^stopped at q02; done: q01; see "):
-        notebooks.run(tmp_path, [], [], **given)
-    with pytest.raises(KeyboardInterrupt, match=r"^stopped at q02; none is done$"):
-        notebooks.run(tmp_path, ["q02"], [], **given)
-
-
-def _stop(done):
-    if len(done) > 1:
-        raise KeyboardInterrupt
-    return ""
+    assert list((root / "reports/quick").glob("q02_*.part"))
+    checkout(root, q02="1")
+    run(root, root / "reports/quick", names=["q02"])
+    assert not list((root / "reports/quick").glob("*.part"))
 
 
 @pytest.mark.notebook
-def test_a_process_that_is_killed_is_not_waited_for(tmp_path, monkeypatch):
-    (tmp_path / "notebooks").mkdir()
-    shutil.copy(NOTEBOOK, tmp_path / "notebooks/q01_why.ipynb")
-    monkeypatch.setattr(watched, "_execute", os._exit)
-    monkeypatch.setattr(watched, "LIMIT_S", 60.0)
-    reason = watched.run(NOTEBOOK, tmp_path, {}, tmp_path)
-    assert reason == "the notebook's process was killed"
+def test_a_notebook_whose_process_is_killed_is_a_failure_at_once(started):
+    _, report, children = started
+    (notebook,) = [c for c in children if c.ppid() == report.pid]
+    notebook.kill()
+    _, err = report.communicate(timeout=60)
+    assert "q02: failed: the notebook's process was killed" in err.splitlines()
+    assert report.returncode == 1
+    assert psutil.wait_procs(children, timeout=10)[1] == []
+
+
+@pytest.mark.notebook
+def test_a_kernel_that_is_killed_is_seen_and_what_it_did_is_kept(tmp_path):
+    checkout(tmp_path, q01=["print('so far')", KILLS_ITSELF])
+    end = watched.run(
+        tmp_path / "notebooks/q01_why.ipynb", tmp_path, {}, tmp_path, threading.Event()
+    )
+    assert end.reason == "the notebook's kernel was killed: is there too little memory?"
+    assert "so far" in (tmp_path / "executed.ipynb").read_text()
+
+
+def test_a_report_that_is_stopped_says_what_is_done(tmp_path, monkeypatch):
+    def ran(notebook, folder, values, root, stop):
+        if notebook.stem == "q02_why":
+            os.kill(os.getpid(), signal.SIGINT)
+            stop.wait(30)
+            raise watched.StoppedError
+        return watched.End(reason="no")
+
+    monkeypatch.setattr(watched, "run", ran)
+    checkout(tmp_path, q01="1", q02="1")
+    given = {"out": tmp_path / "r", "workers": 1}
+    with pytest.raises(KeyboardInterrupt, match=r"^stopped at q02; failed: q01; see .*r/index"):
+        run(tmp_path, **given)
+    assert [p.name for p in (tmp_path / "r").iterdir() if p.is_dir()] == ["q01_why"]
+    with pytest.raises(KeyboardInterrupt, match=r"^stopped at q02; none is done$"):
+        run(tmp_path, names=["q02"], **given)
 
 
 @pytest.mark.notebook
 def test_a_notebook_that_takes_too_long_is_ended(tmp_path, monkeypatch):
-    _checkout(tmp_path, "import time; time.sleep(600)")
+    checkout(tmp_path, q02="import time; time.sleep(600)")
     monkeypatch.setattr(watched, "LIMIT_S", 3.0)
     begin = time.monotonic()
-    reason = watched.run(tmp_path / "notebooks/q02_why.ipynb", tmp_path, {}, tmp_path)
-    assert reason == "no end after 3 s"
+    end = watched.run(
+        tmp_path / "notebooks/q02_why.ipynb", tmp_path, {}, tmp_path, threading.Event()
+    )
+    assert end.reason == "no end after 3 s"
     assert time.monotonic() - begin < 60
