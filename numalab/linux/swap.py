@@ -3,8 +3,8 @@
 A page in a batch has one reference more, and cannot be isolated for migration. Most pages
 leave the batch as soon as it is full; the last few of a process stay until their CPU adds
 more. From 5.18 to 6.6 a migrated page goes to its list at once, with all the batch
-(migration_drains: c3096e6782b7, until eebb3dabbb5c). Only folios of small tracked segments (the
-program's own pages) carry the mark; of larger regions at most one batch would.
+(migration_drains: c3096e6782b7, until eebb3dabbb5c). Folios of small tracked segments (the
+program's own pages) carry the mark, and migrated ones (:mod:`numalab.model.batches`).
 
 The mark is a cohort's ``pinned``: 0 not, 1 pinned, 2 and more waiting in the batch of a CPU, with
 how often that batch had been drained when the page came in; below 0 isolated by a task.

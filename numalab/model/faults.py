@@ -13,6 +13,7 @@ from numalab.linux.memory import do_numa_page
 from numalab.linux.mmu_notifier import is_guest
 from numalab.linux.structs import VM_PRIVATE
 from numalab.linux.swap import batched, folio_add_lru
+from numalab.model.batches import waiting, waits_here
 from numalab.model.isolation import note_migration
 from numalab.population import ABSENT, END, MAPPED, NO_CPUPID, ZAPPED, add, note, take
 from numalab.units import HPAGE_PMD_NR
@@ -160,7 +161,12 @@ def touch_cohort(w, t, s, c, count):
         mark = pinned
         if seg.tracked and nid != node:
             mark = 0 if w.k[0].migration_drains else waits
-        add(pop, s, nid, new_last, 0, mark, handled)
+        if nid != node and waits_here(w, seg):
+            waits, mark = waiting(w, p.cpu, pop.spans[s].segment, handled)
+            add(pop, s, nid, new_last, 0, 0, handled - waits)
+            add(pop, s, nid, new_last, 0, mark, waits)
+        else:
+            add(pop, s, nid, new_last, 0, mark, handled)
         note_migration(w, t, s, node, nid, new_last, pinned)
         take(pop, s, c, handled)
         left -= handled

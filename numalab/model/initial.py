@@ -35,6 +35,7 @@ from numalab.model.world import (
     MAX_EVENTS,
     World,
     access_type,
+    batch_type,
     churn_type,
     clock_type,
     isolation_type,
@@ -226,5 +227,6 @@ def lay_out(
         np.array(setup.scan_factors, np.float64),
         records(isolation_type, len(rows)),
         np.zeros(1, np.int64),
+        filled(batch_type, [{"segment": st.NONE}] * workload.machine.cpus),
         workload.machine.cpus_per_node,
     )

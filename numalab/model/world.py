@@ -34,6 +34,10 @@ isolation_type = record("state segment source target last_cpupid pinned rest_ns"
 """The last huge folio that a task migrated (see :mod:`numalab.model.isolation`): between which
 nodes, how others see it, and how long it takes from where it is unmapped [ns]."""
 
+batch_type = record("segment mark")
+"""Segment of the folios that a CPU migrated last, and that wait in its LRU batch, or NONE; their
+mark (see :mod:`numalab.linux.swap`)."""
+
 clock_type = record("jiffies now_ns elapsed_ns")
 """``now_ns`` goes on within a tick and within a scan; ``elapsed_ns`` is from the start of
 the run to the start of the tick."""
@@ -114,4 +118,6 @@ class World(NamedTuple):
     """Records of :data:`isolation_type`, one for each task."""
     open_isolations: Any
     """How many of them are under way; int64[1]."""
+    batches: Any
+    """Records of :data:`batch_type`, one for each CPU."""
     cpus_per_node: int

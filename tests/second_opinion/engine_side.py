@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,9 @@ from tests.second_opinion.reference import COUNTERS
 def engine(
     w: Workload, policy: Policy, setup: Setup, seed: int = 0, replicates: int = 1
 ) -> list[dict[str, Any]]:
-    """Run the engine; one plain dictionary a replicate."""
-    ds = simulate(w, policy, seed=seed, replicates=replicates, setup=setup)
+    """Run the engine, without LRU batches (test_mirrors.py); one plain dictionary a replicate."""
+    drains = dataclasses.replace(policy, migration_drains=True)
+    ds = simulate(w, drains, seed=seed, replicates=replicates, setup=setup)
     return [plain(ds.isel(replicate=i)) for i in range(replicates)]
 
 

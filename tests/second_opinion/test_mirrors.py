@@ -6,7 +6,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ENGINE = HERE.parents[1] / "numalab" / "linux"
-_BATCHES = "kernel.md says nothing of LRU batches; only pages of the program wait in them"
+_BATCHES = "kernel.md says nothing of LRU batches"
 EXCEPTIONS = {"folio_add_lru": _BATCHES, "lru_add_drain": _BATCHES}
 """Kernel function that has no second opinion, and why."""
 
