@@ -64,6 +64,29 @@ def read_workload(folder: Path, manifest: dict[str, Any]) -> Workload:
     return with_speed(workload, _read_speed(folder / CALIBRATION, files[CALIBRATION]))
 
 
+def read_repetitions(folder: Path, manifest: dict[str, Any]) -> dict[str, list[float]]:
+    """Read every repetition of each measurement of the calibration; none without a calibration.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, altered or damaged.
+    """
+    path, files = folder / CALIBRATION, manifest["files"]
+    if CALIBRATION not in files:
+        return {}
+    raw = sealed.json_table(path, sealed.read(path, sha256=files[CALIBRATION])).get("raw", {})
+    try:
+        check_kind("raw", raw, dict)
+        for name, values in raw.items():
+            check_kind(f"raw.{name}", values, list)
+            for value in values:
+                check_kind(f"raw.{name}", value, float)
+    except InputError as error:
+        raise InputError(f"{path}: {error}; calibrate it again") from None
+    return raw
+
+
 def _read_speed(path: Path, sha256: str) -> Speed:
     found = sealed.json_table(path, sealed.read(path, sha256=sha256))
     try:

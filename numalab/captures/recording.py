@@ -19,15 +19,20 @@ import xarray as xr
 
 from numalab import dataset, engine
 from numalab.captures import sealed
-from numalab.captures.contents import read_manifest, read_workload
+from numalab.captures.contents import read_manifest, read_repetitions, read_workload
 from numalab.captures.manifest import MANIFEST, OWN_PROGRAM
 from numalab.captures.run import Run, read_run
 from numalab.captures.scan_times import late_flushes
+from numalab.captures.speeds import resampled
 from numalab.fields import InputError, shown
+from numalab.machine import Speed
 from numalab.model.default_start import possible_starts
 from numalab.policy import Policy
 from numalab.releases import of_release
 from numalab.workload import Workload, with_speed
+
+SPEEDS = 8
+"""Into how many the runs of a start are divided."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +157,8 @@ class Recording:
         Parameters
         ----------
         replicates : int
-            In all; rounded up to the same number for every start.
+            In all; rounded up to the same number for every start, and for each of up to
+            :data:`SPEEDS` speeds that the machine may have had.
         seed : int
         policy : Policy, optional
             Instead of that of the recorded kernel.
@@ -177,13 +183,23 @@ class Recording:
             workload, factors = self._workload_of(run), run.setup.scan_factors
             setups = possible_starts(workload) if default_start else (run.setup,)
             starts += [(workload, dataclasses.replace(s, scan_factors=factors)) for s in setups]
-        each = -(-replicates // len(starts))
+        count = min(SPEEDS, -(-replicates // len(starts)))
+        repeated = [
+            (with_speed(workload, speed), setup)
+            for i, (workload, setup) in enumerate(starts)
+            for speed in self._speeds(workload.machine.speed, count, seed * 1000 + i)
+        ]
+        each = -(-replicates // len(repeated))
         return dataset.concat(
             [
                 engine.simulate(workload, rules, seed=seed * 1000 + i, replicates=each, setup=setup)
-                for i, (workload, setup) in enumerate(starts)
+                for i, (workload, setup) in enumerate(repeated)
             ]
         )
+
+    def _speeds(self, speed: Speed, count: int, seed: int) -> list[Speed]:
+        """Speeds that the machine may have had, as far as its calibration tells."""
+        return resampled(speed, read_repetitions(self.folder, self.manifest), count, seed)
 
     def log(self, run: int) -> str:
         """Return the log of a run, as the guest wrote it; read anew each time."""

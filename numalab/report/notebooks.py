@@ -90,7 +90,10 @@ def run_job(job: Job, root: Path, stop: threading.Event) -> str:
 
 def _run_beside(job: Job, beside: Path, root: Path, stop: threading.Event) -> str:
     out = str(beside.relative_to(root) if beside.is_relative_to(root) else beside)
-    values = job.values | {"out": out, "reproduce": command(job.question, job.given, quick=job.quick)}
+    values = job.values | {
+        "out": out,
+        "reproduce": command(job.question, job.given, quick=job.quick),
+    }
     key, begin = unchanged.key(job, root), time.monotonic()
     end = watched.run(job.notebook, beside, values, root, stop)
     reason = end.reason
