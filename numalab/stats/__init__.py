@@ -11,6 +11,8 @@ steps(y, factors)                    effect of each factor on top of those befor
 interactions(y, factors)             how much an effect changes with another factor
 variance_shares(da, axes)            what each axis of a grid decides
 sobol_indices(design, da)            what each parameter of a design decides
+again(headline, duration, n, seed)   a headline for twice the duration, another seed, half of n
+changes(found, "s")                  what was found where it does not hold
 """
 
 from numalab.stats.crossings import Crossing, break_even, crossing, describe_crossing
@@ -37,3 +39,4 @@ from numalab.stats.sensitivity import (
     variance_shares,
 )
 from numalab.stats.significance import holm, p_value, paired
+from numalab.stats.stability import VARIATIONS, again, changes, holds
