@@ -111,8 +111,8 @@ def filled_late(tasks: int, event_ms: float, duration_ms: float) -> Workload:
     """Regions mapped at the start are filled late by one thread and used by others.
 
     Each of the ``tasks`` threads walks 4 MB of its own; the first four of them get a
-    region each as well. The thread that fills them runs on the other node, for a second;
-    the users begin when it has stopped.
+    region each as well. The thread that fills them runs on the other node, and walks 4 MB of its
+    own too; it fills for a second, and the users begin when it has stopped.
     """
     names = [f"region{i}" for i in range(min(tasks, SHARED_REGIONS))]
     late = [(Access(vma=name, start_ms=event_ms + FILL_MS),) for name in names]
@@ -130,12 +130,13 @@ def filled_late(tasks: int, event_ms: float, duration_ms: float) -> Workload:
         about="regions mapped early, filled late on the other node",
         duration_ms=duration_ms,
         sample_ms=1000,
-        machine=_machine(tasks, REGION_MB * len(names) + 4 * tasks),
+        machine=_machine(tasks, REGION_MB * len(names) + 4 * tasks + 4),
         vmas=(
             *(Vma(name=f"base{i}", size_mb=4, first_touch_node=1) for i in range(tasks)),
+            Vma(name=f"base{tasks}", size_mb=4),
             *(Vma(name=name, size_mb=REGION_MB, populated=0) for name in names),
         ),
-        tasks=(*users, Task(name="fill", cpu=0, access=fill)),
+        tasks=(*users, Task(name="fill", cpu=0, access=(Access(vma=f"base{tasks}"), *fill))),
     )
 
 

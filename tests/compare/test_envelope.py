@@ -1,13 +1,14 @@
 """What an answer lies outside of, and model errors that are known."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
 from numalab.captures import open_recording
 from numalab.catalog import threads
 from numalab.catalog.lifetimes import lifetimes
-from numalab.compare import envelope
+from numalab.compare import COUNTERS, EVENTS, envelope
 from numalab.fields import InputError
 
 TWO = ["data/captures/cold/6.1", "data/captures/churn-long/7.2"]
@@ -92,3 +93,10 @@ def test_where_the_model_was_too_high_the_kernel_may_be_lower(errors):
     assert found == pytest.approx([4, 4 - 5, 4 + np.hypot(4, 1)])
     with pytest.raises(InputError, match="not above 0"):
         envelope.with_model_error(exact * 0, error)
+
+
+def test_the_file_on_disk_names_every_counter_kernel_and_set():
+    rows = pd.read_csv(envelope.ERRORS, comment="#", dtype={"generation": str})
+    assert {*rows["set"]} == {"captures", "blind", "foreign"}
+    assert {*rows["generation"]} == {"6.1", "6.12", "7.2"}
+    assert {*rows["counter"]} == {*COUNTERS, *EVENTS}
