@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +18,14 @@ SAME_SIZE = 1.0
 """Sizes agree within a factor of 2."""
 
 
-def read(path: str | Path, workloads: Sequence[str]) -> pd.DataFrame:
+def read(path: str | Path, workloads: Sequence[str] | None = None) -> pd.DataFrame:
     """Read a file such as ``data/published/pte_updates.csv``; its head says what the columns are.
+
+    Parameters
+    ----------
+    path : path
+    workloads : sequence of str, optional
+        Only rows that these stand for.
 
     Returns
     -------
@@ -29,7 +35,7 @@ def read(path: str | Path, workloads: Sequence[str]) -> pd.DataFrame:
     rows = pd.read_csv(path, comment="#", keep_default_na=False)
     rows["base"] = rows["then"]
     rows["then"] = rows["then"].where(rows["without"] == "", rows["then"] + " - " + rows["without"])
-    return rows[rows["workload"].isin(workloads)]
+    return rows if workloads is None else rows[rows["workload"].isin(workloads)]
 
 
 def policies(rows: pd.DataFrame) -> dict[str, Policy]:
@@ -67,6 +73,33 @@ def compared(updates: xr.DataArray, rows: pd.DataFrame) -> pd.DataFrame:
         found.append([row["change"], row["benchmark"], *cells, _agreement(here, change)])
     heads = ["change", "published", "by", "workload", "model [95 %]", "agrees in"]
     return pd.DataFrame(found, columns=heads).set_index(heads[:2])
+
+
+def over_settings(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Set what the model finds in several settings beside what was published.
+
+    Parameters
+    ----------
+    tables : mapping
+        Name of a setting to its table from :func:`compared`, all of the same rows.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``by``: the published factor; a column for each setting: the model's mean factor, with
+        ``?`` where it is not clear and ``!`` where it goes the other way; ``says``: ``agrees`` (in
+        direction and size in every setting), ``direction only`` (in every setting), or ``differs``.
+    """
+    marks = {"not clear": "?", "other way": "!"}
+    everywhere = {"agrees": {"size"}, "direction only": {"size", "direction"}}
+    found = {"by": next(iter(tables.values()))["by"]}
+    for name, table in tables.items():
+        factor = table["model [95 %]"].map(lambda text: text.partition(" ")[0])
+        found[name] = factor + table["agrees in"].map(lambda text: marks.get(text, ""))
+    each = pd.DataFrame({name: table["agrees in"] for name, table in tables.items()})
+    rows = [{*row} for row in each.to_numpy()]
+    said = [next((w for w, of in everywhere.items() if one <= of), "differs") for one in rows]
+    return pd.DataFrame(found).assign(says=said)
 
 
 def _agreement(here: xr.DataArray, change: float) -> str:

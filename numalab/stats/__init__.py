@@ -7,16 +7,14 @@ bootstrap(function, a, b)            interval of any function of means
 crossing(da, "pin_fraction")         where a mean difference changes its sign
 describe_crossing(found)             '0.31 [0.28, not up to 0.9]'
 break_even(saved, lost)              rate up to which more is saved than lost
-steps(y, factors)                    effect of each factor on top of those before it
-interactions(y, factors)             how much an effect changes with another factor
 variance_shares(da, axes)            what each axis of a grid decides
 sobol_indices(design, da)            what each parameter of a design decides
 again(headline, duration, n, seed)   a headline for twice the duration, another seed, half of n
 changes(found, "s")                  what was found where it does not hold
+clear(differences, duration, n, ...) what is beyond chance and holds
 """
 
 from numalab.stats.crossings import Crossing, break_even, crossing, describe_crossing
-from numalab.stats.factorial import interactions, steps
 from numalab.stats.formatting import (
     describe,
     format_interval,
@@ -39,4 +37,4 @@ from numalab.stats.sensitivity import (
     variance_shares,
 )
 from numalab.stats.significance import holm, p_value, paired
-from numalab.stats.stability import VARIATIONS, again, changes, holds
+from numalab.stats.stability import VARIATIONS, again, changes, clear, holds

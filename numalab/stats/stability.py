@@ -13,6 +13,8 @@ import xarray as xr
 
 from numalab.fields import InputError
 from numalab.stats.formatting import format_summary
+from numalab.stats.intervals import summary
+from numalab.stats.significance import holm, p_value
 
 ASKED = "as asked"
 VARIATIONS = ("at twice the duration", "with another seed", "at half the replicates")
@@ -116,3 +118,38 @@ def changes(found: xr.DataArray, unit: str = "", *, least: float = 0.0) -> list[
         f"{name} {text}"
         for name, text in zip(failed["variation"].values, failed.values, strict=True)
     ]
+
+
+def clear(
+    differences: Headline, duration: int, replicates: int, seed: int, *, least: float = 0.0
+) -> xr.Dataset:
+    """Find differences that are beyond chance, and the same in every variation.
+
+    Parameters
+    ----------
+    differences : callable
+        Of duration, replicates and seed: over ``replicate`` and any other dimensions; of
+        logarithms for factors.
+    duration, replicates, seed
+        As of :func:`again`.
+    least : float
+        A smaller difference, or change of one, does not matter.
+
+    Returns
+    -------
+    xarray.Dataset
+        Over the other dimensions: ``summary`` (statistic) as asked; ``steady``: bool
+        (:func:`holds` in all variations); ``sign``: 1 or -1 where the mean is steady, at least
+        ``least`` from 0, and so beyond chance (t test, Holm over all, 5 %), else 0.
+    """
+
+    def headline(*given: int) -> xr.DataArray:
+        return summary(differences(*given))
+
+    found = again(headline, duration, replicates, seed)
+    asked = found.isel(variation=0, drop=True)
+    steady = holds(found, least).all("variation")
+    sure = holm(p_value(differences(duration, replicates, seed))) < 0.05
+    mean = asked.isel(statistic=0, drop=True)
+    sign = xr.where(sure & steady & (abs(mean) >= least), np.sign(mean), 0.0)
+    return xr.Dataset({"summary": asked, "steady": steady, "sign": sign})

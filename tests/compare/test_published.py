@@ -39,6 +39,7 @@ def test_only_rows_of_the_given_workloads_are_read():
     rows = published.read(FILE, ["short_lived"])
     assert rows["benchmark"].tolist() == ["kernbench"] * 3
     assert len(published.compared(_updates({}), published.read(FILE, []))) == 0
+    assert published.read(FILE).equals(published.read(FILE, WORKLOADS))
 
 
 @pytest.mark.parametrize(
@@ -68,3 +69,21 @@ def test_a_row_holds_both_factors_and_the_interval():
     found = published.compared(_updates({("rfc-v1", "short_lived"): 9.0}), _one())
     expected = ["x0.804", "short_lived", "x0.5 [identical]", "size"]
     assert found.loc[("rfc-v1", "kernbench")].tolist() == expected
+
+
+def _setting(*updates):
+    """The three published changes of kernbench, of which the model finds these updates."""
+    rows = published.read(FILE, ["short_lived"])
+    changes = zip(["rfc-v1", "linux-6.4"], updates, strict=True)
+    return published.compared(_updates({(p, "short_lived"): u for p, u in changes}), rows)
+
+
+def test_what_is_said_holds_in_every_setting():
+    """Published x0.804, x0.822, x0.798; the model does not move by the last, start_scan_seq."""
+    found = published.over_settings({"4/60": _setting(9.9, 9.0), "16/60": _setting(9.5, 8.0)})
+    assert found["by"].tolist() == ["x0.804", "x0.822", "x0.798"]
+    assert found["4/60"].tolist() == ["x0.933", "x0.5", "x1?"]
+    assert found["says"].tolist() == ["agrees", "direction only", "differs"]
+    other = published.over_settings({"4/60": _setting(11.0, 9.0)})
+    assert other["4/60"].tolist()[0] == "x2!"
+    assert other["says"].tolist() == ["differs", "agrees", "differs"]

@@ -101,3 +101,25 @@ def test_a_steady_headline_is_refused_by_chance_in_one_case_of_twenty():
 def test_too_few_replicates_to_halve_are_refused():
     with pytest.raises(InputError, match="replicates = 5: must be at least 6"):
         stats.again(_headline(lambda *given: 1.0, 1.0), 10, 5, 1)
+
+
+def test_a_clear_difference_is_beyond_chance_large_enough_and_the_same_in_all_variations():
+    """Of four cells one is clear; the others grow with the run, are small, or are chance."""
+
+    def differences(duration, replicates, seed):
+        noise = np.random.default_rng(seed).normal(size=(4, replicates))
+        base = np.array([-5.0, 5.0 * duration, 0.5, 0.0])
+        spread = np.array([0.1, 0.1, 0.01, 1.0])
+        cells = base[:, None] + spread[:, None] * noise
+        return xr.DataArray(
+            cells, {"cell": ["clear", "grows", "small", "chance"]}, ["cell", "replicate"]
+        )
+
+    found = stats.clear(differences, 1, 12, 3, least=1.0)
+    assert found["sign"].values.tolist() == [-1, 0, 0, 0]
+    assert found["steady"].sel(cell=["clear", "grows", "small"]).values.tolist() == [
+        True,
+        False,
+        True,
+    ]
+    assert float(found["summary"].sel(cell="clear", statistic="mean")) == pytest.approx(-5, abs=0.2)
