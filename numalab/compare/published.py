@@ -94,7 +94,8 @@ def over_settings(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     everywhere = {"agrees": {"size"}, "direction only": {"size", "direction"}}
     found = {"by": next(iter(tables.values()))["by"]}
     for name, table in tables.items():
-        factor = table["model [95 %]"].map(lambda text: text.partition(" ")[0])
+        numbers = table["model [95 %]"].str[1:].str.partition(" ")[0].astype(float)
+        factor = "x" + numbers.map(stats.format_number)
         found[name] = factor + table["agrees in"].map(lambda text: marks.get(text, ""))
     each = pd.DataFrame({name: table["agrees in"] for name, table in tables.items()})
     rows = [{*row} for row in each.to_numpy()]
