@@ -5,6 +5,7 @@ Heavy imports stand inside the functions, as in :mod:`numalab.cli`.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -29,12 +30,13 @@ def mail(
     date: Annotated[str, typer.Option(help="of the message; else the report's")] = "",
     attach: Annotated[bool, typer.Option("--attach", help="attach the main figure")] = False,
     figure: Annotated[list[str] | None, typer.Option(help="attach this figure")] = None,
+    twin: Annotated[bool, typer.Option("--twin", help="the main figure as text, too")] = False,
     lint: Annotated[Path | None, typer.Option(help="check this message or text")] = None,
 ) -> None:
     """Print a question's report as text for a kernel mailing list, or as a whole message."""
     from numalab.fields import InputError
     from numalab.report import mail_reply
-    from numalab.report.mail import folder_of, of_report
+    from numalab.report.mail import folder_of
 
     asked = mail_reply.Asked(
         in_reply_to=in_reply_to, message=message, quote=quote, subject=subject, sender=sender,
@@ -54,8 +56,9 @@ def mail(
     if count > 1:
         say(f"of {folder}, the last of {count} reports of {question}")
     if asked == mail_reply.Asked():
-        typer.echo(of_report(folder), nl=False)
+        typer.echo(mail_reply.text_of(folder, twin), nl=False)
     else:
+        asked = replace(asked, twin=twin)
         typer.echo(mail_reply.compose(folder, asked, say), nl=False)
 
 

@@ -17,8 +17,9 @@ MOST_PAGE = 2_500_000
 """Bytes that all outputs take in a page, pictures included."""
 _MOST_LINE = 300
 _COLOURS = re.compile(r"\x1b\[[0-9;:?]*[ -/]*[@-~]")
-_IN_A_CELL = re.compile(r"\S*/ipykernel_\d+/\d+\.py")
-_IN_A_PACKAGE = re.compile(r"/\S*?/(?:site|dist)-packages/")
+_IN_A_CELL = re.compile(r"(?<![^\s\"'(=])[^\s\"'(]{0,300}/ipykernel_\d+/\d+\.py")
+_IN_A_PACKAGE = re.compile(r"(?<![^\s\"'(=])/[^\s\"'(]{0,300}?/(?:site|dist)-packages/")
+"""Paths begin a word and have an end: a text of one long word takes no time for its square."""
 
 _ENCODED = ("image/png", "image/jpeg", "application/")
 _MARKED_UP = ("text/html", "image/svg+xml")
@@ -84,7 +85,7 @@ def clean(cells: list[Any], scrub: Scrub) -> None:
             for holder, key in _places(output):
                 text = _joined(holder[key])
                 if not str(key).startswith(_ENCODED):
-                    text, room = _cut(printable(scrub(text)), room, str(key) in _MARKED_UP)
+                    text, room = _cut(text, scrub, room, str(key) in _MARKED_UP)
                 holder[key] = text
                 size += _size(text)
             if size > left:
@@ -101,14 +102,18 @@ def _size(text: str) -> int:
     return len(html.escape(text).encode())
 
 
-def _cut(text: str, room: int, marked_up: bool) -> tuple[str, int]:
-    """Return as much of a text as there is room for on the page, and the room that is left."""
-    size = _size(text)
-    if size <= room:
-        return text, room - size
+def _cut(text: str, scrub: Scrub, room: int, marked_up: bool) -> tuple[str, int]:
+    """Return as much of a clean text as there is room for on the page, and the room that is left.
+
+    What cannot have room is cut before it is cleaned, which takes a second for some megabytes.
+    """
+    kept = printable(scrub(text[: 2 * room]))
+    size = _size(kept)
+    if size <= room and len(text) <= 2 * room:
+        return kept, room - size
     if marked_up:
         return f"<p>{_said(len(text))}</p>", room
-    kept = text[: room * len(text) // size]
+    kept = kept[: room * len(kept) // max(size, 1)]
     return f"{kept}\n{_said(len(text) - len(kept))}", 0
 
 

@@ -22,6 +22,7 @@ class Asked:
     """What somebody asks for; empty: as the thread, git and the report have it."""
 
     in_reply_to: str = ""
+    twin: bool = False
     """An mbox, a message id, or the address of a message in a list's archive."""
     message: str = ""
     """Of the mbox, the message to reply to, as id or address; empty: the last one."""
@@ -35,6 +36,27 @@ class Asked:
     """Attach the main figure."""
     figures: tuple[str, ...] = ()
     """Attach these, ``NAME`` of ``fig_NAME.png``."""
+
+
+def text_of(folder: Path, twin: bool) -> str:
+    """Return the text of a question's report, checked; ``twin``: with its main figure as text.
+
+    Raises
+    ------
+    InputError
+        If its text breaks a rule, or there is no such figure.
+    """
+    body = mail.of_report(folder)
+    if not twin:
+        return body
+    found = finding.read(folder)
+    figure = folder / Path(found.figure if found else "").with_suffix(".txt").name
+    if not figure.is_file():
+        raise InputError(f"--twin: {folder} holds no figure as text; run the report again")
+    before, mark, after = body.rpartition("\nreproduce: ")
+    shown = mail.indent(figure.read_bytes().decode("utf-8", "replace").rstrip())
+    mail.lint(text := f"{before}\n{shown}\n{mark}{after}")
+    return text
 
 
 def parent_of(asked: Asked) -> Parent | None:
@@ -84,7 +106,7 @@ def compose(folder: Path, asked: Asked, say: Callable[[str], None]) -> bytes:
     InputError
         Naming what is missing or malformed.
     """
-    body = mail.of_report(folder)
+    body = text_of(folder, asked.twin)
     found = parent_of(asked)
     date = _date(folder, asked.date)
     sender = mail_headers.person(asked.sender, "--from") if asked.sender else _of_git()

@@ -75,7 +75,7 @@ class Page:
         self.quick = quick
         self.source = source
         self.reproduce = reproduce
-        self._setting = self._answer = self._envelope = self._twin = ""
+        self._setting = self._answer = self._envelope = ""
         self._figures: list[tuple[str, str]] = []
         self._tables: list[str] = []
 
@@ -113,7 +113,6 @@ class Page:
             figure.supxlabel(f"{figure.get_supxlabel()}\nquick run".lstrip(), fontsize=9)
         path = save(figure, self.out, name)
         pyplot.close(figure)
-        self._twin = self._twin or getattr(figure, "twin", "")
         self._figures.append((path.name, alt))
         return Image(path, alt=alt)
 
@@ -177,7 +176,7 @@ class Page:
         texts = [frames.ascii_text(first), self._answer, self._setting]
         parts = [textwrap.fill(text, mail.WIDTH) for text in texts]
         parts += [mail.indent(table) for table in self._tables]
-        parts += [mail.indent(self._twin), textwrap.fill(self._envelope, mail.WIDTH)]
+        parts += [textwrap.fill(self._envelope, mail.WIDTH)]
         command, _, code = frames.ascii_text(self.reproduce or "this notebook").partition("  # ")
         parts += [mail.reproduce(command, code or identity())]
         return "\n\n".join(part.rstrip() for part in parts if part) + "\n"

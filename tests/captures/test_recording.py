@@ -15,9 +15,12 @@ import xarray as xr
 
 from numalab import captures, dataset
 from numalab.captures import sealed
+from numalab.captures.contents import read_repetitions
+from numalab.captures.speeds import resampled
 from numalab.engine import simulate
 from numalab.fields import InputError
 from numalab.policy import get
+from numalab.workload import with_speed
 
 ROOT = Path(__file__).parents[1] / "data" / "captures"
 LONGER = Path(__file__).parents[2] / "data" / "captures" / "fast-knobs" / "6.12"
@@ -84,11 +87,15 @@ def test_the_machine_is_at_the_measured_speed() -> None:
 def test_a_simulation_starts_where_each_run_started() -> None:
     recording = captures.open_recording(LONGER)
     found = recording.simulate(4, seed=3)
+    raw = read_repetitions(LONGER, recording.manifest)
+    assert {len(repeated) for repeated in raw.values()} - {1}, "some were measured several times"
     runs = []
     for run in range(recording.runs):
         start = recording.start(run, seed=3)
         assert start.seed == 3000 + run
-        runs.append(simulate(start.workload, recording.policy, seed=start.seed, setup=start.setup))
+        (speed,) = resampled(start.workload.machine.speed, raw, 1, seed=start.seed)
+        w = with_speed(start.workload, speed)
+        runs.append(simulate(w, recording.policy, seed=start.seed, setup=start.setup))
     xr.testing.assert_identical(found, dataset.concat(runs))
     assert recording.start(0).seed is None
 

@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
@@ -264,7 +263,6 @@ def test_what_a_notebook_prints_is_bounded_and_clean(tmp_path):
     root = tmp_path / "checkout"
     checkout(root, q01=[HOSTILE, ANSWER], q02=[HOSTILE, RAISES])
     lines = []
-    began = time.monotonic()
     assert run(root, root / "r", say=lines.append) == ["q02"]
     for folder in (root / "r/q01_why", root / "r/q02_why/failed"):
         for path in folder.iterdir():
@@ -274,11 +272,8 @@ def test_what_a_notebook_prints_is_bounded_and_clean(tmp_path):
             assert not {c for c in text if ord(c) < 32} - {"\n", "\t"}
             for place in (str(tmp_path), sys.prefix, str(notebooks.Path.home()) + "/"):
                 assert place not in text
-        assert (
-            "characters more were cut: too long for a page" in (folder / "index.html").read_text()
-        )
+        assert "characters were cut: too long for a page" in (folder / "index.html").read_text()
     (failed,) = [line for line in lines if "q02: failed" in line]
     assert failed.isprintable()
     assert failed.startswith(r"q02: failed: ValueError: red\x07 in .z")
     assert len(failed) < 400
-    assert time.monotonic() - began < 200

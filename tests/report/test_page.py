@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from numalab.report import Page, figures, finding, mail
+from numalab.report import Page, figures, finding, mail, mail_reply
 
 
 def _page(out, **other):
@@ -31,16 +31,18 @@ def test_a_page_leaves_a_mail_a_finding_and_its_figures(tmp_path):
     parts = text.split("\n\n")
     assert parts[:3] == ["recorded on 6.12.107, quick run: Does it scan?", "Yes.", "Two nodes."]
     assert parts[3] == "  Scans\n  memory_mb  scans\n  1              1\n  2              2"
-    twin = (tmp_path / "q99/fig_scans.txt").read_text()
-    assert parts[4] == "\n".join(f"  {line}" for line in twin.splitlines())
-    assert parts[5] == "Up to 4 GiB."
-    assert parts[6].startswith("reproduce: numalab report q99  # numalab ")
+    assert parts[4] == "Up to 4 GiB."
+    assert parts[5].startswith("reproduce: numalab report q99  # numalab ")
     mail.lint(text)
+    twin = (tmp_path / "q99/fig_scans.txt").read_text()
+    shown = mail_reply.text_of(tmp_path / "q99", True).split("\n\n")
+    assert shown[:5] + shown[6:] == parts
+    assert shown[5] == "\n".join(f"  {line}" for line in twin.splitlines())
     found = finding.read(tmp_path / "q99")
     assert (found.figure, found.alt, found.quick) == ("fig_scans.png", "scans", True)
     assert (found.answer, found.envelope) == ("Yes.", "Up to 4 GiB.")
     assert found.provenance["seed"] == 7
-    assert found.provenance["code"] == parts[6].rpartition("# ")[2].strip()
+    assert found.provenance["code"] == parts[5].rpartition("# ")[2].strip()
 
 
 @pytest.mark.parametrize(
