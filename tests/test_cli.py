@@ -126,7 +126,7 @@ def test_a_recording_of_any_name_is_compared_as_the_kernel_it_was_made_on(tmp_pa
     done = numalab(*words)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("recorded on 6.12.")
-    assert "simulated as linux-6.12 (40 runs)" in done.stdout
+    assert "simulated as linux-6.12 (64 runs)" in done.stdout
     done = numalab(*words, "--policy", "linux-6.1")
     assert "simulated as linux-6.1 (40 runs)" in done.stdout
 

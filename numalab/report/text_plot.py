@@ -85,7 +85,7 @@ def plot(x: np.ndarray, labels: Sequence[str], lines: np.ndarray, scale: Scale) 
     --------
     >>> scale = Scale(least=0.0, most=4.0, log=False)
     >>> print(plot(np.array([0.0, 1.0]), ["1", "2"], np.array([[0.0, 4.0]]), scale).splitlines()[0])
-        4 |                                                                 a
+        4 |                                                                a
     """
     width = WIDTH - 8
     grid = np.full((_ROWS, width), " ")
