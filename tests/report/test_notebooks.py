@@ -47,7 +47,7 @@ def _nodes(path):
 
 
 def test_there_are_notebooks():
-    assert [p.name[:3] for p in NOTEBOOKS][:2] == ["q01", "q02"]
+    assert [p.name[:3] for p in NOTEBOOKS][:2] == ["q00", "q01"]
 
 
 @every_notebook
