@@ -9,7 +9,7 @@ import xarray as xr
 
 from numalab import measures, remedies, stats, sweep
 from numalab.catalog.guests import gpu_process, guest
-from numalab.costs import Costs, time_of, with_costs
+from numalab.costs import read, time_of
 from numalab.engine import simulate
 from numalab.fields import InputError
 from numalab.machine import Machine
@@ -162,20 +162,21 @@ def test_a_gpu_process_that_opts_out_keeps_its_remote_touches_and_its_queues() -
 
 
 def test_a_dear_call_moves_where_notifying_each_page_costs_less() -> None:
-    each = "pinned-per-page-notifier"
+    each_page = "pinned-per-page-notifier"
     ds = sweep.grid(
         guest,
-        {"remedy": ["none", each], "pin_fraction": [0.0, 0.5, 1.0]},
+        {"remedy": ["none", each_page], "pin_fraction": [0.0, 0.5, 1.0]},
         fixed={"memory_mb": 64, "vcpus": 2, "thp": False, "duration_ms": 8000},
         replicates=20,
     )
 
+    typical = xr.Dataset({name: cost.typical for name, cost in read().items()})
+
     def extra(call_ns: float) -> xr.DataArray:
-        costs = with_costs(
-            Costs(), remote_flush_ns=0.0, vcpu_interrupt_ns=0.0, notifier_call_ns=call_ns
-        )
-        total = time_of(ds, costs, vcpus=2)["total"].sel(bound="typical", drop=True)
-        return total.sel(remedy=each, drop=True) - total.sel(remedy="none", drop=True)
+        given = {"remote_flush": 0.0, "vcpu_interrupt": 0.0, "notifier_call": call_ns}
+        each = typical.assign(given | {"range_wait": 0.0})
+        total = time_of(ds, each, vcpus=2)[["cpu", "vcpu"]].to_array().sum("variable")
+        return total.sel(remedy=each_page, drop=True) - total.sel(remedy="none", drop=True)
 
     assert (extra(0.0).mean("replicate") < 0).all(), "calls that cost nothing: always less"
     at = [stats.crossing(extra(call_ns), "pin_fraction").at for call_ns in (1e4, 1e6)]

@@ -18,6 +18,7 @@ def guest(
     thp: bool,
     subscriber: str = "kvm",
     placement: str = "head",
+    away: bool = False,
     duration_ms: float = 60_000,
     tunables: Tunables = _DEFAULTS,
 ) -> Workload:
@@ -39,15 +40,17 @@ def guest(
         ``kvm``, or ``sev``: caches are flushed besides.
     placement : str
         Where pinned pages lie: ``head`` or ``scattered``.
+    away : bool
+        All vCPUs run on node 1, as if they had been moved away from the memory.
     duration_ms : float [ms]
     tunables : Tunables
         The knobs of the host's kernel.
     """
-    per_node = -(-vcpus // 2)
+    per_node = vcpus if away else -(-vcpus // 2)
     tasks = tuple(
         Task(
             name=f"vcpu{i}",
-            cpu=i // 2 + i % 2 * per_node,
+            cpu=per_node + i if away else i // 2 + i % 2 * per_node,
             access=(Access(vma="ram", pattern="rand"),),
         )
         for i in range(vcpus)

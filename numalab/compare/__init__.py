@@ -6,7 +6,7 @@ recorded runs of one workload, and returns a Dataset of small arrays.
 
 from numalab.compare.by_counter import COUNTERS, EVENTS, at_end, counters, describe
 from numalab.compare.by_event import events, pooled_skip_shares
-from numalab.compare.by_notification import notifications
+from numalab.compare.by_notification import large_scans, notifications
 from numalab.compare.by_task import tasks
 from numalab.compare.over_recordings import over
 from numalab.compare.predictions import ALL, predictions
@@ -19,6 +19,7 @@ __all__ = [
     "counters",
     "describe",
     "events",
+    "large_scans",
     "notifications",
     "over",
     "pooled_skip_shares",

@@ -7,6 +7,8 @@ import xarray as xr
 
 from numalab import measures
 from numalab.compare.by_counter import beside, runs_of
+from numalab.stats import prediction_interval
+from numalab.units import PAGES_PER_MB
 
 Ranges = tuple[tuple[int, int], ...]
 
@@ -57,6 +59,30 @@ def notifications(simulated: xr.Dataset, recorded: xr.Dataset) -> xr.Dataset:
         largest_scan=_largest_scan(recorded),
         model_largest_scan=_largest_scan(simulated),
     )
+
+
+def large_scans(simulated: xr.Dataset, recorded: xr.Dataset) -> xr.Dataset:
+    """Set scans of a guest that is larger than one may walk beside the model's.
+
+    Parameters
+    ----------
+    simulated, recorded : xarray.Dataset
+        As of :func:`notifications`.
+
+    Returns
+    -------
+    xarray.Dataset
+        Text: ``one scan`` recorded and ``model``, the largest of all runs [MB]; ``first half`` and
+        ``last half`` of the run [MB], recorded median and the model's 95 % interval.
+    """
+    how = (measures.largest_scan, measures.notified_halves)
+    mine, real = (measures.each_run(ds, *how) / PAGES_PER_MB for ds in (simulated, recorded))
+    most = [ds["largest_scan"].max() for ds in (real, mine)]
+    found = {"one scan": f"{most[0].item():.0f}", "model": f"{most[1].item():.0f}"}
+    for name, half in {"first half": "first_half", "last half": "second_half"}.items():
+        ends = prediction_interval(mine[half])
+        found[name] = "{:.0f} [{:.0f}, {:.0f}]".format(real[half].median().item(), *ends.values)
+    return xr.Dataset(found)
 
 
 _TABLE = ("notify_ms", "notify_vma", "notify_why", "notify_pages", "notify_start", "notify_chunk")

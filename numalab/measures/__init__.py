@@ -5,14 +5,16 @@ A measure is a function of the Dataset of one run, simulated or recorded, withou
 keyword, with ``functools.partial``.
 """
 
-from numalab.measures.locality import remote_s, remote_share
+from numalab.measures.locality import moving, remote_s, remote_share
 from numalab.measures.notifications import (
     evictions,
     largest_scan,
+    longest_range,
     notified_halves,
     notified_per_minute,
     notified_per_scan,
     notified_ranges,
+    standing,
 )
 from numalab.measures.run import each_run, workload_of
 from numalab.measures.scans import each_scan, first_scan, scans, walked
@@ -23,6 +25,8 @@ __all__ = [
     "evictions",
     "first_scan",
     "largest_scan",
+    "longest_range",
+    "moving",
     "notified_halves",
     "notified_per_minute",
     "notified_per_scan",
@@ -30,6 +34,7 @@ __all__ = [
     "remote_s",
     "remote_share",
     "scans",
+    "standing",
     "walked",
     "workload_of",
 ]

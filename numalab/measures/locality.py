@@ -123,6 +123,20 @@ def remote_s(run: xr.Dataset) -> Found:
     return {"remote_s": share * w.duration_ms / 1000}
 
 
+def moving(run: xr.Dataset) -> Found:
+    """For how long a process is as remote as at its start, if from then on it is as at its end.
+
+    Returns
+    -------
+    dict
+        ``moving_s`` [s]: the whole run, if nothing migrates.
+    """
+    require(run, "numa_pages_migrated")
+    moved = run["numa_pages_migrated"].values
+    left = 1 - moved / max(1, moved[-1])
+    return {"moving_s": float((left * np.diff(run["time"].values, prepend=0.0)).sum() / 1000)}
+
+
 def _filled_elsewhere(w: Workload, one: Vma | Churn) -> bool:
     """Whether a mapping is filled on another node than that of its users."""
     nodes = {node for node, _, _ in _users(w, one.name)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import xarray as xr
 
@@ -33,13 +35,15 @@ def _columns(run: xr.Dataset, mine: np.ndarray, per: str) -> dict[str, np.ndarra
     return columns
 
 
-def notified_per_scan(run: xr.Dataset, *, vma: str | None = None) -> Found:
+def notified_per_scan(run: xr.Dataset, *, vma: str | None = None, since_ms: float = 0.0) -> Found:
     """Notifications that the scans of a run sent of a mapping, added up by the scan.
 
     Parameters
     ----------
     vma : str, optional
         Name of the mapping; else the first one.
+    since_ms : float [ms]
+        Only notifications from then on.
 
     Returns
     -------
@@ -48,13 +52,43 @@ def notified_per_scan(run: xr.Dataset, *, vma: str | None = None) -> Found:
         the first notification, ``notifications_per_scan`` [1], ``notified_per_scan`` [pages],
         and, if simulated, ``zapped_per_scan`` [entries], each of which a guest fills again.
     """
-    mine = _sent(run, vma)
+    mine = _sent(run, vma) & (run["notify_ms"].values >= since_ms)
     require(run, "notify_chunk", "chunk_scan")
     scan = run["chunk_scan"].values[run["notify_chunk"].values[mine]]
     first, sums = group_by_scan(scan, _columns(run, mine, "scan"))
     sums = {"sent_ms": run["notify_ms"].values[mine][first], **sums}
     at = {"scan": np.arange(1, len(first) + 1)}
     return {name: xr.DataArray(values, dims="scan", coords=at) for name, values in sums.items()}
+
+
+def longest_range(run: xr.Dataset, *, vma: str | None = None, since_ms: float = 0.0) -> Found:
+    """Longest range that each scan notified of a mapping, for which a vCPU may have to wait.
+
+    Parameters
+    ----------
+    vma, since_ms
+        As of :func:`notified_per_scan`, which has the same scans.
+
+    Returns
+    -------
+    dict
+        Over ``scan``: ``range_pages`` [pages], and ``range_marked`` [pages], its share of what was
+        marked in its chunk.
+    """
+    mine = _sent(run, vma) & (run["notify_ms"].values >= since_ms)
+    require(run, "notify_chunk", "chunk_scan", "chunk_pages", "chunk_updated")
+    chunk, pages = run["notify_chunk"].values[mine], run["notify_pages"].values[mine]
+    scan, first = np.unique(run["chunk_scan"].values[chunk], return_index=True)
+    longest = []
+    for one in scan[np.argsort(first)]:
+        rows = np.flatnonzero(run["chunk_scan"].values[chunk] == one)
+        longest.append(rows[np.argmax(pages[rows])])
+    at = np.array(longest, np.int64)
+    share = pages[at] / run["chunk_pages"].values[chunk[at]].clip(min=1)
+    marked = run["chunk_updated"].values[chunk[at]] * share
+    found = {"range_pages": pages[at].astype(np.float64), "range_marked": marked}
+    label = {"scan": np.arange(1, len(at) + 1)}
+    return {name: xr.DataArray(v, dims="scan", coords=label) for name, v in found.items()}
 
 
 def largest_scan(run: xr.Dataset, *, vma: str | None = None) -> Found:
@@ -143,6 +177,26 @@ def evictions(run: xr.Dataset, *, restore_ms: float) -> Found:
     )
     most = len(set(of.values())) * np.ceil(np.diff(run["time"].values) / restore_ms)
     return {"evictions": scans + min(calls, int(np.minimum(np.diff(tried), most).sum()))}
+
+
+def standing(run: xr.Dataset, *, lengths_ms: Sequence[float]) -> Found:
+    """Time for which a GPU stands still, for some lengths of an eviction.
+
+    Parameters
+    ----------
+    lengths_ms : sequence of float [ms]
+        ``restore_ms`` of :func:`evictions`.
+
+    Returns
+    -------
+    dict
+        ``standing_s`` [s] over ``length_ms``: evictions times their length, at most the run.
+    """
+    most = float(run["time"].values[-1])
+    each = [(evictions(run, restore_ms=one)["evictions"], one) for one in lengths_ms]
+    stands = [min(most, count * one) / 1000 for count, one in each]
+    made = xr.DataArray(stands, dims="length_ms", coords={"length_ms": [*map(float, lengths_ms)]})
+    return {"standing_s": made}
 
 
 def _apart(times: np.ndarray, gap: float) -> int:

@@ -8,13 +8,13 @@ import numpy as np
 import xarray as xr
 
 from numalab import measures
-from numalab.costs import Costs
+from numalab.costs import read
 from numalab.dataset import provenance
 from numalab.measures.scans import group_by_scan
 from numalab.units import HPAGE_PMD_NR, PAGES_PER_MB
 from numalab.workload import Workload
 
-RESTORE_MS = Costs().eviction.typical / 1e6
+RESTORE_MS = read()["eviction"].typical / 1e6
 """After this long a GPU's queues are back: evictions meanwhile are one."""
 
 

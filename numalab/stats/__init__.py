@@ -4,6 +4,7 @@ summary(ds)                          mean, low, high of every variable
 describe(da, "ms")                   '12.3 ms [11.9, 12.8]'
 paired(da, "policy", "linux-6.1")    differences with interval, p and Holm's p
 bootstrap(function, a, b)            interval of any function of means
+resample(ds), over_draws(ds)         runs drawn anew beside drawn costs; intervals over both
 crossing(da, "pin_fraction")         where a mean difference changes its sign
 describe_crossing(found)             '0.31 [0.28, not up to 0.9]'
 break_even(saved, lost)              rate up to which more is saved than lost
@@ -32,6 +33,7 @@ from numalab.stats.intervals import (
     proportion_interval,
     summary,
 )
+from numalab.stats.resampling import over_draws, resample
 from numalab.stats.sensitivity import (
     sobol_indices,
     variance_shares,

@@ -118,7 +118,7 @@ def bootstrap(
     def statistic(index: np.ndarray, axis: int = -1) -> np.ndarray:
         if index.ndim == 1:
             return value.values
-        drawn = (_resampled(da, index) for da in data)
+        drawn = (resampled(da, index) for da in data)
         return function(*drawn).transpose(*value.dims, "resample").values
 
     with warnings.catch_warnings():
@@ -139,7 +139,7 @@ def bootstrap(
     return made.assign_coords(statistic=["value", "low", "high"]).transpose(..., "statistic")
 
 
-def _resampled(da: xr.DataArray, index: np.ndarray) -> xr.DataArray:
+def resampled(da: xr.DataArray, index: np.ndarray) -> xr.DataArray:
     """Means over the replicates that are drawn; int64[resample, drawn] becomes ``resample``."""
     n, rows = da.sizes["replicate"], np.arange(len(index))[:, None]
     flat = np.bincount((index + n * rows).ravel(), minlength=n * len(index))

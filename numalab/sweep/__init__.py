@@ -5,6 +5,7 @@ from numalab.sweep.axes import Range
 from numalab.sweep.execution import Execution
 from numalab.sweep.grid import grid
 from numalab.sweep.settings import catalog_function
+from numalab.sweep.steady import start_and_steady
 from numalab.sweep.trials import trial
 from numalab.totals import totals
 
@@ -14,6 +15,7 @@ __all__ = [
     "catalog_function",
     "design",
     "grid",
+    "start_and_steady",
     "sweep_file",
     "totals",
     "trial",

@@ -161,3 +161,9 @@ def test_remote_time_is_what_the_page_counts_of_shorter_runs_say(replicate) -> N
     assert measures.remote_s(last(4000.0))["remote_s"] / 4 == pytest.approx(
         np.mean(share), abs=0.06
     )
+
+
+def test_moving_is_the_time_until_memory_is_where_it_ends_up() -> None:
+    w = gpu_process(memory_mb=64, registered=0.5)
+    found = measures.moving(run_of(w, numa_pages_migrated=[0, 50, 75, 100, 100]))
+    assert found["moving_s"] == pytest.approx((0.5 + 0.25) * w.sample_ms / 1000)

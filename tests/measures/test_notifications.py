@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from numalab import dataset, measures
-from numalab.catalog.guests import guest
+from numalab.catalog.guests import gpu_process, guest
 from numalab.engine import simulate
 from numalab.fields import InputError
 from numalab.policy import get
@@ -92,6 +92,47 @@ def test_a_run_that_is_shorter_than_a_minute_has_none(run) -> None:
         "notified_per_minute": (0,),
         "zapped_per_minute": (0,),
     }
+
+
+def test_the_longest_range_of_each_scan_and_what_was_marked_in_it(run) -> None:
+    more = run_of(
+        GUEST,
+        chunk_scan=[5, 5, 7],
+        chunk_pages=[512, 1024, 1024],
+        chunk_updated=[10, 64, 0],
+        notify_ms=[1000.0, 1001.0, 61_000.0],
+        notify_vma=[0, 0, 0],
+        notify_why=[0, 0, 0],
+        notify_chunk=[0, 1, 2],
+        notify_pages=[256, 512, 1024],
+    )
+    found = measures.longest_range(more)
+    assert found["range_pages"].values.tolist() == [512, 1024]
+    assert found["range_marked"].values.tolist() == [32, 0]
+    late = measures.longest_range(more, since_ms=2000)
+    assert late["range_pages"].values.tolist() == [1024]
+    assert measures.notified_per_scan(run, since_ms=2000)["notified_per_scan"].values.tolist() == [
+        1024,
+        50,
+    ]
+
+
+def test_a_gpu_stands_still_once_for_what_meets_queues_that_are_out() -> None:
+    gpu = gpu_process(memory_mb=64, threads=2, registered=0.5, duration_ms=500)
+    gpu = dataclasses.replace(gpu, sample_ms=250)
+    assert [v.subscriber for v in gpu.vmas][:2] == ["gpu", "none"]
+    run = run_of(
+        gpu,
+        notify_ms=[100.0, 104.0, 111.0, 300.0],
+        notify_vma=[0, 0, 0, 1],
+        notify_why=[0, 0, 0, 0],
+        notifier_calls=[[3, 0, 0], [1, 0, 0], [0, 0, 0]],
+        numa_pages_migrated=[0, 0, 0],
+        pgmigrate_success=[0, 0, 0],
+    )
+    found = measures.standing(run, lengths_ms=[1, 10, 1000])["standing_s"]
+    assert found["length_ms"].values.tolist() == [1, 10, 1000]
+    assert found.values == pytest.approx([3 * 0.001, 2 * 0.01, 0.5]), "never longer than the run"
 
 
 def test_ranges_are_in_order(run) -> None:

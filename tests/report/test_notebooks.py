@@ -97,8 +97,8 @@ def test_a_quick_run_takes_quick_values_and_those_that_are_given(tmp_path, monke
     failed = watched.End(reason="not run")
     monkeypatch.setattr(watched, "run", lambda *given: ran.update(given[2]) or failed)
     run(ROOT, tmp_path, names=["q03"], words=["replicates=21"], quick=True)
-    assert (ran["quick"], ran["duration_s"], ran["replicates"]) == (True, 20, 21)
-    assert ran["pin_fractions"] == [0, 0.5, 1]
+    assert (ran["quick"], ran["minutes"], ran["replicates"]) == (True, 3, 21)
+    assert ran["pin_fractions"] == [0.5, 1]
     written = json.loads(next(tmp_path.glob("q03_*/failed/run.json")).read_text())["parameters"]
     assert written == written | ran | {"out": written["out"]}
     assert written["out"].endswith("/failed")
@@ -248,7 +248,9 @@ def test_notebook_answers_with_its_other_parameters(path, tmp_path, monkeypatch,
     ("name", "given", "message"),
     [
         ("q03", {"base": "linux-7.2+mbind"}, "base = linux-7.2+mbind: must be a kernel without a"),
-        ("q03", {"duration_s": 1, "memory_mb": 64}, "duration_s = 1: linux-7.2 zaps nothing in it"),
+        ("q03", {"begin": 3, "minutes": 3}, "begin = 3: must be above 0 and below minutes = 3"),
+        ("q03", {"costs": "none.toml"}, "costs = none.toml: cannot be read: No such file or"),
+        ("q02", {"only": "none-of-these"}, "only = none-of-these: no such guest in data/guests"),
         ("q06", {"base": "linux-6.4"}, "base = linux-6.4: has resets_cpupid already: must be a"),
         ("q06", {"base": "linux-6.1+mbind"}, "unknown policy 'linux-6.1+mbind'"),
         ("q07", {"policy": "linux-7.2+mbind"}, "policy = linux-7.2+mbind: must be a kernel with"),
