@@ -17,6 +17,7 @@ import pandas as pd
 import xarray as xr
 
 from numalab.fields import InputError, field, unknown_name, validate
+from numalab.files import read_text
 from numalab.plain import build
 from numalab.units import HPAGE_PMD_NR
 
@@ -83,9 +84,7 @@ def read(path: str | Path = "") -> dict[str, Cost]:
 
 def _tables(path: Path) -> dict[str, dict[str, object]]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"costs = {path}: cannot be read: {error.strerror}") from None
+        return tomllib.loads(read_text(path))
     except ValueError as error:
         raise InputError(f"costs = {path}: not TOML: {error}") from None
 

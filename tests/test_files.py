@@ -74,7 +74,7 @@ def test_a_folder_is_made_and_tried_and_left_empty(tmp_path):
     assert list((tmp_path / "deep" / "down").iterdir()) == []
     (tmp_path / "file").write_text("")
     with pytest.raises(
-        InputError, match="file/down: cannot be written: (Not a directory|File exists)"
+        InputError, match=r"file/down: cannot be written: (Not a directory|File exists)"
     ):
         files.check_writable(tmp_path / "file" / "down")
     with pytest.raises(InputError, match="cannot be written: File name too long"):

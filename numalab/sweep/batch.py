@@ -65,7 +65,7 @@ def records_of(data: bytes, wanted: Collection[bytes]) -> Iterator[Record]:
             if not plain or left < 0:  # what links to one array twice, or holds no bytes of it
                 raise ValueError(name)
             starts, ends = firsts[:], np.cumsum(counts[:])
-            if starts.min() < 0 or counts[:].min() < 1 or ends[-1] != len(rows):
+            if starts.min() < 0 or counts[:].min() < 0 or ends[-1] != len(rows):
                 raise ValueError(name)
             text = str(header.asstr()[0])
             check_header(text, rows.shape[1])

@@ -11,7 +11,7 @@ import pytest
 from numalab import workload_file
 from numalab.catalog.lifetimes import lifetimes
 from numalab.fields import InputError
-from numalab.report import notebooks, parameters
+from numalab.report import parameter_sets, parameters, questions
 from numalab.show import controls
 
 START = {"kernel": "linux-7.2", "scan_delay_ms": 1000, "lifetime_ms": 400.0, "pinned": 0.5}
@@ -62,9 +62,10 @@ def test_a_setting_is_a_batch_run_that_the_question_takes(play):
     line, _, *yaml = play.batch(START).splitlines()
     assert line.startswith("numalab report q12 --param 'kernels=[linux-7.2]' --param ")
     assert "lifetimes_ms: [400.0]" in yaml
-    q12 = notebooks.questions(Path())["q12"]
+    q12 = questions.questions(Path())["q12"]
     words = re.findall(r"--param '([^']*)'", line)
-    given = parameters.given(notebooks.declared(q12), words, q12.name)
+    declared, texts = questions.declared(q12), parameter_sets.read_words(words)
+    given = {name: parameters.typed(declared[name], text) for name, text in texts.items()}
     assert given == {LISTS[name]: [value] for name, value in START.items()}
 
 
