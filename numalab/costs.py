@@ -85,6 +85,8 @@ def read(path: str | Path = "") -> dict[str, Cost]:
 def _tables(path: Path) -> dict[str, dict[str, object]]:
     try:
         return tomllib.loads(read_text(path))
+    except InputError as error:
+        raise InputError(f"costs = {error}") from None
     except ValueError as error:
         raise InputError(f"costs = {path}: not TOML: {error}") from None
 
