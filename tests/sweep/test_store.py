@@ -55,6 +55,14 @@ def test_results_of_several_kinds_share_a_file(tmp_path):
     np.testing.assert_array_equal(found[2].rows, other.rows)
 
 
+def test_results_of_no_run_or_no_number_are_read(tmp_path):
+    header, row = pack({"x": xr.DataArray(np.empty(0), dims="i")})
+    for records in ([_record("a", 0, 0)], [Record(_record("b", 0, 0).key, 0, header, row[None])]):
+        store.write(tmp_path, records, "m")
+        found = store.read(tmp_path, {records[0].key}, pytest.fail)[records[0].key]
+        assert [one.rows.shape for one in found] == [records[0].rows.shape]
+
+
 @pytest.mark.parametrize("where", [0.0, 0.3, 0.7, 0.999])
 def test_any_changed_byte_sets_a_file_aside(tmp_path, where):
     good, bad = _record("a", 0, 3), _record("b", 0, 3)
