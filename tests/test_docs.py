@@ -54,7 +54,7 @@ def test_the_python_of_a_page_runs(page, folder, monkeypatch):
         file = folder / f"example{i}.py"  # a measure is known by its source
         file.write_text(code)
         exec(compile(code, str(file), "exec"), names)
-    assert any(name in names for name in ("ds", "found", "totals"))
+    assert any(name in names for name in ("ds", "found", "totals", "run"))
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if _blocks(p, "toml")])

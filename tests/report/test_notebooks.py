@@ -215,6 +215,7 @@ def _check_report(folder):
     assert "<html" in (folder / "index.html").read_text()
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.notebook
 @every_notebook
 def test_notebook_runs_quickly_and_leaves_a_whole_report(path, tmp_path):
@@ -232,6 +233,7 @@ def _values(path, folder, given):
     return values | store | {"out": str(folder)}
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.notebook
 @pytest.mark.parametrize("path", OTHERS, ids=lambda p: p.stem)
 def test_notebook_answers_with_its_other_parameters(path, tmp_path, monkeypatch, capfd):
@@ -243,6 +245,7 @@ def test_notebook_answers_with_its_other_parameters(path, tmp_path, monkeypatch,
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.notebook
 @pytest.mark.parametrize(
     ("name", "given", "message"),
