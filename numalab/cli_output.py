@@ -1,4 +1,4 @@
-"""What the commands read and write: lines, counters, files.
+"""What the commands read and write: lines, counters, policies, files.
 
 Heavy imports stand inside the functions, as in :mod:`numalab.cli`.
 """
@@ -9,16 +9,16 @@ import contextlib
 import os
 import sys
 import tempfile
-import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     import xarray as xr
 
@@ -118,21 +118,32 @@ def print_answers(
     typer.echo((summary.as_json if as_json else summary.lines)(ds, said))
 
 
+def policies() -> Iterator[str]:
+    """Say in lines what each policy and each remedy is, and what a policy changed."""
+    from numalab.policy import POLICIES, Policy, changes
+    from numalab.remedies import REMEDIES
+
+    docs = {f.name: f.metadata["doc"] for f in fields(Policy)}
+    for policy in POLICIES.values():
+        yield f"{policy.name}  ({policy.source})\n  {policy.about}"
+        if policy.before:
+            yield f"  against {policy.before}:"
+        for rule, value in changes(policy).items():
+            yield f"    {rule} = {value}: {docs[rule]}"
+    yield "\nremedies, on top of any policy (POLICY+REMEDY):"
+    for remedy in REMEDIES.values():
+        yield f"{remedy.name}  ({remedy.source})\n  {remedy.about}"
+        today = "available" if remedy.available else "not available"
+        yield f"    needs: {remedy.needs}\n    built: {remedy.built}; {today}"
+
+
 def interruptible(work: Callable[[], T]) -> T:
     """Do work that writes nothing, on a thread: Ctrl-C ends the command without waiting for it."""
-    done: Future[T] = Future()
-
-    def do() -> None:
+    with ThreadPoolExecutor(1) as pool:
         try:
-            done.set_result(work())
-        except BaseException as error:
-            done.set_exception(error)
-
-    threading.Thread(target=do, daemon=True).start()
-    try:
-        return done.result()
-    except KeyboardInterrupt:
-        leave("stopped")
+            return pool.submit(work).result()
+        except KeyboardInterrupt:
+            leave("stopped")
 
 
 def leave(line: str) -> NoReturn:

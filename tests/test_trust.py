@@ -28,7 +28,6 @@ OF_REPORTS = (
     "preflight",
     "published",
     "questions",
-    "unchanged",
 )
 """Read for one of the readers of the page, or what the report itself has written."""
 

@@ -25,14 +25,12 @@ from numalab.report import (
     folders,
     parameter_sets,
     preflight,
-    published,
     questions,
-    unchanged,
     watched,
 )
-from numalab.report.index_page import COMPARISON, GENERATOR, index_page, series_page
 from numalab.report.page import identity
 from numalab.report.progress import Progress
+from numalab.report.published import COMPARISON, GENERATOR, index_page, publish, series_page
 from numalab.report.questions import Job
 
 INDEX = "index.html"
@@ -94,7 +92,7 @@ def _run_beside(job: Job, beside: Path, root: Path, stop: threading.Event) -> st
         "out": out,
         "reproduce": command(job.question, job.given, quick=job.quick),
     }
-    key, begin = unchanged.key(job, root), time.monotonic()
+    key, begin = preflight.key(job, root), time.monotonic()
     end = watched.run(job.notebook, beside, values, root, stop)
     reason = end.reason
     if not reason and finding.read(beside) is None:
@@ -103,11 +101,12 @@ def _run_beside(job: Job, beside: Path, root: Path, stop: threading.Event) -> st
     inside = job.folder.is_relative_to(root)
     final = str(home.relative_to(root) if inside else home.relative_to(job.folder.parent))
     scrub = cleaned.scrub({out: final, f"{root}/": "", str(root): "."})
+    parameters = job.effective | values | {"out": final}
     status = {
         "notebook": job.notebook.name,
         "status": "failed" if reason else "ok",
         "reason": cleaned.line(scrub(reason)),
-        "parameters": _scrubbed(job.effective | values | {"out": final}, scrub),
+        "parameters": {n: scrub(v) if isinstance(v, str) else v for n, v in parameters.items()},
         "code": identity(),
         "key": key,
         "ended": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -115,13 +114,9 @@ def _run_beside(job: Job, beside: Path, root: Path, stop: threading.Event) -> st
         "speed": round(preflight.speed(), 1),
         "peak_mb": end.peak_mb,
     }
-    published.publish(beside, scrub, status)
+    publish(beside, scrub, status)
     folders.put(beside, home, status)
     return str(status["reason"])
-
-
-def _scrubbed(values: dict[str, Any], scrub: cleaned.Scrub) -> dict[str, Any]:
-    return {n: scrub(value) if isinstance(value, str) else value for n, value in values.items()}
 
 
 def run(root: Path, request: Request, say: Callable[[str], None]) -> list[str]:
@@ -184,7 +179,7 @@ def _check_ours(page: Path) -> None:
             begin = file.read(1000)
     except OSError:  # it is not there; or it cannot be written, and writing will say so
         return
-    if GENERATOR not in begin and "<title>numalab report</title>" not in begin:
+    if GENERATOR not in begin:
         raise InputError(f"{page}: is no page of a report: give another --out")
 
 
@@ -192,12 +187,11 @@ def _run_all(jobs: list[Job], root: Path, request: Request, progress: Progress) 
     """Run what has changed and can be run, some at once."""
     todo = []
     for job in jobs:
-        before = folders.status(job.folder)
-        if before and not request.again and folders.is_whole(job.folder, before):
-            changed = unchanged.differences(before, unchanged.key(job, root))
-            if not changed:
-                progress.unchanged(job)
-                continue
+        before = folders.status(job.folder) or {}
+        kept = before and not request.again and folders.is_whole(job.folder, before)
+        if kept and before.get("key") == preflight.key(job, root):
+            progress.unchanged(job)
+            continue
         lacking = preflight.missing(job, root)
         if lacking:
             progress.ended(job, f"missing: {', '.join(lacking)}")
@@ -215,9 +209,6 @@ def _run_all(jobs: list[Job], root: Path, request: Request, progress: Progress) 
 @contextmanager
 def _sigterm_as_ctrl_c() -> Iterator[None]:
     """End in order when this process is told to end."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield

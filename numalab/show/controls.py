@@ -30,8 +30,7 @@ from numalab.fields import InputError
 from numalab.remedies import get
 from numalab.report.notebooks import command
 from numalab.show import address_map, space_time
-from numalab.show.address_labels import size_text
-from numalab.show.address_map import AddressMap
+from numalab.show.address_map import AddressMap, size_text
 from numalab.workload import Workload
 
 _STYLE = {"description_width": "130px"}

@@ -19,8 +19,7 @@ from numalab.measures.run import require, workload_of
 from numalab.report.canvas import canvas
 from numalab.report.panels import COLORS
 from numalab.show import address_map
-from numalab.show.address_labels import grouped, middle, name
-from numalab.show.address_map import AddressMap, Band
+from numalab.show.address_map import AddressMap, Band, grouped, middle, name
 
 OUTCOMES = {"walked in vain": "#e69f00", "marked in part": "#3182bd", "all marked": "#08306b"}
 """What a scan did to a chunk: it marked no page of it, some, or all."""
