@@ -32,11 +32,6 @@ def say(line: str) -> None:
     typer.echo(line, err=True)
 
 
-def _begins(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(len(_HDF5))
-
-
 def check_out(out: Path | None, *given: Path, store: Path | None = None) -> None:
     """Refuse a place that cannot be written, or holds what is read, before anything is computed."""
     from numalab import files
@@ -44,17 +39,22 @@ def check_out(out: Path | None, *given: Path, store: Path | None = None) -> None
 
     if out is None:
         return
-    if store is not None:
-        from numalab.sweep.store import is_own
     try:
-        if out.exists() and not out.is_file():
-            raise InputError(f"--out {out}: is not a regular file: name another")
-        if out.exists() and any(out.samefile(path) for path in given):
-            raise InputError(f"--out {out}: is read by this command: name another file")
-        if out.exists() and _begins(out) not in (b"", _HDF5):
-            raise InputError(f"--out {out}: holds no Dataset, and would be lost: name another file")
-        if store is not None and is_own(out, store):
-            raise InputError(f"--out {out}: has the name of a file of the store: name another")
+        if out.exists():
+            if not out.is_file():
+                raise InputError(f"--out {out}: is not a regular file: name another")
+            if any(out.samefile(path) for path in given):
+                raise InputError(f"--out {out}: is read by this command: name another file")
+            with out.open("rb") as file:
+                begin = file.read(len(_HDF5))
+            if begin not in (b"", _HDF5):
+                what = "holds no Dataset, and would be lost"
+                raise InputError(f"--out {out}: {what}: name another file")
+        if store is not None:
+            from numalab.sweep.store import is_own
+
+            if is_own(out, store):
+                raise InputError(f"--out {out}: has the name of a file of the store: name another")
     except OSError as error:
         raise InputError(f"--out {out}: cannot be written: {error.strerror}") from None
     try:

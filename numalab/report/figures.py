@@ -58,9 +58,7 @@ def facets(
     return figure
 
 
-def event_times(
-    rows: Mapping[str, tuple[xr.DataArray, xr.DataArray]], what: str, size: str = "page"
-) -> Figure:
+def event_times(rows: Mapping[str, tuple[xr.DataArray, xr.DataArray]], what: str) -> Figure:
     """Draw when events happen: recorded ones as marks, simulated ones as their density.
 
     Parameters
@@ -70,10 +68,8 @@ def event_times(
         more dimension; what is missing or negative is padding.
     what : str
         What the events are.
-    size : str
-        As in :class:`Options`; grows with the rows.
     """
-    figure, panel = canvas(size, height=0.5 * len(rows) + 0.8)
+    figure, panel = canvas("page", height=0.5 * len(rows) + 0.8)
     axes = panel[0, 0]
     for i, (simulated, recorded) in enumerate(rows.values()):
         panels.density(axes, simulated.values.ravel() / 1000, i)
@@ -148,7 +144,8 @@ def _recorded(ax: Axes, plan: Plan, at: dict[str, Any], look: dict[str, Any]) ->
 def _finish(ax: Axes, plan: Plan, index: int) -> None:
     """Set the axes of a panel, and write which one it is, once all panels are drawn."""
     here, labels = plan.panel(index)
-    panels.finish(ax, plan.sharing(index), plan.scales[1], plan.style.flat)
+    shared = plan.data.sel(plan.shared_place(index))
+    panels.finish(ax, shared, plan.scales[1], plan.style.flat)
     if plan.style.dodge:
         names = [plan.name(v) for v in here[plan.x].values.tolist()]
         room = int(SIZES[plan.size][0] * 13 / plan.shape[1])

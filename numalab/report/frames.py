@@ -81,7 +81,7 @@ def to_frame(data: pd.DataFrame | pd.Series | xr.DataArray) -> pd.DataFrame:
     if isinstance(data, pd.Series):
         return data.to_frame()
     name = str(data.name or "value")
-    data = data.drop_vars([c for c in data.coords if c not in data.dims])
+    data = data.reset_coords(drop=True)
     if data.ndim < 2:
         return data.to_series().to_frame(name) if data.ndim else pd.DataFrame({name: [data.item()]})
     return data.to_series().unstack(str(data.dims[-1]), sort=False)

@@ -14,15 +14,12 @@ from numalab.report import finding, mail, mail_headers, mail_message, mail_threa
 from numalab.report.mail_message import Envelope
 from numalab.report.mail_thread import Parent
 
-_MOST_PNG = 10_000_000
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """What somebody asks for; empty: as the thread, git and the report have it."""
 
     in_reply_to: str = ""
-    twin: bool = False
     """An mbox, a message id, or the address of a message in a list's archive."""
     message: str = ""
     """Of the mbox, the message to reply to, as id or address; empty: the last one."""
@@ -36,6 +33,8 @@ class Asked:
     """Attach the main figure."""
     figures: tuple[str, ...] = ()
     """Attach these, ``NAME`` of ``fig_NAME.png``."""
+    twin: bool = False
+    """Show the main figure as text, too."""
 
 
 def text_of(folder: Path, twin: bool) -> str:
@@ -46,7 +45,7 @@ def text_of(folder: Path, twin: bool) -> str:
     InputError
         If its text breaks a rule, or there is no such figure.
     """
-    body = mail.of_report(folder)
+    mail.lint(body := (folder / "mail.txt").read_bytes().decode("utf-8", "replace"))
     if not twin:
         return body
     found = finding.read(folder)
@@ -181,4 +180,4 @@ def _figures(folder: Path, asked: Asked) -> dict[str, bytes]:
         if name not in known:
             shown = ", ".join(known) or "none"
             raise InputError(f"--figure {name[:80]!r}: no such figure; {folder} has: {shown}")
-    return {name: (folder / name).read_bytes()[:_MOST_PNG] for name in names}
+    return {name: (folder / name).read_bytes() for name in names}

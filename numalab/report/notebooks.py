@@ -199,9 +199,8 @@ def _run_all(jobs: list[Job], root: Path, request: Request, progress: Progress) 
             todo.append(job)
     if not todo:
         return
-    stop = threading.Event()
-    preflight.compile_engine(progress.say, stop)
-    workers = preflight.at_once(todo, request.workers)
+    preflight.compile_engine(progress.say)
+    stop, workers = threading.Event(), preflight.at_once(todo, request.workers)
     progress.begins(todo, root, workers)
     progress.run(todo, workers, stop, lambda job: run_job(job, root, stop))
 

@@ -10,7 +10,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
@@ -164,14 +163,11 @@ def at_once(jobs: Sequence[Job], asked: int) -> int:
 
 
 def _free_mb() -> int:
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) // 1024 for line in lines if "MemAvailable" in line)
-    except (OSError, StopIteration):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES") >> 20
+    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) // 1024 for line in lines if "MemAvailable" in line)
 
 
-def compile_engine(say: Callable[[str], None], stop: threading.Event) -> None:
+def compile_engine(say: Callable[[str], None]) -> None:
     """Compile the engine where this version of it never was: once, and not in each notebook."""
     import numba
 
@@ -180,13 +176,8 @@ def compile_engine(say: Callable[[str], None], stop: threading.Event) -> None:
     if Path(numba.config.CACHE_DIR).exists():  # type: ignore[attr-defined]
         return
     say("the engine is compiled, once for this version of it: about a minute")
-    given: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen([sys.executable, "-c", _COMPILE], start_new_session=True, **given) as one:
-        try:
-            while one.poll() is None and not stop.wait(0.2):
-                pass
-        finally:
-            one.terminate()
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.run([sys.executable, "-c", _COMPILE], start_new_session=True, check=False, **quiet)
 
 
 def in_words(seconds: float) -> str:

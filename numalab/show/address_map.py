@@ -15,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 
 from numalab.model.default_start import default_setup
-from numalab.model.layout import Mapping, ProcessSetup
+from numalab.model.layout import ProcessSetup
 from numalab.units import PAGES_PER_MB
 from numalab.workload import Churn, Vma, Workload
 
@@ -155,15 +155,11 @@ def _ends(setup: ProcessSetup) -> tuple[dict[str, int], dict[str, int]]:
 
 def _program(setup: ProcessSetup, high: float, height: float) -> Band:
     image = [m for m in setup.mappings if m.owner.startswith("image:")]
-    widest = max(after.start - _end(before) for before, after in pairwise(setup.mappings))
+    widest = max(b.start - a.start - a.pages for a, b in pairwise(setup.mappings))
     return Band(
         process=setup.name, name="", of=None, pages=sum(m.pages for m in image),
         count=len(image), low=high - height, high=high, gap_pages=widest,
     )  # fmt: skip
-
-
-def _end(mapping: Mapping) -> int:
-    return mapping.start + mapping.pages
 
 
 def size_text(pages: int) -> str:

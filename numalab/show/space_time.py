@@ -190,9 +190,10 @@ def _skips(run: xr.Dataset, laid: AddressMap) -> list[Artist]:
     """Return bars of the reasons of skips, at the heights of the mappings that they befell."""
     names = ["" if ":" in str(one) else str(one) for one in run["vma"].values]
     reasons = [REASON_COLORS[str(reason)] for reason in run["reason"].values]
+    first_program = next(band for band in laid.bands if band.of is None)
     found: list[Artist] = []
     for group in grouped(laid):
-        if group[0].of is None and group[0] is not _first_program(laid):
+        if group[0].of is None and group[0] is not first_program:
             continue
         wanted = {band.name for band in group}
         counts = run["skips"].values[[i for i, one in enumerate(names) if one in wanted]].sum(0)
@@ -206,10 +207,6 @@ def _skips(run: xr.Dataset, laid: AddressMap) -> list[Artist]:
         at = (ends[-1] + 0.03, middle(group))
         found.append(Text(*at, f"{counts.sum():d}", va="center", fontsize=7))
     return found
-
-
-def _first_program(laid: AddressMap) -> Band:
-    return next(band for band in laid.bands if band.of is None)
 
 
 def legend(runs: Sequence[xr.Dataset] = ()) -> list[Patch]:
