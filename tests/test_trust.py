@@ -22,7 +22,6 @@ OWN = (
     "numalab.templates",
 )
 OF_REPORTS = (
-    "finding",
     "folders",
     "mail_reply",
     "preflight",

@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from numalab.fields import InputError
-from numalab.report import finding, mail, mail_headers, mail_message, mail_thread
+from numalab.report import folders, mail, mail_headers, mail_message, mail_thread
 from numalab.report.mail_message import Envelope
 from numalab.report.mail_thread import Parent
 
@@ -48,7 +48,7 @@ def text_of(folder: Path, twin: bool) -> str:
     mail.lint(body := (folder / "mail.txt").read_bytes().decode("utf-8", "replace"))
     if not twin:
         return body
-    found = finding.read(folder)
+    found = folders.read_finding(folder)
     figure = folder / Path(found.figure if found else "").with_suffix(".txt").name
     if not figure.is_file():
         raise InputError(f"--twin: {folder} holds no figure as text; run the report again")
@@ -172,7 +172,7 @@ def _figures(folder: Path, asked: Asked) -> dict[str, bytes]:
     known = sorted(path.name for path in folder.glob("fig_*.png"))
     names = [f"fig_{name.removeprefix('fig_').removesuffix('.png')}.png" for name in asked.figures]
     if asked.attach and not names:
-        main = finding.read(folder)
+        main = folders.read_finding(folder)
         names = [main.figure] if main is not None and main.figure in known else known[:1]
         if not names:
             raise InputError(f"--attach: {folder} holds no figure")

@@ -21,7 +21,6 @@ from numalab import files
 from numalab.fields import InputError, unknown_name
 from numalab.report import (
     cleaned,
-    finding,
     folders,
     parameter_sets,
     preflight,
@@ -95,7 +94,7 @@ def _run_beside(job: Job, beside: Path, root: Path, stop: threading.Event) -> st
     key, begin = preflight.key(job, root), time.monotonic()
     end = watched.run(job.notebook, beside, values, root, stop)
     reason = end.reason
-    if not reason and finding.read(beside) is None:
+    if not reason and folders.read_finding(beside) is None:
         reason = "the notebook left no finding"
     home = job.folder / folders.FAILED if reason else job.folder
     inside = job.folder.is_relative_to(root)

@@ -12,7 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from numalab import __version__
-from numalab.report import finding, frames, mail
+from numalab.report import folders, frames, mail
 from numalab.versions import model_version
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ class Page:
         """
         figure, alt = self._figures[0] if self._figures else ("", "")
         text = self._mail()
-        result = finding.Finding(
+        result = folders.Finding(
             question=self.question,
             answer=self._answer,
             figure=figure,
@@ -168,7 +168,7 @@ class Page:
             source=self.source,
             provenance=provenance(ds),
         )
-        finding.write(self.out, result, text)
+        folders.write_finding(self.out, result, text)
         return frames.Shown(text, f"<pre>{html.escape(text)}</pre>")
 
     def _mail(self) -> str:

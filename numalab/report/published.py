@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 
 from numalab import files
-from numalab.report import cleaned, finding, folders, parameter_sets, questions
+from numalab.report import cleaned, folders, parameter_sets, questions
 from numalab.report.folders import FAILED, STATUS
 from numalab.report.questions import Job
 
@@ -28,7 +28,7 @@ _LINKS = {
 _END_OF_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
 _SET_BY_REPORT = ("store", "out", "reproduce", "quick")
 _SCRUBBED = ("papermill", "execution", "exception", "start_time", "end_time", "duration")
-_TEXTS = (finding.FILE, "mail.txt")
+_TEXTS = (folders.FINDING, "mail.txt")
 _THUMBNAIL_WIDTH = 480
 _THUMBNAIL_COLOURS = 64
 
@@ -48,7 +48,7 @@ def title_of(cells: Sequence[Mapping[str, Any]]) -> str:
 def _entry(folder: Path, declared: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a page shows of a run: its state, its verdict, its picture, its parameters."""
     status, failed = folders.status(folder), folders.status(folder / FAILED)
-    found = finding.read(folder) if status else None
+    found = folders.read_finding(folder) if status else None
     given = (status or failed or {}).get("parameters", {})
     own = {n: v for n, v in given.items() if n in declared and n not in _SET_BY_REPORT}
     return {
@@ -68,7 +68,7 @@ def _entry(folder: Path, declared: Mapping[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _pictures(found: finding.Finding | None) -> list[str]:
+def _pictures(found: folders.Finding | None) -> list[str]:
     return [THUMBNAIL, Path(found.figure).name] if found and found.figure else []
 
 
@@ -147,14 +147,14 @@ def publish(folder: Path, scrub: cleaned.Scrub, status: dict[str, Any]) -> None:
     reason = status["reason"]
     page = _render(
         "question.html", title=title_of(notebook.cells), body=body, reason=reason,
-        code=status["code"], finding=finding.read(folder), up="../" * (1 + bool(reason)),
+        code=status["code"], finding=folders.read_finding(folder), up="../" * (1 + bool(reason)),
     )  # fmt: skip
     files.write(folder / "index.html", page)
 
 
 def _thumbnail(folder: Path) -> None:
     """Make a small picture of the main figure, if there is one."""
-    found = finding.read(folder)
+    found = folders.read_finding(folder)
     if found is None or not found.figure:
         return
     from PIL import Image

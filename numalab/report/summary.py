@@ -93,7 +93,9 @@ def as_json(ds: xr.Dataset, notes: list[str]) -> str:
             **known,
             "runs": ds.sizes["replicate"],
             "quantities": {name: _plain(da) for name, da in answers(ds).items()},
-            "counters": {n: _plain(da.isel(time=-1)) for n, da in ds.items() if da.dims[1:] == _T},
+            "counters": {
+                n: _plain(da.isel(time=-1)) for n, da in ds.items() if da.dims[1:] == ("time",)
+            },
             "skips": {"units": "1", "each": each},
             "tasks": {
                 str(task): {name: _plain(da.sel(task=task)) for name, da in of_tasks(ds).items()}
@@ -106,7 +108,6 @@ def as_json(ds: xr.Dataset, notes: list[str]) -> str:
     )
 
 
-_T = ("time",)
 _ORIGIN = ("source", "kernel", "numalab", "policy", "workload", "seed", "chunks_dropped")
 
 
