@@ -20,16 +20,17 @@ def values(plan: Plan) -> pd.DataFrame:
     and variables are named as in the figure, with their units.
     """
     bounds = panels.bounded(plan.data, plan.over)
-    tables = [_table(plan, {"low": bounds.low, "middle": bounds.middle, "high": bounds.high})]
+    tables = [_table(plan, bounds)]
     tables[0]["source"] = "recorded" if plan.solid else "simulated"
-    tables[0]["bounds"] = bounds.note
+    tables[0]["bounds"] = bounds.attrs["note"]
     if plan.recorded is not None:
-        tables.append(_table(plan, {"middle": plan.recorded}).assign(source="recorded"))
+        runs = plan.recorded.to_dataset(name="middle")
+        tables.append(_table(plan, runs).assign(source="recorded"))
     return pd.concat(tables, ignore_index=True)
 
 
-def _table(plan: Plan, arrays: dict[str, xr.DataArray]) -> pd.DataFrame:
-    ds = xr.Dataset({name: da.reset_coords(drop=True) for name, da in arrays.items()})
+def _table(plan: Plan, ds: xr.Dataset) -> pd.DataFrame:
+    ds = ds.reset_coords(drop=True)
     order = [d for d in (plan.row, plan.col, plan.hue, plan.x) if d in ds.dims]
     frame = ds.to_dataframe(dim_order=[*order, *(d for d in ds.dims if d not in order)])
     frame = frame.reset_index().dropna(subset=["middle"])
@@ -43,7 +44,7 @@ def _table(plan: Plan, arrays: dict[str, xr.DataArray]) -> pd.DataFrame:
 
 def twin(plan: Plan) -> str:
     """Return the figure as text of at most 75 columns: its first panels, and a legend."""
-    middle = panels.bounded(plan.data, plan.over).middle
+    middle = panels.bounded(plan.data, plan.over)["middle"]
     blocks = []
     for index in range(min(plan.panels, text_plot.MOST_PANELS)):
         place = plan.place(index)

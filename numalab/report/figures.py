@@ -108,18 +108,18 @@ def _panel(ax: Axes, plan: Plan, index: int) -> str:
         name = here[plan.hue].values[i]
         look = panels.looks(i, plan.solid or str(name).startswith("recorded"))
         look["label"] = plan.name(name.item() if hasattr(name, "item") else name, plan.hue)
-        one = bounds.isel(plan.hue, i)
+        one = bounds.isel({plan.hue: i})
         shift = (i - (lines - 1) / 2) * plan.style.dodge
         panels.draw(ax, x + shift, one, look, plan.style)
         if plan.filled is not None:
             here_too = labels | {plan.hue: name}
             inside = plan.filled.sel({d: v for d, v in here_too.items() if d in plan.filled.dims})
-            shown = one.middle.where(~inside).drop_attrs()
+            shown = one["middle"].where(~inside).drop_attrs()
             panels.draw_open(ax, x + shift, shown.values, look, plan.style)
         if plan.recorded is not None:
             look = panels.looks(i if lines > 1 else 1, True) | {"label": ""}
             _recorded(ax, plan, labels | {plan.hue: name}, look)
-    return bounds.note
+    return str(bounds.attrs["note"])
 
 
 def _recorded(ax: Axes, plan: Plan, at: dict[str, Any], look: dict[str, Any]) -> None:

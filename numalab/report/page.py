@@ -6,7 +6,7 @@ import html
 import json
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import xarray as xr
@@ -157,6 +157,7 @@ class Page:
             The mail.
         """
         figure, alt = self._figures[0] if self._figures else ("", "")
+        origin = json.loads(ds.attrs.get("provenance", "{}")) if ds is not None else {}
         text = self._mail()
         result = folders.Finding(
             question=self.question,
@@ -166,7 +167,7 @@ class Page:
             envelope=self._envelope,
             quick=self.quick,
             source=self.source,
-            provenance=provenance(ds),
+            provenance=origin | {"code": identity()},
         )
         folders.write_finding(self.out, result, text)
         return frames.Shown(text, f"<pre>{html.escape(text)}</pre>")
@@ -184,14 +185,7 @@ class Page:
 
 def identity() -> str:
     """Return what code makes the numbers: version of the package, hash of the model."""
-
     return f"numalab {__version__}, model {model_version()}"
-
-
-def provenance(ds: xr.Dataset | None) -> dict[str, Any]:
-    """Return what is known about where a Dataset comes from, and the code that read it."""
-    known = ds.attrs.get("provenance", "{}") if ds is not None else "{}"
-    return (json.loads(known) if isinstance(known, str) else dict(known)) | {"code": identity()}
 
 
 def _paragraph(text: str) -> frames.Shown:

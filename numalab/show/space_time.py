@@ -31,8 +31,8 @@ REASON_COLORS = {
 _CHUNK = ("chunk_ms", "chunk_vma", "chunk_start", "chunk_pages", "chunk_updated", "chunk_task")
 
 
-def draw(*runs: xr.Dataset, columns: int = 2) -> Figure:
-    """Draw what scans walked, marked and left out, for runs of one workload side by side.
+def draw(*runs: xr.Dataset) -> Figure:
+    """Draw what scans walked, marked and left out, for runs of one workload, two in a row.
 
     Recorded runs are drawn solid and simulated ones dashed. Beside each panel: what part of the
     visits that ended in a skip has which reason, and how many there were.
@@ -41,8 +41,6 @@ def draw(*runs: xr.Dataset, columns: int = 2) -> Figure:
     ----------
     *runs : xarray.Dataset
         Single runs (``ds.isel(replicate=0)``), simulated or recorded.
-    columns : int
-        Panels in a row.
 
     Returns
     -------
@@ -60,7 +58,7 @@ def draw(*runs: xr.Dataset, columns: int = 2) -> Figure:
         require(run, *_CHUNK)
         if list(run["vma"].values) != list(runs[0]["vma"].values):
             raise InputError(f"{title(run)}: has other mappings than {title(runs[0])}")
-    columns = min(columns, len(runs))
+    columns = min(2, len(runs))
     rows = -(-len(runs) // columns)
     figure, axes = canvas("page", rows, columns)
     figure.set_size_inches(4.8 * columns, 0.7 + 3.1 * rows)
