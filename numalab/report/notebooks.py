@@ -130,7 +130,7 @@ def run(root: Path, request: Request, say: Callable[[str], None]) -> list[str]:
     """
     known = questions.questions(root)
     jobs = _jobs(known, request)
-    for page in {request.out / INDEX, *(page for page, _ in _series(jobs))}:
+    for page in (request.out / INDEX, *_comparison(jobs)):
         _check_ours(page)
     with folders.locked(request.out), _sigterm_as_ctrl_c():
         progress = Progress(jobs, say)
@@ -139,8 +139,8 @@ def run(root: Path, request: Request, say: Callable[[str], None]) -> list[str]:
         except KeyboardInterrupt:
             raise KeyboardInterrupt(progress.stopped(request.out / INDEX)) from None
         finally:
-            for page, members in _series(jobs):
-                files.write(page, series_page(members))
+            for page in _comparison(jobs):
+                files.write(page, series_page(jobs))
             files.write(request.out / INDEX, index_page(known, request.out))
     return progress.failed
 
@@ -166,10 +166,10 @@ def _jobs(known: dict[str, Path], request: Request) -> list[Job]:
     return [replace(job, quick=request.quick) for job in found]
 
 
-def _series(jobs: list[Job]) -> list[tuple[Path, list[Job]]]:
-    """Return the page of each series, and its runs."""
-    one_question = len({job.question for job in jobs}) == 1
-    return [(jobs[0].folder.parent / COMPARISON, jobs)] if one_question and len(jobs) > 1 else []
+def _comparison(jobs: list[Job]) -> list[Path]:
+    """Return the page that compares the runs, if they are a series: of one question."""
+    is_series = len(jobs) > 1 and len({job.question for job in jobs}) == 1
+    return [jobs[0].folder.parent / COMPARISON] if is_series else []
 
 
 def _check_ours(page: Path) -> None:

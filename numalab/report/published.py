@@ -49,7 +49,8 @@ def _entry(folder: Path, declared: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a page shows of a run: its state, its verdict, its picture, its parameters."""
     status, failed = folders.status(folder), folders.status(folder / FAILED)
     found = folders.read_finding(folder) if status else None
-    given = (status or failed or {}).get("parameters", {})
+    last = status or failed or {}
+    given, ended = last.get("parameters", {}), str(last.get("ended", ""))
     own = {n: v for n, v in given.items() if n in declared and n not in _SET_BY_REPORT}
     return {
         "status": status,
@@ -62,8 +63,8 @@ def _entry(folder: Path, declared: Mapping[str, Any]) -> dict[str, Any]:
         "changed": parameter_sets.label(
             {n: v for n, v in own.items() if v != declared[n].default}
         ),
-        "date": str((status or failed or {}).get("ended", ""))[:10],
-        "ended": str((status or failed or {}).get("ended", "")),
+        "date": ended[:10],
+        "ended": ended,
         "links": [link for link in _LINKS.items() if (folder / link[0]).exists()],
     }  # fmt: skip
 

@@ -56,8 +56,8 @@ def _head(ds: xr.Dataset) -> str:
 
 
 def _label(da: xr.DataArray) -> str:
-    units = da.attrs["units"]
-    return f"{da.attrs['long_name']}" + (f" [{units}]" if units != "1" else "")
+    units, text = da.attrs["units"], str(da.attrs["long_name"])
+    return text if units == "1" else f"{text} [{units}]"
 
 
 def _spread(values: np.ndarray) -> list[float]:
