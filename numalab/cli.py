@@ -171,7 +171,7 @@ def compare(
     from numalab.compare import counters, describe
     from numalab.fields import InputError
     from numalab.remedies import get
-    from numalab.report.tables import agreement
+    from numalab.report.summary import agreement
     from numalab.stats import fewest_runs
 
     if capture is not None and simulated is not None:
@@ -234,7 +234,7 @@ app.command()(mail)
 @app.command()
 def policies() -> None:
     """List the scan policies, their source, and what differs from the one before."""
-    from numalab.report.tables import policies as lines
+    from numalab.cli_output import policies as lines
 
     for line in lines():
         typer.echo(line)

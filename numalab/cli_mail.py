@@ -41,7 +41,7 @@ def mail(
     asked = mail_reply.Asked(
         in_reply_to=in_reply_to, message=message, quote=quote, subject=subject, sender=sender,
         to=tuple(to or ()), cc=tuple(cc or ()), date=date,
-        attach=attach or bool(figure), figures=tuple(figure or ()),
+        attach=attach or bool(figure), figures=tuple(figure or ()), twin=twin,
     )  # fmt: skip
     if lint is not None:
         _lint(lint)
@@ -55,10 +55,9 @@ def mail(
     folder, count = folder_of(question, out)
     if count > 1:
         say(f"of {folder}, the last of {count} reports of {question}")
-    if asked == mail_reply.Asked():
+    if replace(asked, twin=False) == mail_reply.Asked():
         typer.echo(mail_reply.text_of(folder, twin), nl=False)
     else:
-        asked = replace(asked, twin=twin)
         typer.echo(mail_reply.compose(folder, asked, say), nl=False)
 
 

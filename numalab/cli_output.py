@@ -1,4 +1,4 @@
-"""What the commands read and write: lines, counters, files.
+"""What the commands read and write: lines, counters, policies, files.
 
 Heavy imports stand inside the functions, as in :mod:`numalab.cli`.
 """
@@ -9,16 +9,16 @@ import contextlib
 import os
 import sys
 import tempfile
-import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     import xarray as xr
 
@@ -32,11 +32,6 @@ def say(line: str) -> None:
     typer.echo(line, err=True)
 
 
-def _begins(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(len(_HDF5))
-
-
 def check_out(out: Path | None, *given: Path, store: Path | None = None) -> None:
     """Refuse a place that cannot be written, or holds what is read, before anything is computed."""
     from numalab import files
@@ -44,17 +39,22 @@ def check_out(out: Path | None, *given: Path, store: Path | None = None) -> None
 
     if out is None:
         return
-    if store is not None:
-        from numalab.sweep.store import is_own
     try:
-        if out.exists() and not out.is_file():
-            raise InputError(f"--out {out}: is not a regular file: name another")
-        if out.exists() and any(out.samefile(path) for path in given):
-            raise InputError(f"--out {out}: is read by this command: name another file")
-        if out.exists() and _begins(out) not in (b"", _HDF5):
-            raise InputError(f"--out {out}: holds no Dataset, and would be lost: name another file")
-        if store is not None and is_own(out, store):
-            raise InputError(f"--out {out}: has the name of a file of the store: name another")
+        if out.exists():
+            if not out.is_file():
+                raise InputError(f"--out {out}: is not a regular file: name another")
+            if any(out.samefile(path) for path in given):
+                raise InputError(f"--out {out}: is read by this command: name another file")
+            with out.open("rb") as file:
+                begin = file.read(len(_HDF5))
+            if begin not in (b"", _HDF5):
+                what = "holds no Dataset, and would be lost"
+                raise InputError(f"--out {out}: {what}: name another file")
+        if store is not None:
+            from numalab.sweep.store import is_own
+
+            if is_own(out, store):
+                raise InputError(f"--out {out}: has the name of a file of the store: name another")
     except OSError as error:
         raise InputError(f"--out {out}: cannot be written: {error.strerror}") from None
     try:
@@ -118,21 +118,32 @@ def print_answers(
     typer.echo((summary.as_json if as_json else summary.lines)(ds, said))
 
 
+def policies() -> Iterator[str]:
+    """Say in lines what each policy and each remedy is, and what a policy changed."""
+    from numalab.policy import POLICIES, Policy, changes
+    from numalab.remedies import REMEDIES
+
+    docs = {f.name: f.metadata["doc"] for f in fields(Policy)}
+    for policy in POLICIES.values():
+        yield f"{policy.name}  ({policy.source})\n  {policy.about}"
+        if policy.before:
+            yield f"  against {policy.before}:"
+        for rule, value in changes(policy).items():
+            yield f"    {rule} = {value}: {docs[rule]}"
+    yield "\nremedies, on top of any policy (POLICY+REMEDY):"
+    for remedy in REMEDIES.values():
+        yield f"{remedy.name}  ({remedy.source})\n  {remedy.about}"
+        today = "available" if remedy.available else "not available"
+        yield f"    needs: {remedy.needs}\n    built: {remedy.built}; {today}"
+
+
 def interruptible(work: Callable[[], T]) -> T:
     """Do work that writes nothing, on a thread: Ctrl-C ends the command without waiting for it."""
-    done: Future[T] = Future()
-
-    def do() -> None:
+    with ThreadPoolExecutor(1) as pool:
         try:
-            done.set_result(work())
-        except BaseException as error:
-            done.set_exception(error)
-
-    threading.Thread(target=do, daemon=True).start()
-    try:
-        return done.result()
-    except KeyboardInterrupt:
-        leave("stopped")
+            return pool.submit(work).result()
+        except KeyboardInterrupt:
+            leave("stopped")
 
 
 def leave(line: str) -> NoReturn:

@@ -51,7 +51,7 @@ def test_ctrl_c_is_one_line_of_any_command(monkeypatch, said, line):
     def stop():
         raise KeyboardInterrupt(*said)
 
-    monkeypatch.setattr("numalab.report.tables.policies", stop)
+    monkeypatch.setattr("numalab.cli_output.policies", stop)
     done = numalab("policies")
     assert (done.returncode, done.stdout, done.stderr) == (130, "", f"{line}\n")
 

@@ -22,13 +22,11 @@ OWN = (
     "numalab.templates",
 )
 OF_REPORTS = (
-    "finding",
     "folders",
     "mail_reply",
     "preflight",
     "published",
     "questions",
-    "unchanged",
 )
 """Read for one of the readers of the page, or what the report itself has written."""
 

@@ -34,19 +34,6 @@ class Drawn(Figure):
     """The same as text, of at most 75 columns; empty: there is none."""
 
 
-def size_of(size: str) -> tuple[float, float]:
-    """Return the width and the least height of a figure [inch].
-
-    Raises
-    ------
-    InputError
-        For an unknown size.
-    """
-    if size not in SIZES:
-        raise unknown_name("size of a figure", size, list(SIZES))
-    return SIZES[size]
-
-
 def canvas(
     size: str, rows: int = 1, columns: int = 1, *, height: float = 0.0, **shared: Any
 ) -> tuple[Drawn, np.ndarray]:
@@ -61,8 +48,15 @@ def canvas(
         Least height [inch].
     **shared
         Of :func:`matplotlib.pyplot.subplots`: which axes are shared.
+
+    Raises
+    ------
+    InputError
+        For an unknown size.
     """
-    width, least = size_of(size)
+    if size not in SIZES:
+        raise unknown_name("size of a figure", size, list(SIZES))
+    width, least = SIZES[size]
     style = sns.axes_style("ticks") | {"font.size": 9, "axes.titlesize": 9, "axes.labelsize": 9}
     with mpl.rc_context(style):
         figure, axes = plt.subplots(

@@ -1,13 +1,14 @@
 """How workloads, policies, runs, comparisons and intervals show themselves in a cell.
 
-Small tables and plots, and not dumps. What is shown is registered with IPython, which leaves the
-classes, and so the version of the model, as they are.
+Small tables and plots, and not dumps: plots of a line's height stand in a table, SVG in the colour
+of the text around them. What is shown is registered with IPython, which leaves the classes, and so
+the version of the model, as they are.
 """
 
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from itertools import product
 from typing import Any
@@ -17,7 +18,6 @@ import xarray as xr
 
 from numalab.churn import Churn
 from numalab.policy import Policy, changes
-from numalab.report import small_plots
 from numalab.report.frames import cell
 from numalab.schema import SCHEMA
 from numalab.task import Task
@@ -26,6 +26,9 @@ from numalab.workload import Workload
 _JUDGED = {"recorded", "recorded_median", "model_median", "low", "high", "inside"}
 """Variables of a comparison, of :func:`numalab.compare.counters` and others."""
 _MOST_ROWS = 30
+WIDTH = 150
+"""Of a plot [px]."""
+_HEIGHT = 16
 
 
 def enable(shell: Any) -> None:
@@ -68,7 +71,7 @@ def workload(shown: Workload) -> str:
         (
             (
                 html.escape(one.name), _size(one),
-                small_plots.share(_whole_mb(one) / largest, one.pinned_fraction), _kind(one),
+                share(_whole_mb(one) / largest, one.pinned_fraction), _kind(one),
                 cell(one.first_touch_node) if one.first_touch_node >= 0 else "as touched",
             )
             for one in owned
@@ -157,7 +160,7 @@ def dataset(shown: xr.Dataset) -> str:
         typical = values.median("replicate").values.astype(np.float64)
         counts = (cell(f(ends)) for f in (np.min, np.median, np.max))
         what = html.escape(f"{SCHEMA[name].long_name} [{SCHEMA[name].units}]")
-        rows.append((name, *counts, small_plots.course(typical), what))
+        rows.append((name, *counts, course(typical), what))
     whole = f"<details><summary>all variables</summary>{shown._repr_html_()}</details>"
     return table(("counter", "min", "median", "max", "over time", "what"), rows, head) + whole
 
@@ -172,7 +175,7 @@ def comparison(shown: xr.Dataset) -> str:
         low, high = float(one["low"]), float(one["high"])
         runs = one["recorded"].values.ravel().astype(np.float64)
         span = (min(0.0, low, runs.min()), max(high, runs.max()))
-        plot = small_plots.interval(low, high, span, marks=runs.tolist())
+        plot = interval(low, high, span, marks=runs.tolist())
         labels = [html.escape(cell(one[dim].values)) for dim in heads]
         rows.append(
             (
@@ -202,10 +205,70 @@ def data_array(shown: xr.DataArray) -> str:
         (
             *(html.escape(cell(value)) for value in at), *map(cell, middles[i]),
             f"[{cell(low[i])}, {cell(high[i])}]",
-            small_plots.interval(low[i], high[i], span, marks=middles[i].tolist()),
+            interval(low[i], high[i], span, marks=middles[i].tolist()),
         )
         for i, at in enumerate(labels)
     ]  # fmt: skip
     names = [name for name in ends if name not in ("low", "high")]
     title = html.escape(str(shown.name or "interval"))
     return table((*heads, *names, "[low, high]", "from 0"), rows, title)
+
+
+def _svg(content: str, label: str) -> str:
+    return (
+        f'<svg width="{WIDTH}" height="{_HEIGHT}" viewBox="0 0 {WIDTH} {_HEIGHT}" role="img" '
+        f'aria-label="{label}" style="vertical-align:middle">{content}</svg>'
+    )
+
+
+def _at(value: float, span: tuple[float, float]) -> float:
+    """Return where a value lies across a plot of a span [px]."""
+    low, high = span
+    return 4 + (WIDTH - 8) * (0.5 if high <= low else (value - low) / (high - low))
+
+
+def interval(
+    low: float, high: float, span: tuple[float, float], *, marks: Sequence[float] = ()
+) -> str:
+    """Draw an interval as a thick line, and values over it as strokes.
+
+    Parameters
+    ----------
+    low, high : float
+        Ends of the interval.
+    span : tuple
+        What the plot is wide: the same for rows that are compared.
+    marks : sequence of float
+        Recorded runs, or the middle.
+    """
+    if not np.isfinite([low, high, *span]).all():
+        return ""
+    start, end = _at(low, span), max(_at(high, span), _at(low, span) + 1)
+    drawn = f'<path d="M{start:.1f} 8H{end:.1f}" stroke="#8aa9c8" stroke-width="7"/>'
+    for value in (v for v in marks if np.isfinite(v)):
+        drawn += (
+            f'<path d="M{_at(value, span):.1f} 2V14" stroke="currentColor" stroke-width="1.5"/>'
+        )
+    return _svg(drawn, f"from {low:g} to {high:g}")
+
+
+def course(values: np.ndarray) -> str:
+    """Draw how values go over time, from 0 to their largest; float64[n]."""
+    top = float(values.max()) if values.size else 0.0
+    if values.size < 2 or not top > 0:
+        return ""
+    x = np.linspace(1, WIDTH - 1, len(values))
+    y = _HEIGHT - 1 - values / top * (_HEIGHT - 3)
+    points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
+    line = f'<polyline points="{points}" fill="none" stroke="currentColor" stroke-width="1.2"/>'
+    return _svg(line, f"from {values[0]:g} to {values[-1]:g}")
+
+
+def share(whole: float, pinned: float = 0.0) -> str:
+    """Draw a size as a part of the largest, with the pinned part of it filled; both 0 to 1."""
+    wide = max(2.0, whole * (WIDTH - 2))
+    box = f'<rect x="1" y="3" width="{wide:.1f}" height="10" fill="none" stroke="currentColor"/>'
+    if pinned:
+        part = wide * pinned
+        box += f'<rect x="1" y="3" width="{part:.1f}" height="10" fill="currentColor"/>'
+    return _svg(box, f"{100 * whole:.0f} % of the largest, {100 * pinned:.0f} % pinned")

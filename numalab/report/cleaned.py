@@ -35,14 +35,13 @@ def scrub(replaced: Mapping[str, str]) -> Scrub:
     replaced : mapping
         Further texts to what stands for them; replaced first, in this order.
     """
-    known = dict(replaced)
     places = {
         sysconfig.get_path("stdlib"): "python",
         sys.prefix: "python",
         sys.base_prefix: "python",
     }
     places |= {tempfile.gettempdir(): "TMP", str(Path.home()): "~"}
-    known |= {place: word for place, word in places.items() if len(place) > 2}
+    known = {place: word for place, word in places.items() if len(place) > 2}
 
     def clean(text: str) -> str:
         for found, other in replaced.items():

@@ -108,10 +108,6 @@ class Plan:
         dims = {"row": [self.row], "col": [self.col], True: []}.get(how, [self.row, self.col])
         return {dim: value for dim, value in self.place(index).items() if dim in dims}
 
-    def sharing(self, index: int) -> xr.DataArray:
-        """Return what is drawn in all panels that share the axis of values with a panel."""
-        return self.data.sel(self.shared_place(index))
-
     def name(self, value: object, dim: str = "") -> str:
         """Text for a name, or a value of a dimension."""
         plain = f"{value:g}" if isinstance(value, int | float) else str(value)

@@ -20,16 +20,17 @@ def values(plan: Plan) -> pd.DataFrame:
     and variables are named as in the figure, with their units.
     """
     bounds = panels.bounded(plan.data, plan.over)
-    tables = [_table(plan, {"low": bounds.low, "middle": bounds.middle, "high": bounds.high})]
+    tables = [_table(plan, bounds)]
     tables[0]["source"] = "recorded" if plan.solid else "simulated"
-    tables[0]["bounds"] = bounds.note
+    tables[0]["bounds"] = bounds.attrs["note"]
     if plan.recorded is not None:
-        tables.append(_table(plan, {"middle": plan.recorded}).assign(source="recorded"))
+        runs = plan.recorded.to_dataset(name="middle")
+        tables.append(_table(plan, runs).assign(source="recorded"))
     return pd.concat(tables, ignore_index=True)
 
 
-def _table(plan: Plan, arrays: dict[str, xr.DataArray]) -> pd.DataFrame:
-    ds = xr.Dataset({name: da.drop_vars(_others(da)) for name, da in arrays.items()})
+def _table(plan: Plan, ds: xr.Dataset) -> pd.DataFrame:
+    ds = ds.reset_coords(drop=True)
     order = [d for d in (plan.row, plan.col, plan.hue, plan.x) if d in ds.dims]
     frame = ds.to_dataframe(dim_order=[*order, *(d for d in ds.dims if d not in order)])
     frame = frame.reset_index().dropna(subset=["middle"])
@@ -41,18 +42,15 @@ def _table(plan: Plan, arrays: dict[str, xr.DataArray]) -> pd.DataFrame:
     return frame.rename(columns={d: ascii_text(plan.name(d)) for d in order if d != "variable"})
 
 
-def _others(da: xr.DataArray) -> list[str]:
-    return [str(name) for name in da.coords if name not in da.dims]
-
-
 def twin(plan: Plan) -> str:
     """Return the figure as text of at most 75 columns: its first panels, and a legend."""
-    middle = panels.bounded(plan.data, plan.over).middle
+    middle = panels.bounded(plan.data, plan.over)["middle"]
     blocks = []
     for index in range(min(plan.panels, text_plot.MOST_PANELS)):
         place = plan.place(index)
         here = middle.sel(place).transpose(plan.hue, plan.x).values.astype(np.float64)
-        scale = text_plot.Scale.over(_shared(plan, middle, index), plan.scales[1])
+        shared = middle.sel(plan.shared_place(index)).values.astype(np.float64)
+        scale = text_plot.Scale.over(shared, plan.scales[1])
         labels = [ascii_text(plan.name(v)) for v in plan.data[plan.x].values.tolist()]
         if plan.style.flat:
             body = text_plot.rows(labels, here, scale)
@@ -66,11 +64,6 @@ def twin(plan: Plan) -> str:
     if plan.panels > len(blocks):
         note += f"; {len(blocks)} of {plan.panels} panels"
     return "\n".join([*blocks, text_plot.legend(names, ascii_text(note))])
-
-
-def _shared(plan: Plan, middle: xr.DataArray, index: int) -> np.ndarray:
-    """Return all values that share the axis of a panel."""
-    return np.asarray(middle.sel(plan.shared_place(index)).values, np.float64).ravel()
 
 
 def _positions(plan: Plan) -> np.ndarray:

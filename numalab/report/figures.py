@@ -58,9 +58,7 @@ def facets(
     return figure
 
 
-def event_times(
-    rows: Mapping[str, tuple[xr.DataArray, xr.DataArray]], what: str, size: str = "page"
-) -> Figure:
+def event_times(rows: Mapping[str, tuple[xr.DataArray, xr.DataArray]], what: str) -> Figure:
     """Draw when events happen: recorded ones as marks, simulated ones as their density.
 
     Parameters
@@ -70,10 +68,8 @@ def event_times(
         more dimension; what is missing or negative is padding.
     what : str
         What the events are.
-    size : str
-        As in :class:`Options`; grows with the rows.
     """
-    figure, panel = canvas(size, height=0.5 * len(rows) + 0.8)
+    figure, panel = canvas("page", height=0.5 * len(rows) + 0.8)
     axes = panel[0, 0]
     for i, (simulated, recorded) in enumerate(rows.values()):
         panels.density(axes, simulated.values.ravel() / 1000, i)
@@ -112,18 +108,18 @@ def _panel(ax: Axes, plan: Plan, index: int) -> str:
         name = here[plan.hue].values[i]
         look = panels.looks(i, plan.solid or str(name).startswith("recorded"))
         look["label"] = plan.name(name.item() if hasattr(name, "item") else name, plan.hue)
-        one = bounds.isel(plan.hue, i)
+        one = bounds.isel({plan.hue: i})
         shift = (i - (lines - 1) / 2) * plan.style.dodge
         panels.draw(ax, x + shift, one, look, plan.style)
         if plan.filled is not None:
             here_too = labels | {plan.hue: name}
             inside = plan.filled.sel({d: v for d, v in here_too.items() if d in plan.filled.dims})
-            shown = one.middle.where(~inside).drop_attrs()
+            shown = one["middle"].where(~inside).drop_attrs()
             panels.draw_open(ax, x + shift, shown.values, look, plan.style)
         if plan.recorded is not None:
             look = panels.looks(i if lines > 1 else 1, True) | {"label": ""}
             _recorded(ax, plan, labels | {plan.hue: name}, look)
-    return bounds.note
+    return str(bounds.attrs["note"])
 
 
 def _recorded(ax: Axes, plan: Plan, at: dict[str, Any], look: dict[str, Any]) -> None:
@@ -148,7 +144,8 @@ def _recorded(ax: Axes, plan: Plan, at: dict[str, Any], look: dict[str, Any]) ->
 def _finish(ax: Axes, plan: Plan, index: int) -> None:
     """Set the axes of a panel, and write which one it is, once all panels are drawn."""
     here, labels = plan.panel(index)
-    panels.finish(ax, plan.sharing(index), plan.scales[1], plan.style.flat)
+    shared = plan.data.sel(plan.shared_place(index))
+    panels.finish(ax, shared, plan.scales[1], plan.style.flat)
     if plan.style.dodge:
         names = [plan.name(v) for v in here[plan.x].values.tolist()]
         room = int(SIZES[plan.size][0] * 13 / plan.shape[1])

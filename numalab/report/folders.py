@@ -1,4 +1,4 @@
-"""The folders of a report: what is ours in them, and how a run takes the place of another.
+"""The folders of a report: what a notebook left, and how a run takes the place of another.
 
 A folder is ours if its ``run.json`` says so, which is written last; a half-made one holds a
 marker. Files that ``run.json`` does not list are not ours: they are moved along, never deleted.
@@ -13,6 +13,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,43 @@ from numalab import files
 from numalab.fields import InputError
 
 STATUS = "run.json"
+FINDING = "finding.json"
 FAILED = "failed"
 _MARKER = ".numalab-report"
 """In the folder of a report, where it is locked too; and in a run that is not done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """The answer of one question."""
+
+    question: str
+    answer: str
+    figure: str
+    """File name of the main figure, in the folder of the report; empty: none."""
+    alt: str = ""
+    """What the main figure shows, for those who cannot see it."""
+    envelope: str = ""
+    """What the answer was validated for."""
+    quick: bool
+    source: str
+    """``simulated``, ``recorded on KERNEL`` or ``simulated and recorded``."""
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+
+def write_finding(folder: Path, finding: Finding, mail: str) -> None:
+    """Write ``finding.json`` and ``mail.txt`` into a report's folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "mail.txt").write_text(mail, encoding="ascii")
+    (folder / FINDING).write_text(json.dumps(asdict(finding), indent=1) + "\n", encoding="utf-8")
+
+
+def read_finding(folder: Path) -> Finding | None:
+    """Return the finding of a folder, or None if its notebook left none."""
+    try:
+        return Finding(**json.loads((folder / FINDING).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def status(folder: Path) -> dict[str, Any] | None:

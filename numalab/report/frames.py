@@ -81,7 +81,7 @@ def to_frame(data: pd.DataFrame | pd.Series | xr.DataArray) -> pd.DataFrame:
     if isinstance(data, pd.Series):
         return data.to_frame()
     name = str(data.name or "value")
-    data = data.drop_vars([c for c in data.coords if c not in data.dims])
+    data = data.reset_coords(drop=True)
     if data.ndim < 2:
         return data.to_series().to_frame(name) if data.ndim else pd.DataFrame({name: [data.item()]})
     return data.to_series().unstack(str(data.dims[-1]), sort=False)
@@ -163,15 +163,13 @@ def _cut(word: str, room: int) -> str:
     return word if len(word) <= room else word[: room - 2] + ".."
 
 
-def _wrapped(line: str) -> str:
-    return line if len(line) <= WIDTH else textwrap.fill(line, WIDTH)
-
-
 def shown(data: pd.DataFrame | pd.Series | xr.DataArray | str, caption: str = "") -> Shown:
     """Return a table, or a text that is laid out already, as a cell shows it."""
     head = f"<p><strong>{html.escape(caption)}</strong></p>" if caption else ""
     if isinstance(data, str):
-        text = "\n".join(_wrapped(line) for line in ascii_text(data).splitlines())
+        # a line that fits keeps its blanks
+        lines = ascii_text(data).splitlines()
+        text = "\n".join(textwrap.fill(o, WIDTH) if len(o) > WIDTH else o for o in lines)
         body = f"<pre>{html.escape(text)}</pre>"
     else:
         frame = to_frame(data)

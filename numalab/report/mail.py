@@ -111,16 +111,3 @@ def folder_of(question: str, out: Path) -> tuple[Path, int]:
             f"no report of {question!r} in {out}: run 'numalab report {question} --out {out}'"
         )
     return max(found, key=lambda path: path.stat().st_mtime_ns).parent, len(found)
-
-
-def of_report(folder: Path) -> str:
-    """Return the text of a question's report, checked.
-
-    Raises
-    ------
-    InputError
-        If its text breaks a rule.
-    """
-    body = (folder / "mail.txt").read_bytes().decode("utf-8", "replace")
-    lint(body)
-    return body

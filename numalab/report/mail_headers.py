@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import textwrap
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -125,17 +124,14 @@ def people(headers: Iterable[str]) -> tuple[list[Person], list[str]]:
     bad = []
     for name, address in getaddresses(texts):
         if _ADDRESS.fullmatch(address) and len(address) <= 254 and _ENCODED not in address:
-            known.setdefault(address.lower(), Person(_name(name), address))
+            # no second round of decoding finds anything in a name
+            plain = decoded(name)[:100].replace(_ENCODED, "= ?")
+            known.setdefault(address.lower(), Person(plain, address))
         elif name or address:
             bad.append(cleaned(f"{name} {address}")[:60])
     if len(known) > MOST_PEOPLE:
         raise InputError(f"mail: {len(known)} recipients: at most {MOST_PEOPLE}")
     return [*known.values()], bad
-
-
-def _name(text: str) -> str:
-    """Decode a name; no second round of decoding finds anything in it."""
-    return decoded(text)[:100].replace(_ENCODED, "= ?")
 
 
 def person(text: str, option: str) -> Person:
@@ -191,8 +187,3 @@ def folded(name: str, items: Iterable[str], between: str) -> str:
             lines.append(item)
             used = 1
     return "\n ".join(lines)
-
-
-def attribution(name: str, date: str) -> str:
-    """Return the line above a quotation."""
-    return textwrap.fill(f"On {date}, {name} wrote:" if date else f"{name} wrote:", WIDTH)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -88,9 +89,10 @@ def quoted(parent: Parent, lines: str) -> str:
     too_long = next((i for i, line in enumerate(chosen, first) if len(line.encode()) > 990), None)
     if too_long:
         raise InputError(f"--quote {lines}: line {too_long} has more than 990 bytes: leave it out")
-    when = format_datetime(parent.date) if parent.date else ""
+    when = f"On {format_datetime(parent.date)}, " if parent.date else ""
     said = (f"> {line}" if line and not line.startswith(">") else f">{line}" for line in chosen)
-    return "\n".join((headers.attribution(parent.author, when), *said)) + "\n\n"
+    above = textwrap.fill(f"{when}{parent.author} wrote:", headers.WIDTH)
+    return "\n".join((above, *said)) + "\n\n"
 
 
 def write(body: str, envelope: Envelope, figures: Mapping[str, bytes]) -> bytes:

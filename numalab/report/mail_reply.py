@@ -10,11 +10,9 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from numalab.fields import InputError
-from numalab.report import finding, mail, mail_headers, mail_message, mail_thread
+from numalab.report import folders, mail, mail_headers, mail_message, mail_thread
 from numalab.report.mail_message import Envelope
 from numalab.report.mail_thread import Parent
-
-_MOST_PNG = 10_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +20,6 @@ class Asked:
     """What somebody asks for; empty: as the thread, git and the report have it."""
 
     in_reply_to: str = ""
-    twin: bool = False
     """An mbox, a message id, or the address of a message in a list's archive."""
     message: str = ""
     """Of the mbox, the message to reply to, as id or address; empty: the last one."""
@@ -36,6 +33,8 @@ class Asked:
     """Attach the main figure."""
     figures: tuple[str, ...] = ()
     """Attach these, ``NAME`` of ``fig_NAME.png``."""
+    twin: bool = False
+    """Show the main figure as text, too."""
 
 
 def text_of(folder: Path, twin: bool) -> str:
@@ -46,10 +45,10 @@ def text_of(folder: Path, twin: bool) -> str:
     InputError
         If its text breaks a rule, or there is no such figure.
     """
-    body = mail.of_report(folder)
+    mail.lint(body := (folder / "mail.txt").read_bytes().decode("utf-8", "replace"))
     if not twin:
         return body
-    found = finding.read(folder)
+    found = folders.read_finding(folder)
     figure = folder / Path(found.figure if found else "").with_suffix(".txt").name
     if not figure.is_file():
         raise InputError(f"--twin: {folder} holds no figure as text; run the report again")
@@ -173,7 +172,7 @@ def _figures(folder: Path, asked: Asked) -> dict[str, bytes]:
     known = sorted(path.name for path in folder.glob("fig_*.png"))
     names = [f"fig_{name.removeprefix('fig_').removesuffix('.png')}.png" for name in asked.figures]
     if asked.attach and not names:
-        main = finding.read(folder)
+        main = folders.read_finding(folder)
         names = [main.figure] if main is not None and main.figure in known else known[:1]
         if not names:
             raise InputError(f"--attach: {folder} holds no figure")
@@ -181,4 +180,4 @@ def _figures(folder: Path, asked: Asked) -> dict[str, bytes]:
         if name not in known:
             shown = ", ".join(known) or "none"
             raise InputError(f"--figure {name[:80]!r}: no such figure; {folder} has: {shown}")
-    return {name: (folder / name).read_bytes()[:_MOST_PNG] for name in names}
+    return {name: (folder / name).read_bytes() for name in names}

@@ -21,18 +21,15 @@ from numalab import files
 from numalab.fields import InputError, unknown_name
 from numalab.report import (
     cleaned,
-    finding,
     folders,
     parameter_sets,
     preflight,
-    published,
     questions,
-    unchanged,
     watched,
 )
-from numalab.report.index_page import COMPARISON, GENERATOR, index_page, series_page
 from numalab.report.page import identity
 from numalab.report.progress import Progress
+from numalab.report.published import COMPARISON, GENERATOR, index_page, publish, series_page
 from numalab.report.questions import Job
 
 INDEX = "index.html"
@@ -94,20 +91,21 @@ def _run_beside(job: Job, beside: Path, root: Path, stop: threading.Event) -> st
         "out": out,
         "reproduce": command(job.question, job.given, quick=job.quick),
     }
-    key, begin = unchanged.key(job, root), time.monotonic()
+    key, begin = preflight.key(job, root), time.monotonic()
     end = watched.run(job.notebook, beside, values, root, stop)
     reason = end.reason
-    if not reason and finding.read(beside) is None:
+    if not reason and folders.read_finding(beside) is None:
         reason = "the notebook left no finding"
     home = job.folder / folders.FAILED if reason else job.folder
     inside = job.folder.is_relative_to(root)
     final = str(home.relative_to(root) if inside else home.relative_to(job.folder.parent))
     scrub = cleaned.scrub({out: final, f"{root}/": "", str(root): "."})
+    parameters = job.effective | values | {"out": final}
     status = {
         "notebook": job.notebook.name,
         "status": "failed" if reason else "ok",
         "reason": cleaned.line(scrub(reason)),
-        "parameters": _scrubbed(job.effective | values | {"out": final}, scrub),
+        "parameters": {n: scrub(v) if isinstance(v, str) else v for n, v in parameters.items()},
         "code": identity(),
         "key": key,
         "ended": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -115,13 +113,9 @@ def _run_beside(job: Job, beside: Path, root: Path, stop: threading.Event) -> st
         "speed": round(preflight.speed(), 1),
         "peak_mb": end.peak_mb,
     }
-    published.publish(beside, scrub, status)
+    publish(beside, scrub, status)
     folders.put(beside, home, status)
     return str(status["reason"])
-
-
-def _scrubbed(values: dict[str, Any], scrub: cleaned.Scrub) -> dict[str, Any]:
-    return {n: scrub(value) if isinstance(value, str) else value for n, value in values.items()}
 
 
 def run(root: Path, request: Request, say: Callable[[str], None]) -> list[str]:
@@ -136,7 +130,7 @@ def run(root: Path, request: Request, say: Callable[[str], None]) -> list[str]:
     """
     known = questions.questions(root)
     jobs = _jobs(known, request)
-    for page in {request.out / INDEX, *(page for page, _ in _series(jobs))}:
+    for page in (request.out / INDEX, *_comparison(jobs)):
         _check_ours(page)
     with folders.locked(request.out), _sigterm_as_ctrl_c():
         progress = Progress(jobs, say)
@@ -145,8 +139,8 @@ def run(root: Path, request: Request, say: Callable[[str], None]) -> list[str]:
         except KeyboardInterrupt:
             raise KeyboardInterrupt(progress.stopped(request.out / INDEX)) from None
         finally:
-            for page, members in _series(jobs):
-                files.write(page, series_page(members))
+            for page in _comparison(jobs):
+                files.write(page, series_page(jobs))
             files.write(request.out / INDEX, index_page(known, request.out))
     return progress.failed
 
@@ -172,10 +166,10 @@ def _jobs(known: dict[str, Path], request: Request) -> list[Job]:
     return [replace(job, quick=request.quick) for job in found]
 
 
-def _series(jobs: list[Job]) -> list[tuple[Path, list[Job]]]:
-    """Return the page of each series, and its runs."""
-    one_question = len({job.question for job in jobs}) == 1
-    return [(jobs[0].folder.parent / COMPARISON, jobs)] if one_question and len(jobs) > 1 else []
+def _comparison(jobs: list[Job]) -> list[Path]:
+    """Return the page that compares the runs, if they are a series: of one question."""
+    is_series = len(jobs) > 1 and len({job.question for job in jobs}) == 1
+    return [jobs[0].folder.parent / COMPARISON] if is_series else []
 
 
 def _check_ours(page: Path) -> None:
@@ -184,7 +178,7 @@ def _check_ours(page: Path) -> None:
             begin = file.read(1000)
     except OSError:  # it is not there; or it cannot be written, and writing will say so
         return
-    if GENERATOR not in begin and "<title>numalab report</title>" not in begin:
+    if GENERATOR not in begin:
         raise InputError(f"{page}: is no page of a report: give another --out")
 
 
@@ -192,12 +186,11 @@ def _run_all(jobs: list[Job], root: Path, request: Request, progress: Progress) 
     """Run what has changed and can be run, some at once."""
     todo = []
     for job in jobs:
-        before = folders.status(job.folder)
-        if before and not request.again and folders.is_whole(job.folder, before):
-            changed = unchanged.differences(before, unchanged.key(job, root))
-            if not changed:
-                progress.unchanged(job)
-                continue
+        before = folders.status(job.folder) or {}
+        kept = before and not request.again and folders.is_whole(job.folder, before)
+        if kept and before.get("key") == preflight.key(job, root):
+            progress.unchanged(job)
+            continue
         lacking = preflight.missing(job, root)
         if lacking:
             progress.ended(job, f"missing: {', '.join(lacking)}")
@@ -205,9 +198,8 @@ def _run_all(jobs: list[Job], root: Path, request: Request, progress: Progress) 
             todo.append(job)
     if not todo:
         return
-    stop = threading.Event()
-    preflight.compile_engine(progress.say, stop)
-    workers = preflight.at_once(todo, request.workers)
+    preflight.compile_engine(progress.say)
+    stop, workers = threading.Event(), preflight.at_once(todo, request.workers)
     progress.begins(todo, root, workers)
     progress.run(todo, workers, stop, lambda job: run_job(job, root, stop))
 
@@ -215,9 +207,6 @@ def _run_all(jobs: list[Job], root: Path, request: Request, progress: Progress) 
 @contextmanager
 def _sigterm_as_ctrl_c() -> Iterator[None]:
     """End in order when this process is told to end."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 
-import numpy as np
+import pandas as pd
 import xarray as xr
 
 from numalab import measures
 from numalab.dataset import provenance
 from numalab.report.answers import answers, of_tasks, skips
-from numalab.workload import Task, Workload
+from numalab.workload import Workload
 
 _NAMED = 4
 """Names that a line lists; more are counted."""
@@ -31,23 +31,17 @@ def notes(ds: xr.Dataset, without: Mapping[str, xr.Dataset] | None = None) -> li
     found = [*_unscanned(ds, w), *_passes(ds, w), *_idle_tasks(ds, w), *_late_tasks(ds, w)]
     for remedy, other in (without or {}).items():
         if ds.equals(other):
-            to_whom = "" if any(v.subscriber != "none" for v in w.vmas) else _NO_SUBSCRIBER
-            found.append(f"remedy {remedy} changed nothing{to_whom}")
+            told = any(v.subscriber != "none" for v in w.vmas)
+            why = "" if told else ": no VMA has a subscriber"
+            found.append(f"remedy {remedy} changed nothing{why}")
     idle: dict[str, list[str]] = {}
     for key, why, where in _idle_keys(w):
         idle.setdefault(f"{key} changes nothing: {why}", []).append(where)
     found += [f"{line} ({_named(dict.fromkeys(where))})" for line, where in idle.items()]
     runs = ds.sizes["replicate"]
-    if runs > 1 and all(_identical(da.values) for da in answers(ds).values()):
+    if runs > 1 and all(len(pd.unique(da.values)) == 1 for da in answers(ds).values()):
         found.append(f"replicates = {runs} changed nothing: all runs count the same")
     return found
-
-
-def _identical(values: np.ndarray) -> bool:
-    return np.array_equal(values, np.full_like(values, values[0]), equal_nan=True)
-
-
-_NO_SUBSCRIBER = ": no VMA has a subscriber"
 
 
 def _named(names: Iterable[str]) -> str:
@@ -64,8 +58,13 @@ def _scanned(ds: xr.Dataset, w: Workload) -> dict[str, bool] | None:
     """Say of each process whether a run scanned it; None if the runs do not hold every scan."""
     if "scans" not in (tasks := of_tasks(ds)):
         return None
-    busy = {str(name) for name in ds["task"].values[tasks["scans"].values.any(axis=0)]}
+    busy = _with_any(tasks, "scans")
     return {p: any(t.name in busy for t in w.threads if t.process == p) for p in w.process_names}
+
+
+def _with_any(ds: xr.Dataset, name: str) -> set[str]:
+    """Return the names of the tasks for which a variable is above 0 in a run."""
+    return {str(task) for task in ds["task"].values[ds[name].max("replicate").values > 0]}
 
 
 def _unscanned(ds: xr.Dataset, w: Workload) -> Iterator[str]:
@@ -122,22 +121,15 @@ def _passes(ds: xr.Dataset, w: Workload) -> Iterator[str]:
 
 
 def _idle_tasks(ds: xr.Dataset, w: Workload) -> Iterator[str]:
-    ran = ds["sum_exec_runtime"].max("replicate").values > 0
-    touched = ds["touches"].max("replicate").values > 0
+    ran, touched = _with_any(ds, "sum_exec_runtime"), _with_any(ds, "touches")
     tasks = [t for t in w.tasks if not t.waits]
-    never = [t.name for t, one in _beside(ds, tasks, ran) if not one]
-    if never:
+    if never := [t.name for t in tasks if t.name not in ran]:
         yield f"never ran: {_named(never)}"
-    idle = [t for t, one in _beside(ds, tasks, touched) if not one and t.name not in never]
+    idle = [t for t in tasks if t.name in ran and t.name not in touched]
     if lazy := [t.name for t in idle if not t.access]:
         yield f"have no [[task.access]], so they touch nothing: {_named(lazy)}"
     if late := [t.name for t in idle if t.access]:
         yield f"ran and touched nothing of the workload: {_named(late)}"
-
-
-def _beside(ds: xr.Dataset, tasks: list[Task], values: np.ndarray) -> list[tuple[Task, bool]]:
-    index = {str(name): i for i, name in enumerate(ds["task"].values)}
-    return [(task, bool(values[index[task.name]])) for task in tasks]
 
 
 def _late_tasks(ds: xr.Dataset, w: Workload) -> Iterator[str]:

@@ -6,13 +6,13 @@ import html
 import json
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import xarray as xr
 
 from numalab import __version__
-from numalab.report import finding, frames, mail
+from numalab.report import folders, frames, mail
 from numalab.versions import model_version
 
 if TYPE_CHECKING:
@@ -157,8 +157,9 @@ class Page:
             The mail.
         """
         figure, alt = self._figures[0] if self._figures else ("", "")
+        origin = json.loads(ds.attrs.get("provenance", "{}")) if ds is not None else {}
         text = self._mail()
-        result = finding.Finding(
+        result = folders.Finding(
             question=self.question,
             answer=self._answer,
             figure=figure,
@@ -166,9 +167,9 @@ class Page:
             envelope=self._envelope,
             quick=self.quick,
             source=self.source,
-            provenance=provenance(ds),
+            provenance=origin | {"code": identity()},
         )
-        finding.write(self.out, result, text)
+        folders.write_finding(self.out, result, text)
         return frames.Shown(text, f"<pre>{html.escape(text)}</pre>")
 
     def _mail(self) -> str:
@@ -184,14 +185,7 @@ class Page:
 
 def identity() -> str:
     """Return what code makes the numbers: version of the package, hash of the model."""
-
     return f"numalab {__version__}, model {model_version()}"
-
-
-def provenance(ds: xr.Dataset | None) -> dict[str, Any]:
-    """Return what is known about where a Dataset comes from, and the code that read it."""
-    known = ds.attrs.get("provenance", "{}") if ds is not None else "{}"
-    return (json.loads(known) if isinstance(known, str) else dict(known)) | {"code": identity()}
 
 
 def _paragraph(text: str) -> frames.Shown:

@@ -32,24 +32,7 @@ def looks(index: int, recorded: bool) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class Bounded:
-    """Values with their bounds, all over the same dimensions."""
-
-    low: xr.DataArray
-    middle: xr.DataArray
-    high: xr.DataArray
-    note: str
-    """What the bounds are, for the caption; empty without bounds."""
-
-    def isel(self, dim: str, index: int) -> Bounded:
-        """Return the values at one position of a dimension."""
-        parts = (self.low, self.middle, self.high)
-        low, middle, high = (part.isel({dim: index}) for part in parts)
-        return Bounded(low, middle, high, self.note)
-
-
-def bounded(da: xr.DataArray, over: str) -> Bounded:
+def bounded(da: xr.DataArray, over: str) -> xr.Dataset:
     """Take the bounds that data has, or find them over its replicates.
 
     Parameters
@@ -60,6 +43,12 @@ def bounded(da: xr.DataArray, over: str) -> Bounded:
     over : str
         ``mean``: mean and 95 % interval of the mean; ``runs``: median and 95 % prediction
         interval, where there are runs enough, else all runs. Nothing where a run has no value.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``low``, ``middle`` and ``high`` over the same dimensions; ``attrs["note"]`` says what the
+        bounds are, for the caption, and is empty without bounds.
     """
     for dim in ("bound", "statistic"):
         if dim in da.dims:
@@ -68,9 +57,9 @@ def bounded(da: xr.DataArray, over: str) -> Bounded:
             low, high = (da.sel({dim: end}, drop=True) for end in ("low", "high"))
             middle = (low + high) / 2 if name is None else da.sel({dim: name}, drop=True)
             kind = "from low to high" if dim == "bound" else "with its interval"
-            return Bounded(low, middle, high, f"{name or 'middle'} {kind}")
+            return _bounds(low, middle, high, f"{name or 'middle'} {kind}")
     if "replicate" not in da.dims:
-        return Bounded(da, da, da, "")
+        return _bounds(da, da, da, "")
     n = da.sizes["replicate"]
     whole = da.notnull().all("replicate")
     filled = da if bool(whole.all()) else da.where(whole, 0.0)
@@ -80,11 +69,15 @@ def bounded(da: xr.DataArray, over: str) -> Bounded:
         least, most = da.min("replicate"), da.max("replicate")
     if n < (3 if over == "mean" else 39):
         note = f"all of {n} runs" if n > 1 else "one run: no interval"
-        return Bounded(least, middle, most, note)
+        return _bounds(least, middle, most, note)
     ends = (mean_interval if over == "mean" else prediction_interval)(filled)
     low, high = (ends.sel(statistic=end, drop=True).where(whole) for end in ("low", "high"))
     kind = "interval of the mean" if over == "mean" else "prediction interval"
-    return Bounded(low, middle, high, f"95 % {kind}, n = {n}")
+    return _bounds(low, middle, high, f"95 % {kind}, n = {n}")
+
+
+def _bounds(low: xr.DataArray, middle: xr.DataArray, high: xr.DataArray, note: str) -> xr.Dataset:
+    return xr.Dataset({"low": low, "middle": middle, "high": high}, attrs={"note": note})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +92,7 @@ class Style:
     """Distance of two lines side by side; 0: on top of each other."""
 
 
-def draw(ax: Axes, at: np.ndarray, y: Bounded, look: dict[str, Any], style: Style) -> None:
+def draw(ax: Axes, at: np.ndarray, y: xr.Dataset, look: dict[str, Any], style: Style) -> None:
     """Draw values over positions: a line in a band, or marks with intervals.
 
     Parameters
@@ -107,15 +100,16 @@ def draw(ax: Axes, at: np.ndarray, y: Bounded, look: dict[str, Any], style: Styl
     ax : Axes
     at : ndarray, float64[n]
         Positions, in any order; what is missing in ``y`` is left out.
-    y : Bounded
-        Over one dimension of length n.
+    y : xarray.Dataset
+        Of :func:`bounded`, over one dimension of length n.
     look : dict
         Of :func:`looks`, and ``label``.
     style : Style
     """
-    known = np.flatnonzero(np.isfinite(y.middle.values))
+    known = np.flatnonzero(np.isfinite(y["middle"].values))
     known = known[np.argsort(at[known], kind="stable")]
-    at, low, middle, high = at[known], *(v.values[known] for v in (y.low, y.middle, y.high))
+    at = at[known]
+    low, middle, high = (y[name].values[known] for name in ("low", "middle", "high"))
     color = look["color"]
     if style.kind == "line" and not style.dodge:
         ax.fill_between(at, low, high, color=color, alpha=0.16, linewidth=0)

@@ -140,7 +140,8 @@ def _check_quick(text: str, of: str, where: str) -> None:
 
 def _quick(parameter: Parameter, text: str, where: str) -> Any:
     """Return a quick value; a text must be in quotes, so that no further help is taken for it."""
-    value = _value(parameter, text, where)
+    value = _plain(text)
+    check(parameter, value, where)
     if value == text:
         raise InputError(f"{where}: {parameter.name}: quick: {text}: must be in quotes")
     return value
@@ -222,12 +223,6 @@ def typed(parameter: Parameter, text: Any) -> Any:
         return [typed(parameter, item) for item in text]
     kind = parameter.listed or parameter.type
     return text if kind == "str" else _plain(text)
-
-
-def _value(parameter: Parameter, text: str, where: str) -> Any:
-    value = _plain(text)
-    check(parameter, value, where)
-    return value
 
 
 def _plain(text: str) -> Any:

@@ -1,21 +1,31 @@
-"""Before the first minute is spent: what is missing, how long it will take, how many at once."""
+"""Before a notebook runs: what has changed, what is missing, how long it will take."""
 
 from __future__ import annotations
 
-import ast
+import functools
+import hashlib
 import importlib.util
+import itertools
+import json
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from numalab import versions
 from numalab.report import folders, questions
 from numalab.report.questions import Job
 
+_DATA = "data"
+_NO_CONTENT = ("out", "reproduce", "store")
+"""Parameters that say where something is kept, or how it was called."""
+_LIBRARIES = ("numpy", "numba", "scipy", "xarray", "pandas", "matplotlib", "seaborn", "salib")
+_MOST_FILES = 20_000
+"""Of a folder that a parameter names: beyond them nothing is looked at."""
 _KERNEL = "python3"
 _PEAK_MB = 1000
 """Memory that a notebook takes, where no earlier run says it."""
@@ -31,24 +41,61 @@ simulate(small, policy.get("linux-7.2"), replicates=1)
 """
 
 
+def key(job: Job, root: Path) -> dict[str, str]:
+    """Return a hash of each of what a report is made of; while none changes, it is not made again.
+
+    Returns
+    -------
+    dict
+        ``parameters``: all values; ``notebook``: its cells; ``code``: the modules of numalab that
+        it imports, with what these import, and the versions of the libraries; ``data``: the files
+        in ``data/``, and those that a parameter names.
+    """
+    values = {name: value for name, value in job.effective.items() if name not in _NO_CONTENT}
+    cells = [(c["cell_type"], c["source"], c["metadata"]) for c in questions.cells(job.notebook)]
+    libraries = [f"{name} {version(name)}" for name in _LIBRARIES]
+    names = {n for n in questions.imports(job.notebook) if n.startswith("numalab.")}
+    used = versions.code_version(*sorted(name.removeprefix("numalab.") for name in names))
+    named = [root / text for name, text in job.texts if name in values and _is_beyond_data(text)]
+    return {
+        "parameters": _hash(values),
+        "notebook": _hash(cells),
+        "code": _hash([used, _templates(), sys.version_info[:2], libraries]),
+        "data": _hash([_content(root / _DATA), [_content(path) for path in named]]),
+    }
+
+
+def _is_beyond_data(text: str) -> bool:
+    return "/" in text and not text.startswith(f"{_DATA}/")
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@functools.cache
+def _templates() -> str:
+    return _content(Path(__file__).parent / "templates")
+
+
+def _content(place: Path) -> str:
+    """Return a hash of a file, or of the names and contents of the files in a folder."""
+    found = [place] if place.is_file() else itertools.islice(place.rglob("*"), _MOST_FILES)
+    paths = sorted(path for path in found if path.is_file())
+    try:
+        known = [(str(p.relative_to(place)), hashlib.sha256(p.read_bytes())) for p in paths]
+    except OSError as error:
+        return f"{error.strerror}"
+    return _hash([(name, digest.hexdigest()) for name, digest in known])
+
+
 def missing(job: Job, root: Path) -> list[str]:
     """Name what a notebook needs and cannot have: packages, the Jupyter kernel, files."""
     return [*_packages(job.notebook), *_kernel(), *_files(job, root)]
 
 
 def _packages(notebook: Path) -> Iterator[str]:
-    names: dict[str, None] = {}
-    for source in questions.code(notebook):
-        try:
-            nodes = list(ast.walk(ast.parse(source)))
-        except SyntaxError:
-            continue
-        for node in nodes:
-            if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                names[node.module.partition(".")[0]] = None
-            elif isinstance(node, ast.Import):
-                names |= {alias.name.partition(".")[0]: None for alias in node.names}
-    for name in names:
+    for name in dict.fromkeys(n.partition(".")[0] for n in questions.imports(notebook)):
         if name not in sys.modules and importlib.util.find_spec(name) is None:
             yield f"package {name}"
 
@@ -62,10 +109,9 @@ def _kernel() -> Iterator[str]:
 
 def _files(job: Job, root: Path) -> Iterator[str]:
     """Yield paths that parameters name in the checkout's ``data``, and that are not there."""
-    for name, value in job.effective.items():
-        for text in value if isinstance(value, list) else [value]:
-            if isinstance(text, str) and text.startswith("data/") and not (root / text).exists():
-                yield f"{text} (parameter {name})"
+    for name, text in job.texts:
+        if text.startswith(f"{_DATA}/") and not (root / text).exists():
+            yield f"{text} (parameter {name})"
 
 
 def speed() -> float:
@@ -117,14 +163,11 @@ def at_once(jobs: Sequence[Job], asked: int) -> int:
 
 
 def _free_mb() -> int:
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) // 1024 for line in lines if "MemAvailable" in line)
-    except (OSError, StopIteration):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES") >> 20
+    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) // 1024 for line in lines if "MemAvailable" in line)
 
 
-def compile_engine(say: Callable[[str], None], stop: threading.Event) -> None:
+def compile_engine(say: Callable[[str], None]) -> None:
     """Compile the engine where this version of it never was: once, and not in each notebook."""
     import numba
 
@@ -133,13 +176,8 @@ def compile_engine(say: Callable[[str], None], stop: threading.Event) -> None:
     if Path(numba.config.CACHE_DIR).exists():  # type: ignore[attr-defined]
         return
     say("the engine is compiled, once for this version of it: about a minute")
-    given: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen([sys.executable, "-c", _COMPILE], start_new_session=True, **given) as one:
-        try:
-            while one.poll() is None and not stop.wait(0.2):
-                pass
-        finally:
-            one.terminate()
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.run([sys.executable, "-c", _COMPILE], start_new_session=True, check=False, **quiet)
 
 
 def in_words(seconds: float) -> str:

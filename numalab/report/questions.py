@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,12 @@ class Job:
         """Value of each parameter, defaults included."""
         return {n: p.default for n, p in self.declared.items()} | self.values
 
+    @property
+    def texts(self) -> list[tuple[str, str]]:
+        """Each text that a parameter is or lists, with the parameter's name before it."""
+        values = {n: v if isinstance(v, list) else [v] for n, v in self.effective.items()}
+        return [(n, one) for n, items in values.items() for one in items if isinstance(one, str)]
+
 
 def questions(root: Path) -> dict[str, Path]:
     """Return the question notebooks of a checkout by short name, ``q01`` and so on."""
@@ -73,6 +80,21 @@ def cells(notebook: Path) -> list[dict[str, Any]]:
 def code(notebook: Path) -> list[str]:
     """Return the sources of the code cells of a notebook."""
     return ["".join(c["source"]) for c in cells(notebook) if c["cell_type"] == "code"]
+
+
+def imports(notebook: Path) -> Iterator[str]:
+    """Yield the modules that a notebook imports, and what it takes from them, by full names."""
+    for source in code(notebook):
+        try:
+            nodes = list(ast.walk(ast.parse(source)))
+        except SyntaxError:  # a magic of IPython, or a fault that the run will show
+            continue
+        for node in nodes:
+            if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                yield node.module
+                yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            elif isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names)
 
 
 def declared(notebook: Path) -> dict[str, parameters.Parameter]:

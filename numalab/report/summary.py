@@ -1,4 +1,4 @@
-"""What a command prints of runs: lines of text, or the same and more as JSON."""
+"""What commands print: of runs, as text or as JSON, and of a comparison."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from numalab.compare import describe
 from numalab.dataset import provenance
 from numalab.report import frames
 from numalab.report.answers import answers, of_tasks, skips
+from numalab.stats import format_number
 
 _SKIPS = 5
 """Lines of skips, the largest."""
@@ -55,8 +56,8 @@ def _head(ds: xr.Dataset) -> str:
 
 
 def _label(da: xr.DataArray) -> str:
-    units = da.attrs["units"]
-    return f"{da.attrs['long_name']}" + (f" [{units}]" if units != "1" else "")
+    units, text = da.attrs["units"], str(da.attrs["long_name"])
+    return text if units == "1" else f"{text} [{units}]"
 
 
 def _spread(values: np.ndarray) -> list[float]:
@@ -92,7 +93,9 @@ def as_json(ds: xr.Dataset, notes: list[str]) -> str:
             **known,
             "runs": ds.sizes["replicate"],
             "quantities": {name: _plain(da) for name, da in answers(ds).items()},
-            "counters": {n: _plain(da.isel(time=-1)) for n, da in ds.items() if da.dims[1:] == _T},
+            "counters": {
+                n: _plain(da.isel(time=-1)) for n, da in ds.items() if da.dims[1:] == ("time",)
+            },
             "skips": {"units": "1", "each": each},
             "tasks": {
                 str(task): {name: _plain(da.sel(task=task)) for name, da in of_tasks(ds).items()}
@@ -105,10 +108,25 @@ def as_json(ds: xr.Dataset, notes: list[str]) -> str:
     )
 
 
-_T = ("time",)
 _ORIGIN = ("source", "kernel", "numalab", "policy", "workload", "seed", "chunks_dropped")
 
 
 def _plain(da: xr.DataArray) -> dict[str, object]:
     values = [None if isinstance(v, float) and np.isnan(v) else v for v in da.values.tolist()]
     return {"units": da.attrs["units"], "about": da.attrs["long_name"], "values": values}
+
+
+def agreement(table: xr.Dataset) -> str:
+    """Table of one comparison: recorded min, median, max; model median, low, high; in or out."""
+    runs = table["recorded"]
+    columns = {
+        "min": runs.min("run"),
+        "med": table["recorded_median"],
+        "max": runs.max("run"),
+        "model med": table["model_median"],
+        "low": table["low"],
+        "high": table["high"],
+    }
+    texts = {name: [format_number(float(v)) for v in da] for name, da in columns.items()}
+    texts[""] = ["in" if inside else "OUT" for inside in table["inside"].values]
+    return frames.plain(pd.DataFrame(texts, pd.Index(table["counter"].values, name="counter")))

@@ -14,8 +14,7 @@ from matplotlib.patches import Patch, Rectangle
 from numalab.report.canvas import canvas
 from numalab.report.panels import COLORS
 from numalab.show import address_map
-from numalab.show.address_labels import grouped, middle, size_text, words
-from numalab.show.address_map import AddressMap, Band
+from numalab.show.address_map import AddressMap, Band, grouped, middle, size_text, words
 from numalab.units import PAGES_PER_MB
 from numalab.workload import Access, Churn, Task, Vma, Workload
 

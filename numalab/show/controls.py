@@ -30,8 +30,7 @@ from numalab.fields import InputError
 from numalab.remedies import get
 from numalab.report.notebooks import command
 from numalab.show import address_map, space_time
-from numalab.show.address_labels import size_text
-from numalab.show.address_map import AddressMap
+from numalab.show.address_map import AddressMap, size_text
 from numalab.workload import Workload
 
 _STYLE = {"description_width": "130px"}
@@ -55,14 +54,13 @@ class Play:
     """Name of a slider to the parameter of that notebook, a list, that takes its values."""
     start: Values
     """Where the sliders stand at first."""
-    seed: int = 0
     drawn: dict[str, Any] = field(default_factory=dict, repr=False)
     """The figure, and what of it no slider changes, as it was drawn once."""
 
     def picture(self, values: Values) -> tuple[bytes, str]:
         """Simulate one run; return its picture, a PNG, and its numbers in a sentence."""
         workload = self.workload(values)
-        run = engine.simulate(workload, get(values["kernel"]), seed=self.seed).isel(replicate=0)
+        run = engine.simulate(workload, get(values["kernel"])).isel(replicate=0)
         laid = address_map.lay_out(workload)
         if not self.drawn:
             self.drawn.update(_begin(run, laid))

@@ -19,8 +19,7 @@ from numalab.measures.run import require, workload_of
 from numalab.report.canvas import canvas
 from numalab.report.panels import COLORS
 from numalab.show import address_map
-from numalab.show.address_labels import grouped, middle, name
-from numalab.show.address_map import AddressMap, Band
+from numalab.show.address_map import AddressMap, Band, grouped, middle, name
 
 OUTCOMES = {"walked in vain": "#e69f00", "marked in part": "#3182bd", "all marked": "#08306b"}
 """What a scan did to a chunk: it marked no page of it, some, or all."""
@@ -32,8 +31,8 @@ REASON_COLORS = {
 _CHUNK = ("chunk_ms", "chunk_vma", "chunk_start", "chunk_pages", "chunk_updated", "chunk_task")
 
 
-def draw(*runs: xr.Dataset, columns: int = 2) -> Figure:
-    """Draw what scans walked, marked and left out, for runs of one workload side by side.
+def draw(*runs: xr.Dataset) -> Figure:
+    """Draw what scans walked, marked and left out, for runs of one workload, two in a row.
 
     Recorded runs are drawn solid and simulated ones dashed. Beside each panel: what part of the
     visits that ended in a skip has which reason, and how many there were.
@@ -42,8 +41,6 @@ def draw(*runs: xr.Dataset, columns: int = 2) -> Figure:
     ----------
     *runs : xarray.Dataset
         Single runs (``ds.isel(replicate=0)``), simulated or recorded.
-    columns : int
-        Panels in a row.
 
     Returns
     -------
@@ -61,7 +58,7 @@ def draw(*runs: xr.Dataset, columns: int = 2) -> Figure:
         require(run, *_CHUNK)
         if list(run["vma"].values) != list(runs[0]["vma"].values):
             raise InputError(f"{title(run)}: has other mappings than {title(runs[0])}")
-    columns = min(columns, len(runs))
+    columns = min(2, len(runs))
     rows = -(-len(runs) // columns)
     figure, axes = canvas("page", rows, columns)
     figure.set_size_inches(4.8 * columns, 0.7 + 3.1 * rows)
@@ -191,9 +188,10 @@ def _skips(run: xr.Dataset, laid: AddressMap) -> list[Artist]:
     """Return bars of the reasons of skips, at the heights of the mappings that they befell."""
     names = ["" if ":" in str(one) else str(one) for one in run["vma"].values]
     reasons = [REASON_COLORS[str(reason)] for reason in run["reason"].values]
+    first_program = next(band for band in laid.bands if band.of is None)
     found: list[Artist] = []
     for group in grouped(laid):
-        if group[0].of is None and group[0] is not _first_program(laid):
+        if group[0].of is None and group[0] is not first_program:
             continue
         wanted = {band.name for band in group}
         counts = run["skips"].values[[i for i, one in enumerate(names) if one in wanted]].sum(0)
@@ -207,10 +205,6 @@ def _skips(run: xr.Dataset, laid: AddressMap) -> list[Artist]:
         at = (ends[-1] + 0.03, middle(group))
         found.append(Text(*at, f"{counts.sum():d}", va="center", fontsize=7))
     return found
-
-
-def _first_program(laid: AddressMap) -> Band:
-    return next(band for band in laid.bands if band.of is None)
 
 
 def legend(runs: Sequence[xr.Dataset] = ()) -> list[Patch]:

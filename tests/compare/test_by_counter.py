@@ -6,7 +6,7 @@ import pytest
 from numalab import compare
 from numalab.dataset import concat, make
 from numalab.fields import InputError
-from numalab.report import tables
+from numalab.report import summary
 from numalab.schema import COUNTERS, IMAGE_VMAS
 
 
@@ -42,7 +42,7 @@ def test_a_median_is_inside_the_interval_or_outside():
     assert not bool(outside["inside"].sel(counter=name))
     assert float(outside["log2_ratio"].sel(counter=name)) == pytest.approx(np.log2(129.5 / 305))
     assert float(inside["recorded_median"].sel(counter="scans")) == 3
-    assert "OUT" in tables.agreement(outside)
+    assert "OUT" in summary.agreement(outside)
 
 
 def test_scans_leave_out_the_padding_of_chunk_tables():

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from numalab.report import finding, notebooks, questions, watched
+from numalab.report import folders, notebooks, questions, watched
 from numalab.report.questions import Job
 
 PARAMETERS = """n: int = 4  # things; at least 1; quick: 2
@@ -75,12 +75,14 @@ def answers(
 ) -> watched.End:
     """Take the place of ``watched.run``: leave an answer at once, or fail where ``n`` is 9."""
     (folder / "executed.ipynb").write_text(notebook.read_text())
-    found = finding.Finding(
+    found = folders.Finding(
         question="Why?",
         answer=f"Because of {values.get('n', 4)}. No more.",
         figure="",
         quick=values.get("quick", False),
         source="simulated",
     )
-    finding.write(folder, found, "simulated: why?\n\nreproduce: " + values["reproduce"] + "\n")
+    folders.write_finding(
+        folder, found, "simulated: why?\n\nreproduce: " + values["reproduce"] + "\n"
+    )
     return watched.End(reason="ValueError: nine" if values.get("n") == 9 else "")

@@ -12,7 +12,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from numalab import compare, policy, stats, workload_file
 from numalab.captures import open_recording
-from numalab.report import cells, small_plots
+from numalab.report import cells
 from numalab.report.frames import cell
 from numalab.versions import sources
 from numalab.workload import Access, Task, Vma, Workload
@@ -115,13 +115,13 @@ def test_other_data_is_shown_as_xarray_does():
 
 
 def test_small_plots_are_drawn_in_the_color_of_the_text_and_to_scale():
-    assert small_plots.course(np.zeros(5)) == ""
-    assert small_plots.interval(np.nan, 1, (0, 1)) == ""
-    for plot in (small_plots.course(np.arange(5.0)), small_plots.share(0.5, 0.25)):
+    assert cells.course(np.zeros(5)) == ""
+    assert cells.interval(np.nan, 1, (0, 1)) == ""
+    for plot in (cells.course(np.arange(5.0)), cells.share(0.5, 0.25)):
         assert "currentColor" in plot
         assert minidom.parseString(plot)
-    inner = small_plots.WIDTH - 2
-    widths = re.findall(r'<rect [^>]*width="([\d.]+)"', small_plots.share(0.5, 0.25))
+    inner = cells.WIDTH - 2
+    widths = re.findall(r'<rect [^>]*width="([\d.]+)"', cells.share(0.5, 0.25))
     assert [float(w) for w in widths] == pytest.approx([inner / 2, inner / 8], abs=0.1)
 
 
@@ -143,5 +143,5 @@ def test_jupyter_shows_them_and_leaves_others(shell):
 def test_the_version_of_the_model_is_not_of_what_shows_it():
     of_model = {path.name for path in sources("totals")}
     assert "workload.py" in of_model
-    assert not {"cells.py", "small_plots.py", "checkout.py"} & of_model
+    assert not {"cells.py", "checkout.py"} & of_model
     assert not any(hasattr(kind, "_repr_html_") for kind in (Workload, policy.Policy))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from numalab.fields import InputError
-from numalab.report import mail
+from numalab.report import mail, mail_reply
 
 
 def _body(first="simulated: does it scan?", table="a  b"):
@@ -41,7 +41,7 @@ def test_mail_that_a_list_would_refuse_is_refused(body, message):
 def test_the_name_of_a_question_is_no_pattern_and_no_path(question, tmp_path):
     (tmp_path / "q08_x").mkdir()
     (tmp_path / "q08_x" / "mail.txt").write_text(_body())
-    assert mail.of_report(mail.folder_of("q08", tmp_path)[0]) == _body()
+    assert mail_reply.text_of(mail.folder_of("q08", tmp_path)[0], False) == _body()
     with pytest.raises(InputError, match="must be a name such as q02"):
         mail.folder_of(question, tmp_path)
 

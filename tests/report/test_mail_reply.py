@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from numalab.fields import InputError
-from numalab.report import finding, mail_reply
+from numalab.report import folders, mail_reply
 from numalab.report.mail_reply import Asked
 from tests.command import numalab
 from tests.fuzz.mail import BODY
@@ -23,10 +23,10 @@ ME = "Jörg <me@example.org>"
 def report(tmp_path):
     """A folder of reports with one question, which has two figures."""
     folder = tmp_path / "q99_x"
-    found = finding.Finding(
+    found = folders.Finding(
         question="?", answer="yes", figure="fig_main.png", quick=False, source="simulated"
     )
-    finding.write(folder, found, BODY)
+    folders.write_finding(folder, found, BODY)
     for name in ("fig_main.png", "fig_a.png"):
         (folder / name).write_bytes(PNG)
     return tmp_path

@@ -14,7 +14,7 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 from numalab.fields import InputError
-from numalab.report import checkout, finding, mail, notebooks, parameters, questions, watched
+from numalab.report import checkout, folders, mail, notebooks, parameters, questions, watched
 from tests.report import in_process
 from tests.report.small_checkout import job, run
 
@@ -199,7 +199,7 @@ def test_unknown_and_mistyped_parameters_are_refused_before_anything_runs(tmp_pa
 
 def _check_results(folder):
     mail.lint((folder / "mail.txt").read_text())
-    found = finding.read(folder)
+    found = folders.read_finding(folder)
     assert (folder / found.figure).stat().st_size < 300_000
     assert re.findall(r"\bnan\b|\binf\b|e\+\d", found.answer) == []
 

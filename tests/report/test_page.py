@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from numalab.report import Page, figures, finding, mail, mail_reply
+from numalab.report import Page, figures, folders, mail, mail_reply
 
 
 def _page(out, **other):
@@ -38,7 +38,7 @@ def test_a_page_leaves_a_mail_a_finding_and_its_figures(tmp_path):
     shown = mail_reply.text_of(tmp_path / "q99", True).split("\n\n")
     assert shown[:5] + shown[6:] == parts
     assert shown[5] == "\n".join(f"  {line}" for line in twin.splitlines())
-    found = finding.read(tmp_path / "q99")
+    found = folders.read_finding(tmp_path / "q99")
     assert (found.figure, found.alt, found.quick) == ("fig_scans.png", "scans", True)
     assert (found.answer, found.envelope) == ("Yes.", "Up to 4 GiB.")
     assert found.provenance["seed"] == 7

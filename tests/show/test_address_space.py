@@ -10,7 +10,7 @@ import pytest
 from numalab import workload_file
 from numalab.catalog.guests import guest
 from numalab.machine import Machine
-from numalab.show import address_labels, address_map, address_space
+from numalab.show import address_map, address_space
 from numalab.workload import Access, Task, Vma, Workload
 
 PATTERN = "data/workloads/{}.toml"
@@ -47,7 +47,7 @@ def test_free_address_space_is_known():
     """Two guard pages between neighbours; nearly all of 128 TB between mappings and program."""
     laid = address_map.lay_out(workload_file.load(PATTERN.format("cold")))
     assert [band.gap_pages for band in laid.bands[:3]] == [0, 2, 2]
-    assert address_labels.size_text(laid.bands[-1].gap_pages) == "127 TB"
+    assert address_map.size_text(laid.bands[-1].gap_pages) == "127 TB"
 
 
 def test_the_first_pages_of_copies_lie_in_the_upper_one():
@@ -76,24 +76,24 @@ def test_a_range_over_copies_is_where_its_pages_are(lo, hi, parts):
 
 def test_equal_neighbours_share_a_label_and_the_smallest_of_many():
     equal = [Vma(name=f"m{i}", size_mb=4) for i in range(100)]
-    groups = address_labels.grouped(address_map.lay_out(_workload(*equal)))
-    assert [address_labels.name(group) for group in groups] == ["m0...m99 (100)", "program"]
-    assert address_labels.words(groups[0]) == "m0 ... m99: 100 x 4 MB anon"
+    groups = address_map.grouped(address_map.lay_out(_workload(*equal)))
+    assert [address_map.name(group) for group in groups] == ["m0...m99 (100)", "program"]
+    assert address_map.words(groups[0]) == "m0 ... m99: 100 x 4 MB anon"
     others = [Vma(name=f"m{i}", size_mb=i + 1) for i in range(100)]
-    groups = address_labels.grouped(address_map.lay_out(_workload(*others)))
-    assert len(groups) == address_labels.MOST
+    groups = address_map.grouped(address_map.lay_out(_workload(*others)))
+    assert len(groups) == address_map.MOST
     assert sum(len(group) for group in groups) == 101
-    assert address_labels.words(groups[0]).startswith("m0 ... m")
-    assert "mappings of 1 MB to" in address_labels.words(groups[0])
+    assert address_map.words(groups[0]).startswith("m0 ... m")
+    assert "mappings of 1 MB to" in address_map.words(groups[0])
 
 
 def test_labels_say_what_a_mapping_is():
     laid = address_map.lay_out(workload_file.load(PATTERN.format("pinned-half")))
-    words = [address_labels.words(group) for group in address_labels.grouped(laid)]
+    words = [address_map.words(group) for group in address_map.grouped(laid)]
     assert words[0] == "a: 96 MB anon, 50 % pinned"
     assert words[1] == "b: 96 MB anon, 50 % pinned, scattered"
     laid = address_map.lay_out(workload_file.load(PATTERN.format("churn-short")))
-    words = [address_labels.words(group) for group in address_labels.grouped(laid)]
+    words = [address_map.words(group) for group in address_map.grouped(laid)]
     assert words[1] == "young: 16 MB comes and goes, 300 ms"
 
 
@@ -127,7 +127,7 @@ def test_labels_lie_apart_and_within_the_picture():
     many = [Vma(name=f"m{i}", size_mb=1 + 3 * (i % 2)) for i in range(40)]
     ax = address_space.draw(_workload(*many, Vma(name="huge", size_mb=4000))).axes[0]
     at = sorted(text.get_position()[1] for text in ax.texts if ": " in text.get_text())
-    assert len(at) == address_labels.MOST
+    assert len(at) == address_map.MOST
     assert at[0] >= 0
     assert min(b - a for a, b in itertools.pairwise(at)) > ax.get_ylim()[1] / 40
 
